@@ -1,0 +1,498 @@
+import type { Failure } from "./failure.ts";
+
+/**
+ * Everything that Stepstream throws on purpose. Callers branch on `code` or `retry`, never on the
+ * message. Each code is explained in docs/errors.md.
+ */
+export abstract class StepstreamError extends Error {
+  /** Stable and unique. */
+  abstract readonly code: string;
+  /** What helps: read again and decide again, try the same again later, or nothing. */
+  abstract readonly retry: "reload" | "later" | "never";
+  /** Ids and numbers only: always safe to log. */
+  readonly detail: Readonly<Record<string, string | number>>;
+
+  constructor(message: string, detail: Record<string, string | number | undefined> = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.detail = Object.fromEntries(Object.entries(detail).filter(([, value]) => value !== undefined)) as Record<
+      string,
+      string | number
+    >;
+    this.name = new.target.name;
+  }
+}
+
+// ---------------------------------------------------------------- a step, a run
+
+/** Where in a run something happened. */
+export interface Where {
+  run: string;
+  step: string;
+  slot: number;
+  attempt: number;
+}
+
+/** A step failed for good. `cause` is what its last attempt threw; `input` what it was given. */
+export class StepError extends StepstreamError {
+  readonly code = "STEP_FAILED";
+  readonly retry = "never";
+  readonly run: string;
+  readonly step: string;
+  readonly slot: number;
+  readonly attempt: number;
+  readonly input: unknown;
+
+  constructor(where: Where, input: unknown, cause: Error) {
+    super(
+      `Step "${where.step}" of run ${where.run} (slot ${where.slot}) failed for good in attempt ${where.attempt}: ${cause.message}`,
+      { ...where },
+      { cause },
+    );
+    this.run = where.run;
+    this.step = where.step;
+    this.slot = where.slot;
+    this.attempt = where.attempt;
+    this.input = input;
+  }
+}
+
+/** What a time-out was about. */
+export type TimeoutKind = "attempt" | "total" | "queue" | "heartbeat";
+
+/** Something took too long. `kind` says which of its clocks ran out. */
+export class TimeoutError extends StepstreamError {
+  readonly code = "TIMEOUT";
+  readonly retry = "later";
+  readonly kind: TimeoutKind;
+
+  constructor(kind: TimeoutKind, ms: number, where: Partial<Where> = {}) {
+    const what = {
+      attempt: `The attempt took longer than ${ms} ms`,
+      total: `The step took longer than ${ms} ms, all attempts and waits together`,
+      queue: `No worker picked the step up within ${ms} ms; is one running that handles it?`,
+      heartbeat: `The attempt sent no heartbeat for ${ms} ms`,
+    }[kind];
+    super(`${what}${place(where)}.`, { kind, ms, ...where });
+    this.kind = kind;
+  }
+}
+
+/** A step failed with one of the errors its definition declares. Final: never retried. */
+export class DeclaredError extends StepstreamError {
+  readonly retry = "never";
+  readonly code: string;
+  readonly data: unknown;
+
+  constructor(code: string, data: unknown, message = `The step ended with its declared error ${code}.`) {
+    super(message, { code });
+    this.code = code;
+    this.data = data;
+  }
+}
+
+/** A check did not pass: a gate's command ended with something other than 0. */
+export class ValidationError extends StepstreamError {
+  readonly code = "VALIDATION_FAILED";
+  readonly retry = "never";
+  readonly gate: string;
+  readonly level: number;
+  readonly command: string;
+  /** undefined if the command was ended by a signal or its time-out. */
+  readonly exitCode: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+
+  constructor(fault: {
+    gate: string;
+    level: number;
+    command: string;
+    exitCode?: number | undefined;
+    stdout: string;
+    stderr: string;
+    why?: string | undefined;
+  }) {
+    const why = fault.why ?? `exit code ${fault.exitCode ?? "unknown"}`;
+    super(`Gate "${fault.gate}" (level ${fault.level}) did not pass: \`${fault.command}\`, ${why}.`, {
+      gate: fault.gate,
+      level: fault.level,
+      exitCode: fault.exitCode,
+    });
+    this.gate = fault.gate;
+    this.level = fault.level;
+    this.command = fault.command;
+    this.exitCode = fault.exitCode;
+    this.stdout = fault.stdout;
+    this.stderr = fault.stderr;
+  }
+}
+
+/** The run was cancelled. Thrown by what a workflow waits for, and by `run.result()`. */
+export class WorkflowCancelledError extends StepstreamError {
+  readonly code = "WORKFLOW_CANCELLED";
+  readonly retry = "never";
+  readonly run: string;
+  readonly reason: string;
+
+  constructor(run: string, reason: string) {
+    super(`Run ${run} was cancelled: ${reason}`, { run });
+    this.run = run;
+    this.reason = reason;
+  }
+}
+
+/** A worker's slot was cancelled while it ran: the reason of `ctx.signal`. */
+export class StepCancelledError extends StepstreamError {
+  readonly code = "STEP_CANCELLED";
+  readonly retry = "never";
+
+  constructor(where: Partial<Where>, reason: string) {
+    super(`The step was cancelled: ${reason}${place(where)}.`, { ...where });
+  }
+}
+
+/** The workflow threw something that is no step's failure: a bug, or a decision of its own. */
+export class WorkflowFailedError extends StepstreamError {
+  readonly code = "WORKFLOW_FAILED";
+  readonly retry = "never";
+  readonly run: string;
+
+  constructor(run: string, cause: Error) {
+    super(`Run ${run} failed: ${cause.message}`, { run }, { cause });
+    this.run = run;
+  }
+}
+
+/** A command was delivered again and again without an attempt ever ending: it kills its workers. */
+export class WorkerLostError extends StepstreamError {
+  readonly code = "WORKER_LOST";
+  readonly retry = "never";
+
+  constructor(where: Where, deliveries: number) {
+    super(
+      `${deliveries} deliveries of step "${where.step}" ended without a word from the worker${place(where)}. ` +
+        "It probably kills its process (out of memory, a native crash). The command is in the dead letters.",
+      { ...where, deliveries },
+    );
+  }
+}
+
+/** A slot did not answer its cancellation within the grace period; a late result changes nothing. */
+export class SlotAbandonedError extends StepstreamError {
+  readonly code = "SLOT_ABANDONED";
+  readonly retry = "never";
+
+  constructor(where: Partial<Where>) {
+    super(`The cancelled step did not end within its grace period and was left behind${place(where)}.`, { ...where });
+  }
+}
+
+/** The step's circuit breaker is open: nothing was tried. */
+export class CircuitOpenError extends StepstreamError {
+  readonly code = "CIRCUIT_OPEN";
+  readonly retry = "later";
+
+  constructor(breaker: string, step: string) {
+    super(`The circuit breaker "${breaker}" is open: step "${step}" was not tried and no attempt was used.`, {
+      breaker,
+      step,
+    });
+  }
+}
+
+// ---------------------------------------------------------------- determinism
+
+/** Workflow code did something else than its history says. Nothing was written; the run is parked. */
+export class NonDeterminismError extends StepstreamError {
+  readonly code = "NON_DETERMINISM";
+  readonly retry = "never";
+  readonly run: string;
+  /** What the history has at this place; undefined where it ends. */
+  readonly recorded: unknown;
+  /** What the code asks for now; undefined where it asks for nothing more. */
+  readonly replayed: unknown;
+
+  constructor(run: string, at: number, recorded: unknown, replayed: unknown) {
+    const show = (side: unknown) => (side === undefined ? "nothing" : JSON.stringify(side));
+    super(
+      `The workflow code no longer fits the history of run ${run}, at its decision ${at}.\n` +
+        `  recorded: ${show(recorded)}\n  replayed: ${show(replayed)}\n` +
+        "Nothing was written and the run is parked. Deploy the code it was started with, or give the changed workflow a new version.",
+      { run, at },
+    );
+    this.run = run;
+    this.recorded = recorded;
+    this.replayed = replayed;
+  }
+}
+
+/** Workflow code called something whose answer is not in the history. */
+export class ForbiddenInWorkflowError extends StepstreamError {
+  readonly code = "FORBIDDEN_IN_WORKFLOW";
+  readonly retry = "never";
+
+  constructor(what: string, instead: string) {
+    super(`${what} is not deterministic and cannot be used in a workflow. Use ${instead} instead.`, { what });
+  }
+}
+
+/** Workflow code waits for something that the run cannot give it, and so would wait for ever. */
+export class StalledError extends StepstreamError {
+  readonly code = "STALLED";
+  readonly retry = "never";
+
+  constructor(run: string, why: string) {
+    super(
+      `Run ${run} is stalled: ${why} Workflow code may only await what \`w\` gives it; do all other waiting in a step.`,
+      { run },
+    );
+  }
+}
+
+// ---------------------------------------------------------------- asking for the wrong thing
+
+export class RunNotFoundError extends StepstreamError {
+  readonly code = "RUN_NOT_FOUND";
+  readonly retry = "never";
+  constructor(run: string, namespace: string) {
+    super(`There is no run ${run} in namespace "${namespace}".`, { run, namespace });
+  }
+}
+
+export class RunAlreadyExistsError extends StepstreamError {
+  readonly code = "RUN_ALREADY_EXISTS";
+  readonly retry = "never";
+  constructor(run: string) {
+    super(
+      `Run ${run} exists already; nothing was started. Choose another id, or pass onConflict: "attach" to follow that run.`,
+      { run },
+    );
+  }
+}
+
+/** The run had closed before the message could take effect. */
+export class RunClosedError extends StepstreamError {
+  readonly code = "RUN_CLOSED";
+  readonly retry = "never";
+  constructor(run: string, outcome: string) {
+    super(`Run ${run} is over (${outcome}); the message changed nothing.`, { run, outcome });
+  }
+}
+
+export class UnknownWorkflowError extends StepstreamError {
+  readonly code = "UNKNOWN_WORKFLOW";
+  readonly retry = "later";
+  constructor(run: string, workflow: string, version: number) {
+    super(
+      `This coordinator does not know workflow "${workflow}" version ${version}. Run ${run} waits, parked, for one that does.`,
+      { run, workflow, version },
+    );
+  }
+}
+
+/** A value does not fit the schema it was sent under. */
+export class InvalidInputError extends StepstreamError {
+  readonly code = "INVALID_INPUT";
+  readonly retry = "never";
+  readonly path: string;
+  constructor(what: string, path: string, why: string, where: Partial<Where> = {}) {
+    super(`The input of ${what} is not valid${path ? ` at ${path}` : ""}: ${why}${place(where)}.`, { path, ...where });
+    this.path = path;
+  }
+}
+
+/** A handler returned something that does not fit its step's output schema. */
+export class InvalidOutputError extends StepstreamError {
+  readonly code = "INVALID_OUTPUT";
+  readonly retry = "never";
+  readonly path: string;
+  constructor(what: string, path: string, why: string, where: Partial<Where> = {}) {
+    super(`The output of ${what} is not valid${path ? ` at ${path}` : ""}: ${why}${place(where)}.`, { path, ...where });
+    this.path = path;
+  }
+}
+
+// ---------------------------------------------------------------- the bus
+
+/** A message that cannot be read. It goes to the dead letters and blocks nothing. */
+export class MalformedMessageError extends StepstreamError {
+  readonly code = "MALFORMED_MESSAGE";
+  readonly retry = "never";
+  /** Where in the message the fault is; empty for the whole of it. */
+  readonly path: string;
+  constructor(where: string, path: string, why: string) {
+    super(`The message ${where} cannot be read${path ? ` at ${path}` : ""}: ${why}.`, { where, path });
+    this.path = path;
+  }
+}
+
+/** Somebody else has written to the subject; nothing was written. Read it again and decide again. */
+export class WrongLastSequenceError extends StepstreamError {
+  readonly code = "WRONG_LAST_SEQUENCE";
+  readonly retry = "reload";
+  constructor(subject: string, expected: number) {
+    super(`${subject} has moved past sequence ${expected}; nothing was written. Read it again and decide again.`, {
+      subject,
+      expected,
+    });
+  }
+}
+
+/** No answer from the log: whether the message was stored is unknown. */
+export class LogUnavailableError extends StepstreamError {
+  readonly code = "LOG_UNAVAILABLE";
+  readonly retry = "later";
+  constructor(what: string, why: string, options?: ErrorOptions) {
+    super(
+      `No answer from the event log to ${what}: ${why}. Whether it took effect is unknown; doing it again is safe.`,
+      {},
+      options,
+    );
+  }
+}
+
+/** The log refused: full, too large, not permitted. Nothing was written. */
+export class LogRefusedError extends StepstreamError {
+  readonly code = "LOG_REFUSED";
+  readonly retry = "later";
+  constructor(what: string, serverCode: number, why: string) {
+    super(`The event log refused ${what}: ${why} (server error ${serverCode}). Nothing was written.`, { serverCode });
+  }
+}
+
+export class PartitionMismatchError extends StepstreamError {
+  readonly code = "PARTITION_MISMATCH";
+  readonly retry = "never";
+  constructor(namespace: string, stored: number, asked: number) {
+    super(
+      `Namespace "${namespace}" has ${stored} partitions, but ${asked} were asked for. The number is fixed when a namespace is made: drop the setting, or use another namespace.`,
+      { namespace, stored, asked },
+    );
+  }
+}
+
+export class ServerTooOldError extends StepstreamError {
+  readonly code = "SERVER_TOO_OLD";
+  readonly retry = "never";
+  constructor(version: string, needed: string) {
+    super(`nats-server ${version} is too old: Stepstream needs ${needed} or newer (message schedules).`, {
+      version,
+      needed,
+    });
+  }
+}
+
+/** Used before `start()` or after `stop()`. */
+export class NotRunningError extends StepstreamError {
+  readonly code = "NOT_RUNNING";
+  readonly retry = "never";
+  constructor(what: string, state: string) {
+    super(`${what} is ${state}.`, {});
+  }
+}
+
+// ---------------------------------------------------------------- across the bus
+
+/** An error from another process whose class is not known here. Keeps name, code, stack, data, cause. */
+export class RemoteError extends Error {
+  readonly code: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  constructor(failure: Failure) {
+    super(failure.message);
+    this.name = failure.name;
+    this.code = failure.code;
+    this.data = failure.data ?? {};
+  }
+}
+
+const MAX_STACK = 8_000;
+const MAX_DEPTH = 8;
+
+/**
+ * An error as data. Own enumerable properties travel as `data` as far as they are JSON; what is not an
+ * Error is wrapped. The chain of causes is kept to a depth of 8, each stack to 8,000 characters.
+ */
+export function toFailure(thrown: unknown, depth = 0): Failure {
+  const error = thrown instanceof Error ? thrown : new Error(typeof thrown === "string" ? thrown : safeJson(thrown));
+  const { name, message, stack, cause, code, ...own } = error as Error & { code?: unknown };
+  const data: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(own)) {
+    if (value === undefined || typeof value === "function" || key === "retry") continue;
+    const json = safeJson(value);
+    if (json !== undefined) data[key] = JSON.parse(json);
+  }
+  if (error instanceof RemoteError) Object.assign(data, error.data, { data: undefined });
+  return {
+    name: error.name || name,
+    code: typeof code === "string" && code !== "" ? code : "ERROR",
+    message: message || error.name,
+    ...(stack ? { stack: stack.slice(0, MAX_STACK) } : {}),
+    ...(Object.keys(data).length > 0 ? { data: JSON.parse(JSON.stringify(data)) } : {}),
+    ...(cause !== undefined && depth < MAX_DEPTH ? { cause: toFailure(cause, depth + 1) } : {}),
+  };
+}
+
+function safeJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return JSON.stringify(String(value));
+  }
+}
+
+/** The error that `toFailure` wrote down: of its own class where Stepstream knows it, else a RemoteError. */
+export function fromFailure(failure: Failure): Error {
+  const data = (failure.data ?? {}) as Record<string, any>;
+  const detail = (data.detail ?? {}) as Record<string, any>;
+  const cause = failure.cause && fromFailure(failure.cause);
+  const error = ((): Error => {
+    switch (failure.name) {
+      case "StepError":
+        return new StepError(
+          { run: data.run, step: data.step, slot: data.slot, attempt: data.attempt },
+          data.input,
+          cause ?? new Error(failure.message),
+        );
+      case "TimeoutError":
+        return detail.kind ? new TimeoutError(detail.kind, Number(detail.ms)) : new RemoteError(failure);
+      case "ValidationError":
+        return "command" in data ? new ValidationError(data as any) : new RemoteError(failure);
+      case "DeclaredError":
+        return new DeclaredError(failure.code, data.data);
+      case "WorkflowCancelledError":
+        return new WorkflowCancelledError(data.run, data.reason);
+      case "WorkflowFailedError":
+        return new WorkflowFailedError(data.run, cause ?? new Error(failure.message));
+      case "CircuitOpenError":
+        return new CircuitOpenError(String(detail.breaker), String(detail.step));
+      case "InvalidInputError":
+        return new InvalidInputError("", data.path ?? "", "");
+      case "InvalidOutputError":
+        return new InvalidOutputError("", data.path ?? "", "");
+      case "WorkerLostError":
+        return new WorkerLostError(detail as Where, Number(detail.deliveries));
+      case "SlotAbandonedError":
+        return new SlotAbandonedError(detail as Where);
+      case "StepCancelledError":
+        return new StepCancelledError(detail as Where, "");
+      case "ForbiddenInWorkflowError":
+        return new ForbiddenInWorkflowError(String(detail.what), "");
+      default:
+        return new RemoteError(failure);
+    }
+  })();
+  error.message = failure.message;
+  if (error instanceof StepstreamError) Object.defineProperty(error, "detail", { value: detail, enumerable: true });
+  if (failure.stack)
+    Object.defineProperty(error, "stack", { value: failure.stack, configurable: true, writable: true });
+  if (cause && error.cause === undefined) Object.defineProperty(error, "cause", { value: cause, configurable: true });
+  return error;
+}
+
+function place(where: Partial<Where>): string {
+  if (!where.run) return "";
+  const parts = [`run ${where.run}`];
+  if (where.slot) parts.push(`slot ${where.slot}`);
+  if (where.step) parts.push(`step "${where.step}"`);
+  if (where.attempt) parts.push(`attempt ${where.attempt}`);
+  return ` (${parts.join(", ")})`;
+}

@@ -1,0 +1,297 @@
+import { z } from "zod";
+import { RetryPolicy, TimeoutPolicy } from "./duration.ts";
+import { Failure } from "./failure.ts";
+import { Attempt, Code, EpochMs, Ms, Name, RunId, Slot } from "./ids.ts";
+
+/**
+ * Every message on the bus. Readers drop unknown keys, so a newer writer may add some; a field that
+ * changes its meaning is a new `type` or a new `v`.
+ */
+
+const v = z.literal(1);
+
+/** W3C trace context: https://www.w3.org/TR/trace-context/ */
+export const Trace = z.object({
+  traceparent: z.string().regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/),
+  tracestate: z.string().optional(),
+});
+export type Trace = z.infer<typeof Trace>;
+
+/** What the workflow said about how far it is. */
+export const Progress = z.object({ step: z.number(), total: z.number(), name: z.string(), percent: z.number() });
+export type Progress = z.infer<typeof Progress>;
+
+// ---------------------------------------------------------------- inbox
+
+/** The first message of every run. Appended with expected last subject sequence 0. */
+export const RunStarted = z.object({
+  v,
+  type: z.literal("RunStarted"),
+  /** The sender's own id of this message: the same id again is the same start. */
+  id: z.string().min(1),
+  workflow: Name,
+  version: z.int().min(1),
+  input: z.unknown(),
+  trace: Trace.optional(),
+});
+
+/** A worker ran the slot to a good end. */
+export const StepCompleted = z.object({
+  v,
+  type: z.literal("StepCompleted"),
+  slot: Slot,
+  step: Name,
+  attempt: Attempt,
+  output: z.unknown(),
+});
+
+/** The slot failed for good: the last attempt is used up, or the error is final. */
+export const StepFailed = z.object({
+  v,
+  type: z.literal("StepFailed"),
+  slot: Slot,
+  step: Name,
+  attempt: Attempt,
+  error: Failure,
+});
+
+/** A worker gave the slot up because the run asked for it. */
+export const StepCancelled = z.object({
+  v,
+  type: z.literal("StepCancelled"),
+  slot: Slot,
+  step: Name,
+  attempt: Attempt,
+});
+
+/** The wait before the next attempt is too long for the command queue: keep it as a timer. */
+export const RetryLater = z.object({
+  v,
+  type: z.literal("RetryLater"),
+  slot: Slot,
+  step: Name,
+  /** The attempt that comes next. */
+  attempt: Attempt,
+  delayMs: Ms,
+});
+
+/** A timer of the run has come due (the coordinator says so, never early). */
+export const TimerFired = z.object({ v, type: z.literal("TimerFired"), slot: Slot });
+
+/** A slot was given up for its time (the coordinator says so, when no worker can). */
+export const SlotTimedOut = z.object({
+  v,
+  type: z.literal("SlotTimedOut"),
+  slot: Slot,
+  kind: z.enum(["queue", "total"]),
+});
+
+/** A cancelled slot whose worker did not answer within the grace period. */
+export const SlotAbandoned = z.object({ v, type: z.literal("SlotAbandoned"), slot: Slot });
+
+/** Somebody wants the run to stop. */
+export const CancelRequested = z.object({
+  v,
+  type: z.literal("CancelRequested"),
+  id: z.string().min(1),
+  reason: z.string(),
+  /** How long workers have to clean up before their slots are abandoned. Default: the coordinator's, 10 s. */
+  graceMs: Ms.optional(),
+});
+
+export const InboxMessage = z.discriminatedUnion("type", [
+  RunStarted,
+  StepCompleted,
+  StepFailed,
+  StepCancelled,
+  RetryLater,
+  TimerFired,
+  SlotTimedOut,
+  SlotAbandoned,
+  CancelRequested,
+]);
+export type InboxMessage = z.infer<typeof InboxMessage>;
+export type RunStarted = z.infer<typeof RunStarted>;
+/** What a worker says about a slot. */
+export type SlotOutcome = z.infer<typeof StepCompleted | typeof StepFailed | typeof StepCancelled>;
+
+// ---------------------------------------------------------------- journal
+
+export const StepScheduled = z.object({
+  type: z.literal("StepScheduled"),
+  slot: Slot,
+  step: Name,
+  input: z.unknown(),
+  /** Set on a compensation: it undoes work after the run has settled. */
+  compensation: z.literal(true).optional(),
+});
+export const TimerStarted = z.object({ type: z.literal("TimerStarted"), slot: Slot, fireAt: EpochMs });
+/** The command of the slot comes back at `fireAt` as attempt `attempt`. */
+export const RetryScheduled = z.object({
+  type: z.literal("RetryScheduled"),
+  slot: Slot,
+  attempt: Attempt,
+  fireAt: EpochMs,
+});
+/** Workers are asked to give these slots up; each still gets an outcome of its own. Timers end at once. */
+export const SlotsCancelled = z.object({ type: z.literal("SlotsCancelled"), slots: z.array(Slot), reason: z.string() });
+export const ProgressReported = z.object({ type: z.literal("ProgressReported"), ...Progress.shape });
+export const CancelAccepted = z.object({
+  type: z.literal("CancelAccepted"),
+  id: z.string(),
+  reason: z.string(),
+  graceMs: Ms.optional(),
+});
+/** The workflow function has ended, but slots are open or compensations to do before the run may close. */
+export const RunClosing = z.object({
+  type: z.literal("RunClosing"),
+  outcome: z.enum(["completed", "failed", "cancelled"]),
+  error: Failure.optional(),
+});
+/** A compensation failed for good; the others still run. */
+export const CompensationFailed = z.object({ type: z.literal("CompensationFailed"), slot: Slot, error: Failure });
+export const RunCompleted = z.object({ type: z.literal("RunCompleted"), output: z.unknown() });
+export const RunFailed = z.object({
+  type: z.literal("RunFailed"),
+  error: Failure,
+});
+export const RunCancelled = z.object({ type: z.literal("RunCancelled"), reason: z.string() });
+
+export const RunEvent = z.discriminatedUnion("type", [
+  StepScheduled,
+  TimerStarted,
+  RetryScheduled,
+  SlotsCancelled,
+  ProgressReported,
+  CancelAccepted,
+  RunClosing,
+  CompensationFailed,
+  RunCompleted,
+  RunFailed,
+  RunCancelled,
+]);
+export type RunEvent = z.infer<typeof RunEvent>;
+export type TerminalEvent = z.infer<typeof RunCompleted | typeof RunFailed | typeof RunCancelled>;
+
+export function isTerminal(event: RunEvent): event is TerminalEvent {
+  return event.type === "RunCompleted" || event.type === "RunFailed" || event.type === "RunCancelled";
+}
+
+/** One journal message: all events of one decision, so that they are stored together or not at all. */
+export const Decision = z.object({
+  v,
+  type: z.literal("Decision"),
+  /** The stream sequence of the last inbox message that this decision consumed. */
+  upTo: z.int().min(1),
+  /** The coordinator that wrote it. With `upTo` it tells a lost acknowledgement from a rival's decision. */
+  by: z.string(),
+  events: z.array(RunEvent).min(1),
+});
+export type Decision = z.infer<typeof Decision>;
+
+// ---------------------------------------------------------------- commands, attempts
+
+/** Tells a worker to run a slot. Everything a worker in any language needs is in it. */
+export const RunStep = z.object({
+  v,
+  type: z.literal("RunStep"),
+  run: RunId,
+  workflow: Name,
+  slot: Slot,
+  step: Name,
+  input: z.unknown(),
+  /** The number of the next attempt, failed ones on record in `attempts` not counted. */
+  attempt: Attempt,
+  /** The same for every attempt at this slot: `<run>/<slot>`. */
+  idempotencyKey: z.string(),
+  retry: RetryPolicy,
+  timeout: TimeoutPolicy,
+  /** Longest silence of a running attempt. Also the consumer's ack_wait. */
+  heartbeatMs: Ms.optional(),
+  /** When the slot was scheduled: `timeout.totalMs` and `timeout.queueMs` count from here. */
+  scheduledAt: EpochMs,
+  /** The inbox sequence that caused it: an outcome of this slot can only come after it. */
+  after: z.int().min(0),
+  trace: Trace.optional(),
+});
+export type RunStep = z.infer<typeof RunStep>;
+
+/** One attempt went wrong. Says nothing about the slot: a retry or `StepFailed` follows. */
+export const AttemptFailed = z.object({
+  v,
+  type: z.literal("AttemptFailed"),
+  slot: Slot,
+  step: Name,
+  attempt: Attempt,
+  error: Failure,
+  /** The wait before the next attempt; absent if there is none. */
+  delayMs: Ms.optional(),
+  /** The last heartbeat's details, handed to the next attempt. */
+  details: z.unknown().optional(),
+});
+/** What a running attempt reported with its heartbeat, for the attempt after a crash. */
+export const AttemptHeartbeat = z.object({
+  v,
+  type: z.literal("AttemptHeartbeat"),
+  slot: Slot,
+  step: Name,
+  attempt: Attempt,
+  details: z.unknown(),
+});
+export const AttemptRecord = z.discriminatedUnion("type", [AttemptFailed, AttemptHeartbeat]);
+export type AttemptRecord = z.infer<typeof AttemptRecord>;
+
+// ---------------------------------------------------------------- people's business
+
+/** Something that could not be handled, with all that is needed to look into it. */
+export const DeadLetter = z.object({
+  v,
+  type: z.literal("DeadLetter"),
+  code: Code,
+  message: z.string(),
+  /** Where in the message the fault is, e.g. `input.lines[3].cents`. */
+  path: z.string().optional(),
+  /** The subject and stream sequence of the message at fault. */
+  subject: z.string(),
+  seq: z.int().min(0),
+  /** The message at fault, as it was. */
+  text: z.string(),
+  error: Failure.optional(),
+});
+export type DeadLetter = z.infer<typeof DeadLetter>;
+
+/** A run that no coordinator at hand can take further, and why. It is taken up again by itself. */
+export const RunParked = z.object({
+  v,
+  type: z.literal("RunParked"),
+  run: RunId,
+  workflow: z.string(),
+  version: z.int(),
+  code: Code,
+  error: Failure,
+});
+export type RunParked = z.infer<typeof RunParked>;
+
+// ---------------------------------------------------------------- core NATS: hints that may be lost
+
+export const CancelSlots = z.object({
+  v,
+  type: z.literal("CancelSlots"),
+  run: RunId,
+  slots: z.array(Slot),
+  reason: z.string(),
+});
+export type CancelSlots = z.infer<typeof CancelSlots>;
+
+/** "I am here" (or leaving), said by each coordinator once a second. */
+export const Presence = z.object({ v, type: z.literal("Presence"), id: z.string(), leaving: z.boolean() });
+export type Presence = z.infer<typeof Presence>;
+
+export const BreakerChanged = z.object({
+  v,
+  type: z.literal("BreakerChanged"),
+  worker: z.string(),
+  step: Name,
+  state: z.enum(["closed", "open", "halfOpen"]),
+});
+export type BreakerChanged = z.infer<typeof BreakerChanged>;

@@ -1,0 +1,144 @@
+/**
+ * The subjects of the bus. One subject per run and kind, so that a run is read with an exact
+ * subject (2.8 ms among 700,000; a wildcard in the middle takes 44 ms).
+ *
+ *   <ns>.inbox.<p>.<run>                    what happened to a run, from outside
+ *   <ns>.journal.<p>.<run>                  what the coordinator decided (fenced)
+ *   <ns>.attempts.<p>.<run>.<slot>          failed attempts and heartbeats (fenced)
+ *   <ns>.parked.<p>.<run>                   a run nobody can handle at present, and why
+ *   <ns>.command.<step>.<p>.<run>.<slot>    work for a worker
+ *   <ns>.timer.<p>.<run>.<slot>             a message schedule; fires on …
+ *   <ns>.due.<p>.<run>.<slot>               … this subject
+ *   <ns>.dead.<name>.<p>.<run>.<slot>       what could not be handled
+ *   <ns>.live.journal.<p>.<run>             (core NATS) each journal message, as it is stored
+ *   <ns>.cancel.<run>                       (core NATS) asks workers to abort slots of a run
+ *   <ns>.presence                           (core NATS) coordinators that are alive
+ *   <ns>.breaker.<step>                     (core NATS) a worker's circuit breaker changed state
+ */
+
+import { partitionOf } from "./ids.ts";
+
+export type StreamKind = "EVENTS" | "COMMANDS" | "TIMERS" | "DEAD";
+
+export interface SubjectParts {
+  kind: string;
+  partition: number;
+  run: string;
+  /** Present on attempts, command, timer, due, dead. */
+  slot?: number;
+  /** The step of a command or dead letter. */
+  step?: string;
+}
+
+const STREAM_OF: Record<string, StreamKind> = {
+  inbox: "EVENTS",
+  journal: "EVENTS",
+  attempts: "EVENTS",
+  parked: "EVENTS",
+  command: "COMMANDS",
+  timer: "TIMERS",
+  due: "TIMERS",
+  dead: "DEAD",
+};
+
+/** Builds and reads the subjects of one namespace. */
+export class Subjects {
+  readonly namespace: string;
+  readonly partitions: number;
+
+  constructor(namespace: string, partitions: number) {
+    this.namespace = namespace;
+    this.partitions = partitions;
+  }
+
+  partition(run: string): number {
+    return partitionOf(run, this.partitions);
+  }
+
+  inbox(run: string): string {
+    return `${this.namespace}.inbox.${this.partition(run)}.${run}`;
+  }
+  journal(run: string): string {
+    return `${this.namespace}.journal.${this.partition(run)}.${run}`;
+  }
+  attempts(run: string, slot: number): string {
+    return `${this.namespace}.attempts.${this.partition(run)}.${run}.${slot}`;
+  }
+  parked(run: string): string {
+    return `${this.namespace}.parked.${this.partition(run)}.${run}`;
+  }
+  command(step: string, run: string, slot: number): string {
+    return `${this.namespace}.command.${step}.${this.partition(run)}.${run}.${slot}`;
+  }
+  timer(run: string, slot: number): string {
+    return `${this.namespace}.timer.${this.partition(run)}.${run}.${slot}`;
+  }
+  due(run: string, slot: number): string {
+    return `${this.namespace}.due.${this.partition(run)}.${run}.${slot}`;
+  }
+  /** `name` is a step, or `-` where none is known. */
+  dead(name: string, run: string, slot: number): string {
+    return `${this.namespace}.dead.${name}.${this.partition(run)}.${run}.${slot}`;
+  }
+  liveJournal(run: string): string {
+    return `${this.namespace}.live.journal.${this.partition(run)}.${run}`;
+  }
+  cancel(run: string): string {
+    return `${this.namespace}.cancel.${run}`;
+  }
+  get presence(): string {
+    return `${this.namespace}.presence`;
+  }
+  breaker(step: string): string {
+    return `${this.namespace}.breaker.${step}`;
+  }
+
+  /** Filters, for consumers and listings. */
+  readonly all = {
+    inbox: (partition: number) => `${this.namespace}.inbox.${partition}.>`,
+    parked: (partition: number) => `${this.namespace}.parked.${partition}.>`,
+    due: () => `${this.namespace}.due.>`,
+    commandsOfStep: (step: string) => `${this.namespace}.command.${step}.>`,
+    commandsOfRun: (run: string) => `${this.namespace}.command.*.${this.partition(run)}.${run}.*`,
+    commandsOfPartition: (partition: number) => `${this.namespace}.command.*.${partition}.>`,
+    journals: () => `${this.namespace}.journal.>`,
+    cancels: () => `${this.namespace}.cancel.*`,
+  };
+
+  /** @returns undefined for a subject that is none of ours. */
+  parse(subject: string): SubjectParts | undefined {
+    const t = subject.split(".");
+    if (t[0] !== this.namespace) return undefined;
+    const kind = t[1] ?? "";
+    switch (kind) {
+      case "inbox":
+      case "journal":
+      case "parked":
+        return t.length === 4 ? { kind, partition: Number(t[2]), run: t[3]! } : undefined;
+      case "attempts":
+      case "timer":
+      case "due":
+        return t.length === 5 ? { kind, partition: Number(t[2]), run: t[3]!, slot: Number(t[4]) } : undefined;
+      case "command":
+      case "dead":
+        return t.length === 6
+          ? { kind, step: t[2]!, partition: Number(t[3]), run: t[4]!, slot: Number(t[5]) }
+          : undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  /** The stream that stores a subject. @throws {RangeError} For a subject that no stream of ours stores. */
+  streamOf(subject: string): StreamKind {
+    const kind = subject.slice(this.namespace.length + 1, subject.indexOf(".", this.namespace.length + 1));
+    const stream = STREAM_OF[kind];
+    if (!stream) throw new RangeError(`No stream of namespace "${this.namespace}" stores the subject "${subject}".`);
+    return stream;
+  }
+
+  /** The name of a stream on the server. */
+  streamName(kind: StreamKind): string {
+    return `${this.namespace}_${kind}`;
+  }
+}

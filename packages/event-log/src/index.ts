@@ -1,0 +1,12 @@
+export { type Clock, sleep, systemClock } from "./clock.ts";
+export type {
+  Appended,
+  AppendOptions,
+  ConsumeOptions,
+  Consumption,
+  Delivery,
+  EventLog,
+  ReadOptions,
+  Stored,
+  Subscription,
+} from "./port.ts";

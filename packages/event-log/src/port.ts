@@ -1,0 +1,128 @@
+import type { StreamKind, Subjects } from "@stepstream/contracts";
+
+/**
+ * The port to the event log: all that Stepstream asks of JetStream, and no more. Two
+ * implementations stand behind it (JetStream, memory) and one conformance suite passes on both.
+ *
+ * L1. An append that is acknowledged is stored, once per `id` within two minutes.
+ * L2. An append with `expectLast` is stored only if that is the subject's last sequence.
+ * L3. A delivery comes at least once until it is acked; it comes again after `ackWaitMs` of silence,
+ *     after a nak, after its consumer's process is gone. Order holds for first deliveries on one
+ *     unbroken connection and for nothing else.
+ * L4. `read` may be stale (a replica answers) unless `fresh` is asked for.
+ * L5. A timer's message comes on or after its time, at least once, unless it was cancelled in time.
+ * L6. `broadcast` may be lost.
+ *
+ * A message too large for the bus (over 256 KiB) is kept in an object store under
+ * `<run>/<content hash>`; the message on the bus carries the reference, and readers never notice.
+ */
+export interface EventLog {
+  readonly subjects: Subjects;
+  /** Changes with every server process that is connected to: a sign that unsynced data may be gone. */
+  readonly serverId: string;
+
+  /**
+   * Stores a message.
+   * @throws {WrongLastSequenceError} The fence does not hold; nothing was written.
+   * @throws {LogUnavailableError} No acknowledgement came; it may or may not be stored.
+   * @throws {LogRefusedError} The server said no; nothing was written.
+   */
+  append(subject: string, text: string, options?: AppendOptions): Promise<Appended>;
+
+  /** All messages of one exact subject, by stream sequence. */
+  read(subject: string, options?: ReadOptions): Promise<Stored[]>;
+  /** The last message of one exact subject. */
+  last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
+  /** The subjects (wildcards allowed) that hold messages, with how many. For people and takeovers, not the hot path. */
+  list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
+  /** Deletes the messages of one exact subject, but for the last `keep` (default 0). @returns how many. */
+  purge(subject: string, options?: { keep?: number }): Promise<number>;
+
+  /** Stores a timer: a message on `due` of run and slot at `atMs` (epoch) or soon after. Again is a replacement. */
+  setTimer(run: string, slot: number, atMs: number): Promise<void>;
+  /** Removes it. May lose the race against its firing. */
+  cancelTimer(run: string, slot: number): Promise<void>;
+
+  /** Takes messages from a durable consumer, which is made if it is not there. */
+  consume(options: ConsumeOptions): Promise<Consumption>;
+  /** The highest stream sequence that a durable consumer has ever delivered; 0 if it does not exist. */
+  delivered(stream: StreamKind, consumer: string): Promise<number>;
+
+  /** Each message stored on the journal of a run, as it is stored (core NATS: may miss some; read to be sure). */
+  followJournal(run: string, onStored: (stored: Stored) => void): Subscription;
+  /** A hint to whoever listens now. */
+  broadcast(subject: string, text: string): void;
+  listen(subject: string, onMessage: (text: string, subject: string) => void): Subscription;
+
+  /** Called after every reconnection, with the server's id. */
+  onReconnect(fn: (serverId: string) => void): Subscription;
+  /** Sends what is buffered, then disconnects (if the connection is the log's own). */
+  close(): Promise<void>;
+}
+
+export interface Subscription {
+  stop(): void;
+}
+
+export interface AppendOptions {
+  /** The subject's last sequence, 0 for none: a fence (optimistic concurrency control). */
+  expectLast?: number;
+  /** `Nats-Msg-Id`: the same id within two minutes is stored once. */
+  id?: string;
+}
+
+export interface Appended {
+  /** The stream sequence; of the first message where `duplicate`. */
+  seq: number;
+  duplicate: boolean;
+}
+
+export interface ReadOptions {
+  /** From this stream sequence on. Default 1. Not for `last`. */
+  fromSeq?: number;
+  /** Ask the stream's leader, at a higher price. Default false. */
+  fresh?: boolean;
+}
+
+export interface Stored {
+  subject: string;
+  seq: number;
+  /** When the server stored it, in epoch milliseconds. */
+  at: number;
+  text: string;
+}
+
+export interface Delivery extends Stored {
+  /** How often it has been delivered, this time included: 1 for the first. No attempt number. */
+  deliveries: number;
+  /** The consumer's own sequence: without a hole where this process got all that was delivered. */
+  consumerSeq: number;
+  /** Done with it. May get lost: then it comes again. */
+  ack(): void;
+  /** Again, after `delayMs` (default 0). */
+  nak(delayMs?: number): void;
+  /** Still at it: the consumer's `ackWaitMs` starts anew. */
+  working(): void;
+}
+
+export interface ConsumeOptions {
+  stream: StreamKind;
+  /** The durable's name, one token. */
+  consumer: string;
+  /** What it takes of the stream. */
+  filter: string;
+  /** Silence after which a message is delivered again, in milliseconds. */
+  ackWaitMs: number;
+  /** How many messages the holder can take right now, those already on the way included in none. */
+  demand(): number;
+  onDelivery(delivery: Delivery): void;
+  /** The flow of first deliveries may have been broken (reconnect, lost pull): do not trust the order since. */
+  onInterrupted?(why: string): void;
+}
+
+export interface Consumption {
+  /** Tells it that `demand()` has grown. Cheap; call it often. */
+  pull(): void;
+  /** Pulls no more. Resolves when no message can arrive any more; those delivered are still to be acked. */
+  stop(): Promise<void>;
+}
