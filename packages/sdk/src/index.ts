@@ -1,1 +1,26 @@
-export {};
+export { type Backoff, backoffMs, DEFAULT_RETRY, exponential, fixed } from "./backoff.ts";
+export {
+  type AnyStep,
+  type BreakerPolicy,
+  type HandlerInput,
+  type HandlerOutput,
+  nothing,
+  type Step,
+  type StepDefinition,
+  type StepErrors,
+  type StepInput,
+  type StepOutput,
+  step,
+} from "./step.ts";
+export {
+  type AnyWorkflow,
+  type GraphNode,
+  type GroupOptions,
+  type RunOptions,
+  type Workflow,
+  type WorkflowContext,
+  type WorkflowDefinition,
+  type WorkflowInput,
+  type WorkflowOutput,
+  workflow,
+} from "./workflow.ts";

@@ -1,0 +1,126 @@
+import { type Duration, durationMs, Name, type RetryPolicy, type TimeoutPolicy } from "@stepstream/contracts";
+import { z } from "zod";
+import { type Backoff, DEFAULT_RETRY } from "./backoff.ts";
+
+type Schema = z.ZodType;
+/** Error code → schema of what the error carries. */
+export type ErrorSchemas = Record<string, Schema>;
+
+/** A typed unit of work: what goes in, what comes out, how it may go wrong. */
+export interface Step<I extends Schema = Schema, O extends Schema = Schema, E extends ErrorSchemas = ErrorSchemas> {
+  readonly kind: "step";
+  readonly name: string;
+  readonly input: I;
+  readonly output: O;
+  readonly errors: E;
+  readonly retry: RetryPolicy;
+  /** Which errors are worth another attempt. Declared errors never are. */
+  readonly retryIf: ((error: Error, attempt: number) => boolean) | undefined;
+  readonly timeout: TimeoutPolicy;
+  readonly heartbeatMs: number | undefined;
+  readonly concurrency: number;
+  readonly breaker: BreakerPolicy | undefined;
+}
+
+export interface BreakerPolicy {
+  /** Steps of one worker that name the same breaker share it. */
+  name: string;
+  /** Opens after so many failed attempts in a row. */
+  failures: number;
+  /** Stays open so long, then lets one attempt through. */
+  cooldownMs: number;
+}
+
+export type AnyStep = Step<any, any, any>;
+/** What a caller passes in. */
+export type StepInput<S> = S extends Step<infer I, any, any> ? z.input<I> : never;
+/** What a caller gets back. */
+export type StepOutput<S> = S extends Step<any, infer O, any> ? z.output<O> : never;
+/** What a handler is given. */
+export type HandlerInput<S> = S extends Step<infer I, any, any> ? z.output<I> : never;
+/** What a handler returns. */
+export type HandlerOutput<S> = S extends Step<any, infer O, any> ? z.input<O> : never;
+/** The declared errors: code → data. */
+export type StepErrors<S> =
+  S extends Step<any, any, infer E> ? { [K in keyof E]: E[K] extends Schema ? z.input<E[K]> : never } : never;
+
+export interface StepDefinition<I extends Schema, O extends Schema, E extends ErrorSchemas> {
+  /** Checked by the caller and by the worker. Values cross the bus as JSON. */
+  input: I;
+  /** Checked by the worker and by the run. */
+  output: O;
+  /** Typed, final errors: never retried. */
+  errors?: E;
+  retry?: {
+    /** Attempts in all, the first included. Default 5. */
+    maxAttempts?: number;
+    /** Default `exponential()`: 200 ms, doubling, at most 30 s, full jitter. */
+    backoff?: Backoff;
+    /** Is this error worth another attempt? Default: all but those that say "never". A throw counts as no. */
+    retryIf?: (error: Error, attempt: number) => boolean;
+  };
+  timeout?: {
+    /** One attempt, from the call of the handler; its `ctx.signal` aborts. Default "5m". */
+    attempt?: Duration;
+    /** The whole step with all attempts and waits. Default "24h". */
+    total?: Duration;
+    /** Until a worker first picks it up. Default: as `total`. */
+    queue?: Duration;
+  };
+  /**
+   * Longest silence of a running attempt before it counts as lost and goes to another worker. If set, the
+   * handler calls `ctx.heartbeat()` more often than that; else the worker does so as long as it lives (10 s).
+   */
+  heartbeat?: Duration;
+  /** Attempts at a time in one worker process. Default 50. */
+  concurrency?: number;
+  /** A circuit breaker round the handler. Default: none. */
+  breaker?: { failures: number; cooldown: Duration; name?: string };
+}
+
+/**
+ * Defines a step. Workers `handle` it, workflows `run` it.
+ *
+ * @param name - One token of the bus: A-Z a-z 0-9 _ -. Also the name of its queue.
+ * @throws {RangeError} A name, duration or number that makes no sense.
+ */
+export function step<I extends Schema, O extends Schema, E extends ErrorSchemas = Record<never, never>>(
+  name: string,
+  definition: StepDefinition<I, O, E>,
+): Step<I, O, E> {
+  if (!Name.safeParse(name).success)
+    throw new RangeError(`A step's name is 1 to 64 of A-Z a-z 0-9 _ -, not "${name}".`);
+  const { retry = {}, timeout = {}, breaker, heartbeat, concurrency = 50 } = definition;
+  const maxAttempts = retry.maxAttempts ?? DEFAULT_RETRY.maxAttempts;
+  positive(`maxAttempts of step "${name}"`, maxAttempts);
+  positive(`concurrency of step "${name}"`, concurrency);
+  if (breaker) positive(`breaker.failures of step "${name}"`, breaker.failures);
+  return Object.freeze({
+    kind: "step",
+    name,
+    input: definition.input,
+    output: definition.output,
+    errors: definition.errors ?? ({} as E),
+    retry: { ...DEFAULT_RETRY, ...retry.backoff, maxAttempts },
+    retryIf: retry.retryIf,
+    timeout: {
+      attemptMs: durationMs(timeout.attempt ?? "5m"),
+      totalMs: durationMs(timeout.total ?? "24h"),
+      ...(timeout.queue === undefined ? {} : { queueMs: durationMs(timeout.queue) }),
+    },
+    heartbeatMs: heartbeat === undefined ? undefined : durationMs(heartbeat),
+    concurrency,
+    breaker: breaker && {
+      name: breaker.name ?? name,
+      failures: breaker.failures,
+      cooldownMs: durationMs(breaker.cooldown),
+    },
+  });
+}
+
+function positive(what: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1) throw new RangeError(`${what} is a whole number from 1, not ${value}.`);
+}
+
+/** For a step without input or output. */
+export const nothing = z.void();
