@@ -133,6 +133,8 @@ export const RetryScheduled = z.object({
   attempt: Attempt,
   fireAt: EpochMs,
 });
+/** The wait is over: the command of the slot goes out again, as attempt `attempt`. */
+export const StepRescheduled = z.object({ type: z.literal("StepRescheduled"), slot: Slot, attempt: Attempt });
 /** Workers are asked to give these slots up; each still gets an outcome of its own. Timers end at once. */
 export const SlotsCancelled = z.object({ type: z.literal("SlotsCancelled"), slots: z.array(Slot), reason: z.string() });
 export const ProgressReported = z.object({ type: z.literal("ProgressReported"), ...Progress.shape });
@@ -161,6 +163,7 @@ export const RunEvent = z.discriminatedUnion("type", [
   StepScheduled,
   TimerStarted,
   RetryScheduled,
+  StepRescheduled,
   SlotsCancelled,
   ProgressReported,
   CancelAccepted,
