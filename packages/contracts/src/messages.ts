@@ -10,6 +10,9 @@ import { Attempt, Code, EpochMs, Ms, Name, RunId, Slot } from "./ids.ts";
 
 const v = z.literal(1);
 
+/** Any JSON. Absent where there is nothing to say: a step without input, a handler that returns nothing. */
+const Payload = z.unknown().optional();
+
 /** W3C trace context: https://www.w3.org/TR/trace-context/ */
 export const Trace = z.object({
   traceparent: z.string().regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/),
@@ -31,7 +34,7 @@ export const RunStarted = z.object({
   id: z.string().min(1),
   workflow: Name,
   version: z.int().min(1),
-  input: z.unknown(),
+  input: Payload,
   trace: Trace.optional(),
 });
 
@@ -42,7 +45,7 @@ export const StepCompleted = z.object({
   slot: Slot,
   step: Name,
   attempt: Attempt,
-  output: z.unknown(),
+  output: Payload,
 });
 
 /** The slot failed for good: the last attempt is used up, or the error is final. */
@@ -121,7 +124,7 @@ export const StepScheduled = z.object({
   type: z.literal("StepScheduled"),
   slot: Slot,
   step: Name,
-  input: z.unknown(),
+  input: Payload,
   /** Set on a compensation: it undoes work after the run has settled. */
   compensation: z.literal(true).optional(),
 });
@@ -152,7 +155,7 @@ export const RunClosing = z.object({
 });
 /** A compensation failed for good; the others still run. */
 export const CompensationFailed = z.object({ type: z.literal("CompensationFailed"), slot: Slot, error: Failure });
-export const RunCompleted = z.object({ type: z.literal("RunCompleted"), output: z.unknown() });
+export const RunCompleted = z.object({ type: z.literal("RunCompleted"), output: Payload });
 export const RunFailed = z.object({
   type: z.literal("RunFailed"),
   error: Failure,
@@ -202,7 +205,7 @@ export const RunStep = z.object({
   workflow: Name,
   slot: Slot,
   step: Name,
-  input: z.unknown(),
+  input: Payload,
   /** The number of the next attempt, failed ones on record in `attempts` not counted. */
   attempt: Attempt,
   /** The same for every attempt at this slot: `<run>/<slot>`. */
@@ -230,7 +233,7 @@ export const AttemptFailed = z.object({
   /** The wait before the next attempt; absent if there is none. */
   delayMs: Ms.optional(),
   /** The last heartbeat's details, handed to the next attempt. */
-  details: z.unknown().optional(),
+  details: Payload,
 });
 /** What a running attempt reported with its heartbeat, for the attempt after a crash. */
 export const AttemptHeartbeat = z.object({
@@ -239,7 +242,7 @@ export const AttemptHeartbeat = z.object({
   slot: Slot,
   step: Name,
   attempt: Attempt,
-  details: z.unknown(),
+  details: Payload,
 });
 export const AttemptRecord = z.discriminatedUnion("type", [AttemptFailed, AttemptHeartbeat]);
 export type AttemptRecord = z.infer<typeof AttemptRecord>;
