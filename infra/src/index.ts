@@ -1,0 +1,12 @@
+export { cacheFolder } from "./cache.ts";
+export {
+  type FindOptions,
+  type FoundNatsServer,
+  findNatsServer,
+  NatsServerNotFoundError,
+  type Source,
+} from "./find.ts";
+export { serverPort } from "./server/ports.ts";
+export { untilReady } from "./server/ready.ts";
+export { type NatsServer, type StartOptions, startNatsServer } from "./start.ts";
+export { NATS_IMAGE, NATS_VERSION, NATS_VERSION_MIN } from "./version.ts";
