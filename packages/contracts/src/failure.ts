@@ -1,29 +1,202 @@
 import { z } from "zod";
+import * as errors from "./errors.ts";
 
 /**
- * An error as it crosses the bus: name, message, stack, data and the chain of causes survive.
+ * An error as it crosses the bus: name, code, message, stack, data and the chain of causes survive.
+ *
+ *   toFailure(thrown)    -> Failure   never throws, whatever was thrown; the result is plain JSON
+ *   fromFailure(failure) -> Error     of its own class if that is one of Stepstream's, else a RemoteError
+ *
+ * F1. toFailure(fromFailure(toFailure(x))) equals toFailure(x): nothing is lost on the second trip.
  */
 export interface Failure {
   name: string;
-  /** Stable, for programs. Errors that carry none get `ERROR`. */
   code: string;
-  /** For people. May change between releases; never parse it. */
   message: string;
   stack?: string | undefined;
-  /** What the error carries besides: ids, exit codes, output. JSON. */
   data?: Record<string, unknown> | undefined;
   cause?: Failure | undefined;
 }
 
 export const Failure: z.ZodType<Failure> = z
   .object({
-    name: z.string(),
-    code: z.string(),
-    message: z.string(),
+    name: z.string().describe("The class of the error, e.g. `TimeoutError`."),
+    code: z.string().describe("Stable, for programs; see docs/errors.md. Errors that carry none get `ERROR`."),
+    message: z.string().describe("For people. May change between releases; never parse it."),
     stack: z.string().optional(),
-    data: z.record(z.string(), z.unknown()).optional(),
+    data: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe("What the error carries besides: ids, exit codes, output."),
     get cause() {
       return Failure.optional();
     },
   })
-  .meta({ id: "Failure" });
+  .meta({ id: "Failure", description: "An error as it crosses the bus." });
+
+const MAX_STACK = 8_000;
+const MAX_DEPTH = 8;
+/** Of one failure, causes and errors in `data` included. Bounds what an AggregateError can grow to. */
+const MAX_ERRORS = 100;
+
+/** Stepstream's own errors by code. DeclaredError is missing: its codes are the user's. */
+const OWN = new Map(
+  Object.entries({
+    STEP_FAILED: errors.StepError,
+    TIMEOUT: errors.TimeoutError,
+    VALIDATION_FAILED: errors.ValidationError,
+    WORKFLOW_CANCELLED: errors.WorkflowCancelledError,
+    STEP_CANCELLED: errors.StepCancelledError,
+    WORKFLOW_FAILED: errors.WorkflowFailedError,
+    WORKER_LOST: errors.WorkerLostError,
+    SLOT_ABANDONED: errors.SlotAbandonedError,
+    CIRCUIT_OPEN: errors.CircuitOpenError,
+    NON_DETERMINISM: errors.NonDeterminismError,
+    FORBIDDEN_IN_WORKFLOW: errors.ForbiddenInWorkflowError,
+    STALLED: errors.StalledError,
+    RUN_NOT_FOUND: errors.RunNotFoundError,
+    RUN_ALREADY_EXISTS: errors.RunAlreadyExistsError,
+    RUN_CLOSED: errors.RunClosedError,
+    UNKNOWN_WORKFLOW: errors.UnknownWorkflowError,
+    INVALID_INPUT: errors.InvalidInputError,
+    INVALID_OUTPUT: errors.InvalidOutputError,
+    MALFORMED_MESSAGE: errors.MalformedMessageError,
+    WRONG_LAST_SEQUENCE: errors.WrongLastSequenceError,
+    LOG_UNAVAILABLE: errors.LogUnavailableError,
+    LOG_REFUSED: errors.LogRefusedError,
+    PARTITION_MISMATCH: errors.PartitionMismatchError,
+    SERVER_TOO_OLD: errors.ServerTooOldError,
+    NOT_RUNNING: errors.NotRunningError,
+  }),
+);
+
+/**
+ * An error as data.
+ *
+ * Own enumerable properties travel as `data` as far as they are JSON, errors among them as failures. Something
+ * thrown that is no error becomes the message of one. Causes are kept to a depth of 8, each stack to 8,000
+ * characters, 100 errors in all; an error that is its own cause is written down once.
+ */
+export function toFailure(thrown: unknown): Failure {
+  const budget = { errors: MAX_ERRORS };
+  return write(thrown, [], budget);
+}
+
+function write(thrown: unknown, above: readonly unknown[], budget: { errors: number }): Failure {
+  budget.errors--;
+  try {
+    if (!isError(thrown)) return { name: "Error", code: "ERROR", message: show(thrown) };
+    const path = [...above, thrown];
+    const worthy = thrown.cause !== undefined && path.length <= MAX_DEPTH && !path.includes(thrown.cause);
+    const cause = worthy && budget.errors > 0 ? write(thrown.cause, path, budget) : undefined;
+    const data = toJson(thrown instanceof errors.RemoteError ? { ...thrown.data } : carried(thrown), path, budget);
+    const name = typeof thrown.name === "string" && thrown.name ? thrown.name : "Error";
+    return {
+      name,
+      code: typeof thrown.code === "string" && thrown.code ? thrown.code : "ERROR",
+      message: thrown.message ? show(thrown.message) : name,
+      ...(typeof thrown.stack === "string" ? { stack: thrown.stack.slice(0, MAX_STACK) } : {}),
+      ...(Object.keys(data).length > 0 ? { data } : {}),
+      ...(cause ? { cause } : {}),
+    };
+  } catch {
+    // A getter, a proxy or a toJSON that throws. The failure must still be reported.
+    return { name: "Error", code: "ERROR", message: "Something was thrown that cannot be read." };
+  }
+}
+
+type ErrorLike = { name?: unknown; message?: unknown; stack?: unknown; code?: unknown; cause?: unknown };
+
+/** Errors from another realm (node:vm, a test runner) are no `instanceof Error`. */
+function isError(thrown: unknown): thrown is ErrorLike {
+  if (thrown instanceof Error) return true;
+  return typeof thrown === "object" && thrown !== null && "message" in thrown && typeof thrown.message === "string";
+}
+
+/** What an error carries besides the fields that a failure has a place for. */
+function carried(error: ErrorLike): Record<string, unknown> {
+  const { name, message, stack, cause, code, ...own } = error;
+  return {
+    ...own,
+    ...(typeof code === "number" ? { code } : {}),
+    ...(error instanceof AggregateError ? { errors: error.errors } : {}),
+  };
+}
+
+/** A JSON copy, as far as it goes: functions, symbols and circles are left out, errors written as failures. */
+function toJson(
+  value: Record<string, unknown>,
+  path: readonly unknown[],
+  budget: { errors: number },
+): Record<string, unknown> {
+  const copy: Record<string, unknown> = {};
+  for (const [key, field] of Object.entries(value)) {
+    const json = attempt(() =>
+      JSON.stringify(field, (_key, inner) => {
+        if (typeof inner === "bigint") return String(inner);
+        if (!(inner instanceof Error)) return inner;
+        return path.includes(inner) || path.length > MAX_DEPTH || budget.errors <= 0
+          ? undefined
+          : write(inner, path, budget);
+      }),
+    );
+    if (json !== undefined) set(copy, key, JSON.parse(json));
+  }
+  return copy;
+}
+
+function show(thrown: unknown): string {
+  if (typeof thrown === "string") return thrown || "an empty string was thrown";
+  if (typeof thrown === "object" && thrown !== null) return attempt(() => JSON.stringify(thrown)) ?? "[object]";
+  return String(thrown);
+}
+
+function attempt<T>(fn: () => T): T | undefined {
+  try {
+    return fn();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error that `toFailure` wrote down: of its own class where Stepstream knows it, else a RemoteError. */
+export function fromFailure(failure: Failure): Error {
+  const known = classOf(failure);
+  const error = known ? rebuild(failure, known) : (aggregate(failure) ?? new errors.RemoteError(failure));
+  hide(error, "stack", failure.stack);
+  if (failure.cause) hide(error, "cause", fromFailure(failure.cause));
+  return error;
+}
+
+function classOf({ name, code, data }: Failure): { prototype: Error } | undefined {
+  if (name === "DeclaredError") return errors.DeclaredError;
+  const own = OWN.get(code);
+  // Our code under another name is a subclass we cannot know; without `detail` it is not from us.
+  return own?.name === name && typeof data?.detail === "object" ? own : undefined;
+}
+
+/** Not by the constructor: that would write the message anew, from parts it was never given. */
+function rebuild({ name, code, message, data }: Failure, known: { prototype: Error }): Error {
+  const error = Object.setPrototypeOf(new Error(message), known.prototype) as Error;
+  for (const [key, value] of Object.entries({ retry: "never", detail: {}, ...data })) set(error, key, value);
+  for (const [key, value] of Object.entries({ name, code })) set(error, key, value);
+  hide(error, "message", message);
+  return error;
+}
+
+/** What `Promise.any` and `w.any` throw. */
+function aggregate({ name, message, data }: Failure): Error | undefined {
+  const list = name === "AggregateError" ? z.array(Failure).safeParse(data?.errors) : undefined;
+  if (!list?.success) return undefined;
+  const error = new AggregateError(list.data.map(fromFailure), message);
+  for (const [key, value] of Object.entries(data ?? {})) if (key !== "errors") set(error, key, value);
+  return error;
+}
+
+/** Like assignment, but safe with a key such as `__proto__`. */
+function set(target: object, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+}
+function hide(target: object, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, enumerable: false, configurable: true, writable: true });
+}

@@ -4,7 +4,6 @@ export {
   CircuitOpenError,
   DeclaredError,
   ForbiddenInWorkflowError,
-  fromFailure,
   InvalidInputError,
   InvalidOutputError,
   LogRefusedError,
@@ -25,7 +24,6 @@ export {
   StepstreamError,
   TimeoutError,
   type TimeoutKind,
-  toFailure,
   UnknownWorkflowError,
   ValidationError,
   type Where,
@@ -34,7 +32,7 @@ export {
   WorkflowFailedError,
   WrongLastSequenceError,
 } from "./errors.ts";
-export { Failure } from "./failure.ts";
+export { Failure, fromFailure, toFailure } from "./failure.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
 export * from "./messages.ts";
 export { type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";
