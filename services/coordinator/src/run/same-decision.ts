@@ -1,0 +1,20 @@
+import { isDeepStrictEqual } from "node:util";
+import type { RunEvent } from "@stepstream/contracts";
+
+/**
+ * Is what the code decides now what the history has? Both sides as JSON. Stack traces are left out: they
+ * change with every line that moves, and decide nothing.
+ */
+export function sameDecision(recorded: RunEvent, replayed: RunEvent): boolean {
+  return isDeepStrictEqual(strip(recorded), strip(replayed));
+}
+
+function strip(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(strip);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key, inner]) => key !== "stack" && inner !== undefined)
+      .map(([key, inner]) => [key, strip(inner)]),
+  );
+}
