@@ -35,6 +35,7 @@ export const RetryPolicy = z.object({
 });
 export type RetryPolicy = z.infer<typeof RetryPolicy>;
 
+/** The clocks of a step. One that is absent never runs out. */
 export const TimeoutPolicy = z.object({
   /** One attempt, from the call of the handler. */
   attemptMs: z.number().positive().optional(),

@@ -2,37 +2,40 @@ import { z } from "zod";
 import * as errors from "./errors.ts";
 
 /**
- * An error as it crosses the bus: name, code, message, stack, data and the chain of causes survive.
+ * Errors as data.
  *
  *   toFailure(thrown)    -> Failure   never throws, whatever was thrown; the result is plain JSON
  *   fromFailure(failure) -> Error     of its own class if that is one of Stepstream's, else a RemoteError
  *
  * F1. toFailure(fromFailure(toFailure(x))) equals toFailure(x): nothing is lost on the second trip.
  */
+
+/** An error as it crosses the bus: name, code, message, stack, data and the chain of causes survive. */
 export interface Failure {
+  /** The class of the error, e.g. `TimeoutError`. */
   name: string;
+  /** Stable, for programs; explained in docs/errors.md. Errors that carry none get `ERROR`. */
   code: string;
+  /** For people. May change between releases; never parse it. */
   message: string;
+  /** Where it was thrown, as the language of the sender writes it. */
   stack?: string | undefined;
+  /** What the error carries besides: ids, exit codes, output. */
   data?: Record<string, unknown> | undefined;
+  /** What led to it. */
   cause?: Failure | undefined;
 }
 
-export const Failure: z.ZodType<Failure> = z
-  .object({
-    name: z.string().describe("The class of the error, e.g. `TimeoutError`."),
-    code: z.string().describe("Stable, for programs; see docs/errors.md. Errors that carry none get `ERROR`."),
-    message: z.string().describe("For people. May change between releases; never parse it."),
-    stack: z.string().optional(),
-    data: z
-      .record(z.string(), z.unknown())
-      .optional()
-      .describe("What the error carries besides: ids, exit codes, output."),
-    get cause() {
-      return Failure.optional();
-    },
-  })
-  .meta({ id: "Failure", description: "An error as it crosses the bus." });
+export const Failure: z.ZodType<Failure> = z.object({
+  name: z.string(),
+  code: z.string(),
+  message: z.string(),
+  stack: z.string().optional(),
+  data: z.record(z.string(), z.unknown()).optional(),
+  get cause() {
+    return Failure.optional();
+  },
+});
 
 const MAX_STACK = 8_000;
 const MAX_DEPTH = 8;

@@ -6,6 +6,9 @@ import { Attempt, Code, EpochMs, Ms, Name, RunId, Slot } from "./ids.ts";
 /**
  * Every message on the bus. Readers drop unknown keys, so a newer writer may add some; a field that
  * changes its meaning is a new `type` or a new `v`.
+ *
+ * The comments here are the descriptions in docs/asyncapi.yaml and docs/schemas: write them for people who
+ * implement the protocol in another language.
  */
 
 const v = z.literal(1);
@@ -78,10 +81,10 @@ export const RetryLater = z.object({
   delayMs: Ms,
 });
 
-/** A timer of the run has come due (the coordinator says so, never early). */
+/** A timer of the run has come due. Said by the coordinator, never early. */
 export const TimerFired = z.object({ v, type: z.literal("TimerFired"), slot: Slot });
 
-/** A slot was given up for its time (the coordinator says so, when no worker can). */
+/** A slot was given up because its time ran out. Said by the coordinator, when no worker can. */
 export const SlotTimedOut = z.object({
   v,
   type: z.literal("SlotTimedOut"),
@@ -102,6 +105,7 @@ export const CancelRequested = z.object({
   graceMs: Ms.optional(),
 });
 
+/** What happened to a run, from outside. */
 export const InboxMessage = z.discriminatedUnion("type", [
   RunStarted,
   StepCompleted,
@@ -120,6 +124,7 @@ export type SlotOutcome = z.infer<typeof StepCompleted | typeof StepFailed | typ
 
 // ---------------------------------------------------------------- journal
 
+/** The run asks for a step. A command follows once this is stored. */
 export const StepScheduled = z.object({
   type: z.literal("StepScheduled"),
   slot: Slot,
@@ -128,6 +133,7 @@ export const StepScheduled = z.object({
   /** Set on a compensation: it undoes work after the run has settled. */
   compensation: z.literal(true).optional(),
 });
+/** The run waits until `fireAt`. */
 export const TimerStarted = z.object({ type: z.literal("TimerStarted"), slot: Slot, fireAt: EpochMs });
 /** The command of the slot comes back at `fireAt` as attempt `attempt`. */
 export const RetryScheduled = z.object({
@@ -140,7 +146,9 @@ export const RetryScheduled = z.object({
 export const StepRescheduled = z.object({ type: z.literal("StepRescheduled"), slot: Slot, attempt: Attempt });
 /** Workers are asked to give these slots up; each still gets an outcome of its own. Timers end at once. */
 export const SlotsCancelled = z.object({ type: z.literal("SlotsCancelled"), slots: z.array(Slot), reason: z.string() });
+/** What the workflow said about how far it is. */
 export const ProgressReported = z.object({ type: z.literal("ProgressReported"), ...Progress.shape });
+/** The run knows that it is to stop: what it waits for fails with `WORKFLOW_CANCELLED`. */
 export const CancelAccepted = z.object({
   type: z.literal("CancelAccepted"),
   id: z.string(),
@@ -155,13 +163,17 @@ export const RunClosing = z.object({
 });
 /** A compensation failed for good; the others still run. */
 export const CompensationFailed = z.object({ type: z.literal("CompensationFailed"), slot: Slot, error: Failure });
+/** The end: the workflow returned `output`. */
 export const RunCompleted = z.object({ type: z.literal("RunCompleted"), output: Payload });
+/** The end: the workflow threw `error`. */
 export const RunFailed = z.object({
   type: z.literal("RunFailed"),
   error: Failure,
 });
+/** The end: the run was cancelled, and what it had open has settled. */
 export const RunCancelled = z.object({ type: z.literal("RunCancelled"), reason: z.string() });
 
+/** One thing that a decision says. */
 export const RunEvent = z.discriminatedUnion("type", [
   StepScheduled,
   TimerStarted,
@@ -244,6 +256,7 @@ export const AttemptHeartbeat = z.object({
   attempt: Attempt,
   details: Payload,
 });
+/** What is kept of an attempt that did not end well. */
 export const AttemptRecord = z.discriminatedUnion("type", [AttemptFailed, AttemptHeartbeat]);
 export type AttemptRecord = z.infer<typeof AttemptRecord>;
 
@@ -280,6 +293,7 @@ export type RunParked = z.infer<typeof RunParked>;
 
 // ---------------------------------------------------------------- core NATS: hints that may be lost
 
+/** Asks workers to abort their attempts at these slots. Repeated every second while one is open. */
 export const CancelSlots = z.object({
   v,
   type: z.literal("CancelSlots"),
@@ -293,6 +307,7 @@ export type CancelSlots = z.infer<typeof CancelSlots>;
 export const Presence = z.object({ v, type: z.literal("Presence"), id: z.string(), leaving: z.boolean() });
 export type Presence = z.infer<typeof Presence>;
 
+/** A worker's circuit breaker changed its state. */
 export const BreakerChanged = z.object({
   v,
   type: z.literal("BreakerChanged"),
@@ -301,3 +316,19 @@ export const BreakerChanged = z.object({
   state: z.enum(["closed", "open", "halfOpen"]),
 });
 export type BreakerChanged = z.infer<typeof BreakerChanged>;
+
+// ---------------------------------------------------------------- any of the above, if it is large
+
+/**
+ * Stands for a message of over 256 KiB, which is kept in the object store of the namespace. Readers fetch it
+ * and go on as if it had been in this message's place.
+ */
+export const Ref = z.object({
+  v,
+  type: z.literal("Ref"),
+  /** The object's name: the run and the SHA-256 of the text, in hex. */
+  key: z.string().regex(/^[A-Za-z0-9_-]{1,64}\/[0-9a-f]{64}$/, "<run>/<sha256>"),
+  /** Length of the text in UTF-8. */
+  bytes: z.int().min(0),
+});
+export type Ref = z.infer<typeof Ref>;

@@ -1,0 +1,150 @@
+/**
+ * One message of every kind, from the lives of two runs: `order-1`, whose second attempt at charging succeeds,
+ * and `order-2`, which goes wrong in every other way. A test reads each with its schema.
+ */
+
+const trace = { traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" };
+const timedOut = {
+  name: "TimeoutError",
+  code: "TIMEOUT",
+  message: 'The attempt took longer than 10000 ms (run order-1, slot 1, step "charge", attempt 1).',
+  data: {
+    retry: "later",
+    detail: { kind: "attempt", ms: 10_000, run: "order-1", step: "charge", slot: 1, attempt: 1 },
+    kind: "attempt",
+  },
+};
+const declined = {
+  name: "DeclaredError",
+  code: "CardDeclined",
+  message: "The step ended with its declared error CardDeclined.",
+  data: { data: { code: "51" } },
+};
+const failed = {
+  name: "StepError",
+  code: "STEP_FAILED",
+  message:
+    'Step "charge" of run order-2 (slot 1) failed for good in attempt 1: The step ended with its declared error CardDeclined.',
+  data: {
+    retry: "never",
+    detail: { run: "order-2", step: "charge", slot: 1, attempt: 1 },
+    run: "order-2",
+    step: "charge",
+    slot: 1,
+    attempt: 1,
+    input: { orderId: "order-2", cents: 4200 },
+  },
+  cause: declined,
+};
+
+/** By the name of the message. */
+export const EXAMPLES: Readonly<Record<string, { type: string } & Record<string, unknown>>> = {
+  RunStarted: {
+    v: 1,
+    type: "RunStarted",
+    id: "3f0c6a52-7c0e-4b1f-9d55-0a4f1f0e8a11",
+    workflow: "order",
+    version: 1,
+    input: { orderId: "order-1", cents: 4200 },
+    trace,
+  },
+  StepCompleted: { v: 1, type: "StepCompleted", slot: 1, step: "charge", attempt: 2, output: { receiptId: "rc_77" } },
+  StepFailed: { v: 1, type: "StepFailed", slot: 1, step: "charge", attempt: 1, error: declined },
+  StepCancelled: { v: 1, type: "StepCancelled", slot: 1, step: "charge", attempt: 1 },
+  RetryLater: { v: 1, type: "RetryLater", slot: 1, step: "charge", attempt: 2, delayMs: 600_000 },
+  TimerFired: { v: 1, type: "TimerFired", slot: 2 },
+  SlotTimedOut: { v: 1, type: "SlotTimedOut", slot: 1, kind: "queue" },
+  SlotAbandoned: { v: 1, type: "SlotAbandoned", slot: 1 },
+  CancelRequested: {
+    v: 1,
+    type: "CancelRequested",
+    id: "b1a9a7de-7bd4-4a49-a1f7-90f3f2a0a7c2",
+    reason: "the customer changed her mind",
+    graceMs: 10_000,
+  },
+  StepScheduled: { type: "StepScheduled", slot: 1, step: "charge", input: { orderId: "order-1", cents: 4200 } },
+  TimerStarted: { type: "TimerStarted", slot: 2, fireAt: 1_767_225_600_000 },
+  RetryScheduled: { type: "RetryScheduled", slot: 1, attempt: 2, fireAt: 1_767_225_600_000 },
+  StepRescheduled: { type: "StepRescheduled", slot: 1, attempt: 2 },
+  SlotsCancelled: { type: "SlotsCancelled", slots: [1, 2], reason: "the customer changed her mind" },
+  ProgressReported: { type: "ProgressReported", step: 1, total: 2, name: "charge", percent: 50 },
+  CancelAccepted: {
+    type: "CancelAccepted",
+    id: "b1a9a7de-7bd4-4a49-a1f7-90f3f2a0a7c2",
+    reason: "the customer changed her mind",
+  },
+  RunClosing: { type: "RunClosing", outcome: "failed", error: failed },
+  CompensationFailed: { type: "CompensationFailed", slot: 3, error: timedOut },
+  RunCompleted: { type: "RunCompleted", output: { receiptId: "rc_77" } },
+  RunFailed: { type: "RunFailed", error: failed },
+  RunCancelled: { type: "RunCancelled", reason: "the customer changed her mind" },
+  Decision: {
+    v: 1,
+    type: "Decision",
+    upTo: 4711,
+    by: "coordinator-7f3a",
+    events: [{ type: "StepScheduled", slot: 1, step: "charge", input: { orderId: "order-1", cents: 4200 } }],
+  },
+  RunStep: {
+    v: 1,
+    type: "RunStep",
+    run: "order-1",
+    workflow: "order",
+    slot: 1,
+    step: "charge",
+    input: { orderId: "order-1", cents: 4200 },
+    attempt: 1,
+    idempotencyKey: "order-1/1",
+    retry: { maxAttempts: 5, initialMs: 200, factor: 2, maxMs: 30_000, jitter: "full" },
+    timeout: { attemptMs: 10_000, totalMs: 300_000, queueMs: 60_000 },
+    heartbeatMs: 3_000,
+    scheduledAt: 1_767_225_600_000,
+    after: 4711,
+    trace,
+  },
+  AttemptFailed: {
+    v: 1,
+    type: "AttemptFailed",
+    slot: 1,
+    step: "charge",
+    attempt: 1,
+    error: timedOut,
+    delayMs: 137,
+    details: { page: 3 },
+  },
+  AttemptHeartbeat: { v: 1, type: "AttemptHeartbeat", slot: 1, step: "charge", attempt: 1, details: { page: 3 } },
+  DeadLetter: {
+    v: 1,
+    type: "DeadLetter",
+    code: "MALFORMED_MESSAGE",
+    message: "The message dev.inbox.5.order-1 cannot be read at slot: expected int.",
+    path: "slot",
+    subject: "dev.inbox.5.order-1",
+    seq: 4712,
+    text: '{"v":1,"type":"StepCompleted","slot":"one"}',
+  },
+  RunParked: {
+    v: 1,
+    type: "RunParked",
+    run: "order-2",
+    workflow: "order",
+    version: 2,
+    code: "UNKNOWN_WORKFLOW",
+    error: {
+      name: "UnknownWorkflowError",
+      code: "UNKNOWN_WORKFLOW",
+      message:
+        'This coordinator does not know workflow "order" version 2. Run order-2 waits, parked, for one that does.',
+      data: { retry: "later", detail: { run: "order-2", workflow: "order", version: 2 } },
+    },
+  },
+  CancelSlots: { v: 1, type: "CancelSlots", run: "order-1", slots: [1], reason: "the customer changed her mind" },
+  Presence: { v: 1, type: "Presence", id: "coordinator-7f3a", leaving: false },
+  BreakerChanged: { v: 1, type: "BreakerChanged", worker: "worker-19c2", step: "charge", state: "open" },
+  Ref: {
+    v: 1,
+    type: "Ref",
+    key: "order-1/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    bytes: 1_048_576,
+  },
+};
