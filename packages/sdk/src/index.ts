@@ -1,4 +1,5 @@
 export { type Backoff, backoffMs, DEFAULT_RETRY, exponential, fixed } from "./backoff.ts";
+export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
 export {
   type AnyStep,
   type BreakerPolicy,
