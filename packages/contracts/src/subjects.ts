@@ -93,11 +93,17 @@ export class Subjects {
     return `${this.namespace}.breaker.${step}`;
   }
 
+  /** The durable consumer of a step's commands. */
+  stepConsumer(step: string): string {
+    return `step-${step}`;
+  }
+
   /** Filters, for consumers and listings. */
   readonly all = {
     inbox: (partition: number) => `${this.namespace}.inbox.${partition}.>`,
     parked: (partition: number) => `${this.namespace}.parked.${partition}.>`,
     due: () => `${this.namespace}.due.>`,
+    timersOfPartition: (partition: number) => `${this.namespace}.timer.${partition}.>`,
     commandsOfStep: (step: string) => `${this.namespace}.command.${step}.>`,
     commandsOfRun: (run: string) => `${this.namespace}.command.*.${this.partition(run)}.${run}.*`,
     commandsOfPartition: (partition: number) => `${this.namespace}.command.*.${partition}.>`,
