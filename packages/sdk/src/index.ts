@@ -1,5 +1,6 @@
 export { type Backoff, backoffMs, DEFAULT_RETRY, exponential, fixed } from "./backoff.ts";
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
+export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
 export {
   type AnyStep,
   type BreakerPolicy,
