@@ -8,7 +8,12 @@ export type JsonSchema = Record<string, any>;
 
 /** Every schema of the protocol by its exported name. */
 export const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
-  ...Object.fromEntries(Object.entries(messages).filter((entry) => entry[1] instanceof z.ZodType)),
+  // Sorted, since loaders do not agree on the order of a module's exports.
+  ...Object.fromEntries(
+    Object.entries(messages)
+      .filter((entry) => entry[1] instanceof z.ZodType)
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  ),
   Failure,
   RetryPolicy,
   TimeoutPolicy,

@@ -1,0 +1,314 @@
+/** The channels, headers and operations of the bus, as data. `asyncapi.ts` makes a document of them. */
+
+interface Channel {
+  address: string;
+  description: string;
+  messages: readonly string[];
+}
+
+const INBOX = [
+  "RunStarted",
+  "StepCompleted",
+  "StepFailed",
+  "StepCancelled",
+  "RetryLater",
+  "TimerFired",
+  "SlotTimedOut",
+  "SlotAbandoned",
+  "CancelRequested",
+];
+
+export const CHANNELS: Readonly<Record<string, Channel>> = {
+  inbox: {
+    address: "{namespace}.inbox.{partition}.{run}",
+    description:
+      "Stream `<ns>_EVENTS`. What happened to a run, from outside. Clients start and cancel, workers report. One durable pull consumer per partition hands it to the coordinators. A message of over 256 KiB may be a Ref.",
+    messages: [...INBOX, "Ref"],
+  },
+  journal: {
+    address: "{namespace}.journal.{partition}.{run}",
+    description:
+      "Stream `<ns>_EVENTS`. What the coordinator decided, one message for each decision. Only coordinators write, fenced by the subject's last sequence. Clients read it to follow a run: it ends with RunCompleted, RunFailed or RunCancelled.",
+    messages: ["Decision", "Ref"],
+  },
+  liveJournal: {
+    address: "{namespace}.live.journal.{partition}.{run}",
+    description:
+      "Core NATS. Each journal message, republished by the server as it is stored, with the headers `Nats-Stream`, `Nats-Subject` and `Nats-Sequence`. May miss some: read the journal to be sure.",
+    messages: ["Decision", "Ref"],
+  },
+  attempts: {
+    address: "{namespace}.attempts.{partition}.{run}.{slot}",
+    description:
+      "Stream `<ns>_EVENTS`. Attempts that did not end well and details of heartbeats, written by workers, fenced by the subject's last sequence. Read when a command is delivered again.",
+    messages: ["AttemptFailed", "AttemptHeartbeat", "Ref"],
+  },
+  parked: {
+    address: "{namespace}.parked.{partition}.{run}",
+    description:
+      "Stream `<ns>_EVENTS`. Runs that no coordinator at hand can take further, and why. Taken up again at start, when a coordinator gains the partition, and every 30 s.",
+    messages: ["RunParked"],
+  },
+  command: {
+    address: "{namespace}.command.{step}.{partition}.{run}.{slot}",
+    description:
+      "Stream `<ns>_COMMANDS`, a work queue. Work for the workers of a step, which share the durable pull consumer `step-<step>`. Deleted by its ack.",
+    messages: ["RunStep", "Ref"],
+  },
+  timer: {
+    address: "{namespace}.timer.{partition}.{run}.{slot}",
+    description:
+      "Stream `<ns>_TIMERS`. Message schedules: `Nats-Schedule: @at <time>`, `Nats-Schedule-Target: <the due subject>`. Between a coordinator and the server; no business of clients and workers, and no message of this protocol.",
+    messages: [],
+  },
+  due: {
+    address: "{namespace}.due.{partition}.{run}.{slot}",
+    description:
+      "Stream `<ns>_TIMERS`. Where the server publishes a schedule that has come due. A hint: the coordinator checks the slot, then says TimerFired.",
+    messages: [],
+  },
+  dead: {
+    address: "{namespace}.dead.{step}.{partition}.{run}.{slot}",
+    description: "Stream `<ns>_DEAD`. What could not be handled, for people. `{step}` is `-` where none is known.",
+    messages: ["DeadLetter"],
+  },
+  cancel: {
+    address: "{namespace}.cancel.{run}",
+    description: "Core NATS. Asks workers to abort slots of a run. A hint: it is repeated until they have settled.",
+    messages: ["CancelSlots"],
+  },
+  presence: {
+    address: "{namespace}.presence",
+    description: "Core NATS. Coordinators that are alive. For people and for sharing partitions.",
+    messages: ["Presence"],
+  },
+  breaker: {
+    address: "{namespace}.breaker.{step}",
+    description: "Core NATS. A worker's circuit breaker changed its state. For people.",
+    messages: ["BreakerChanged"],
+  },
+};
+
+interface Header {
+  description: string;
+  required: boolean;
+  example: string;
+  /** The only value it may have. */
+  fixed?: string;
+}
+
+const fence = (description: string, example: string, fixed?: string): Record<string, Header> => ({
+  "Nats-Expected-Last-Subject-Sequence": { description, required: true, example, ...(fixed ? { fixed } : {}) },
+});
+const id = (description: string, example: string, required = false): Record<string, Header> => ({
+  "Nats-Msg-Id": { description: `${description} The same id within two minutes is stored once.`, required, example },
+});
+const outcome = (type: string): Record<string, Header> =>
+  id("Optional; use `<run>.<slot>.<attempt>.<type>`. A repeat changes nothing either way.", `order-1.1.1.${type}`);
+
+/** By the name of the message. */
+export const HEADERS: Readonly<Record<string, Record<string, Header>>> = {
+  RunStarted: {
+    ...fence(
+      'Always "0". Error 10071: the run exists; if its first message has your `id`, your start has been stored.',
+      "0",
+      "0",
+    ),
+    ...id("The message's `id`.", "3f0c6a52-7c0e-4b1f-9d55-0a4f1f0e8a11"),
+  },
+  CancelRequested: id("The message's `id`.", "b1a9a7de-7bd4-4a49-a1f7-90f3f2a0a7c2"),
+  StepCompleted: outcome("StepCompleted"),
+  StepFailed: outcome("StepFailed"),
+  StepCancelled: outcome("StepCancelled"),
+  RetryLater: outcome("RetryLater"),
+  AttemptFailed: fence(
+    "The sequence of the last message on this subject that you know of, 0 for none. Error 10071: another worker has this slot; do neither ack nor nak.",
+    "0",
+  ),
+  AttemptHeartbeat: fence("The sequence of the last message on this subject that you know of, 0 for none.", "0"),
+  Decision: fence("The sequence of the run's last journal message, 0 for none.", "4690"),
+  RunStep: {
+    ...fence('Always "0": one command of a slot is outstanding at a time.', "0", "0"),
+    ...id("`<run>.<slot>.<attempt>`", "order-1.1.1", true),
+  },
+};
+
+interface Operation {
+  by: "client" | "worker" | "coordinator";
+  action: "send" | "receive";
+  channel: keyof typeof CHANNELS & string;
+  messages: readonly string[];
+  summary: string;
+  description: string;
+}
+
+export const OPERATIONS: Readonly<Record<string, Operation>> = {
+  clientStartsRun: {
+    by: "client",
+    action: "send",
+    channel: "inbox",
+    messages: ["RunStarted", "Ref"],
+    summary: "Start a run.",
+    description: "Rules C1 to C3.",
+  },
+  clientCancelsRun: {
+    by: "client",
+    action: "send",
+    channel: "inbox",
+    messages: ["CancelRequested"],
+    summary: "Ask a run to stop.",
+    description: "Rule C5.",
+  },
+  clientFollowsRun: {
+    by: "client",
+    action: "receive",
+    channel: "journal",
+    messages: ["Decision", "Ref"],
+    summary: "Read what became of a run.",
+    description: "Rule C4.",
+  },
+  clientWatchesRun: {
+    by: "client",
+    action: "receive",
+    channel: "liveJournal",
+    messages: ["Decision", "Ref"],
+    summary: "Hear of a run's decisions as they are stored.",
+    description: "Rule C4: a hint to read the journal.",
+  },
+  workerTakesCommand: {
+    by: "worker",
+    action: "receive",
+    channel: "command",
+    messages: ["RunStep", "Ref"],
+    summary: "Take work.",
+    description: "Rules W1 to W5.",
+  },
+  workerReportsOutcome: {
+    by: "worker",
+    action: "send",
+    channel: "inbox",
+    messages: ["StepCompleted", "StepFailed", "StepCancelled", "Ref"],
+    summary: "Say how a slot ended, then ack its command.",
+    description: "Rules W6, W8 and W10.",
+  },
+  workerPostponesAttempt: {
+    by: "worker",
+    action: "send",
+    channel: "inbox",
+    messages: ["RetryLater"],
+    summary: "Have the next attempt come back after a long wait, then ack the command.",
+    description: "Rule W9.",
+  },
+  workerRecordsAttempt: {
+    by: "worker",
+    action: "send",
+    channel: "attempts",
+    messages: ["AttemptFailed", "AttemptHeartbeat", "Ref"],
+    summary: "Keep a failed attempt, then nak the command with the wait before the next.",
+    description: "Rule W7.",
+  },
+  workerReadsAttempts: {
+    by: "worker",
+    action: "receive",
+    channel: "attempts",
+    messages: ["AttemptFailed", "AttemptHeartbeat", "Ref"],
+    summary: "Find out which attempt is next when a command is delivered again.",
+    description: "Rule W4.",
+  },
+  workerHearsCancel: {
+    by: "worker",
+    action: "receive",
+    channel: "cancel",
+    messages: ["CancelSlots"],
+    summary: "Abort attempts.",
+    description: "Rule W10.",
+  },
+  workerReportsBreaker: {
+    by: "worker",
+    action: "send",
+    channel: "breaker",
+    messages: ["BreakerChanged"],
+    summary: "Say that a circuit breaker changed its state.",
+    description: "Optional. An open breaker stops pulling; it never acks, naks or reports.",
+  },
+  workerBuriesCommand: {
+    by: "worker",
+    action: "send",
+    channel: "dead",
+    messages: ["DeadLetter"],
+    summary: "Keep a command that cannot be handled.",
+    description: "Rules W5 and W11.",
+  },
+  coordinatorReadsInbox: {
+    by: "coordinator",
+    action: "receive",
+    channel: "inbox",
+    messages: [...INBOX, "Ref"],
+    summary: "Fold what happened into the run.",
+    description: "Through one durable pull consumer per partition. A message is acked when all it caused is stored.",
+  },
+  coordinatorTellsInbox: {
+    by: "coordinator",
+    action: "send",
+    channel: "inbox",
+    messages: ["TimerFired", "SlotTimedOut", "SlotAbandoned"],
+    summary: "Say what time has done to a run.",
+    description: "Workers and clients never send these.",
+  },
+  coordinatorDecides: {
+    by: "coordinator",
+    action: "send",
+    channel: "journal",
+    messages: ["Decision", "Ref"],
+    summary: "Write what the run decided; the fence makes one coordinator its writer.",
+    description: "Its effects (commands, timers) are published after it is stored, never before.",
+  },
+  coordinatorSendsCommand: {
+    by: "coordinator",
+    action: "send",
+    channel: "command",
+    messages: ["RunStep", "Ref"],
+    summary: "Give work to the workers of a step.",
+    description: "Published again after a takeover if neither the command nor an outcome is stored.",
+  },
+  coordinatorCancelsSlots: {
+    by: "coordinator",
+    action: "send",
+    channel: "cancel",
+    messages: ["CancelSlots"],
+    summary: "Ask workers to abort slots.",
+    description: "Once a second until all have settled or their grace is over (then SlotAbandoned).",
+  },
+  coordinatorParksRun: {
+    by: "coordinator",
+    action: "send",
+    channel: "parked",
+    messages: ["RunParked"],
+    summary: "Put a run aside that it cannot handle.",
+    description: "The message that led to it is acked, so that the partition goes on.",
+  },
+  coordinatorReadsParked: {
+    by: "coordinator",
+    action: "receive",
+    channel: "parked",
+    messages: ["RunParked"],
+    summary: "Take parked runs up again.",
+    description: "At start, when it gains a partition, and every 30 s.",
+  },
+  coordinatorBuriesMessage: {
+    by: "coordinator",
+    action: "send",
+    channel: "dead",
+    messages: ["DeadLetter"],
+    summary: "Keep a message that cannot be read.",
+    description: "The message is acked and blocks nothing.",
+  },
+  coordinatorIsPresent: {
+    by: "coordinator",
+    action: "send",
+    channel: "presence",
+    messages: ["Presence"],
+    summary: "Say that it is alive.",
+    description: "Once a second.",
+  },
+};

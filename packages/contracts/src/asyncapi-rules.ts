@@ -1,0 +1,86 @@
+/** The rules that a worker or client must follow: what schemas cannot say. Markdown, shown at the top of the document. */
+export const RULES = `\
+Stepstream runs multi-step jobs over NATS JetStream. This document is enough to write a worker or a client in another
+language; \`test/e2e/foreign/worker.py\` in the repository is one in Python, from the standard library alone.
+
+**must** and **should** are meant as in RFC 2119. \`<ns>\` is the namespace.
+
+## The bus
+
+| stream | holds | subjects |
+|---|---|---|
+| \`<ns>_EVENTS\` | inbox, journal, attempts, parked | \`<ns>.inbox.>\` \`<ns>.journal.>\` \`<ns>.attempts.>\` \`<ns>.parked.>\` |
+| \`<ns>_COMMANDS\` | a work queue; one message per subject | \`<ns>.command.>\` |
+| \`<ns>_DEAD\` | dead letters | \`<ns>.dead.>\` |
+| \`<ns>_TIMERS\` | the coordinators' timers; nobody else's business | \`<ns>.timer.>\` \`<ns>.due.>\` |
+
+Stepstream makes the streams; clients and workers of other languages **must not**.
+
+- **B1.** A message is a JSON object with \`v: 1\` and a \`type\`. Drop keys you do not know. Refuse another \`v\`.
+- **B2.** A message counts as stored when JetStream has acknowledged it (\`{"stream":…,"seq":…}\`). On a time-out
+  publish the same message again, with the same headers.
+- **B3.** \`partition\` = 32-bit FNV-1a over the characters of the run id (all ASCII), modulo the partition count:
+  \`h = 2166136261; for each byte b: h = ((h xor b) * 16777619) mod 2^32\`. The count is in the metadata of stream
+  \`<ns>_EVENTS\` under \`stepstream-partitions\`. Check: \`order-1\` among 8 is 5. A worker need not compute it: it is
+  a token of the command's subject.
+- **B4.** A message of over 256 KiB is kept in the object store bucket \`<ns>_PAYLOADS\`; a \`Ref\` takes its place on the
+  bus: \`{"v":1,"type":"Ref","key":"<run>/<sha256>","bytes":n}\`. Whoever reads a \`Ref\` **must** fetch the object
+  named \`key\` and go on as if its text had been the message. Whoever sends a large message **should** store it so
+  (the object first), and **must** if it exceeds the server's \`max_payload\`. Headers stay those of the message.
+
+## A worker
+
+It handles one or more steps. Many workers may handle the same step; they share its consumer.
+
+- **W1. Consumer.** On stream \`<ns>_COMMANDS\` make, if it is not there, the durable pull consumer \`step-<step>\`:
+  \`filter_subject: <ns>.command.<step>.>\`, \`ack_policy: explicit\`, \`deliver_policy: all\`, \`max_deliver: -1\`,
+  \`max_ack_pending\` high (100000), \`ack_wait\` = the step's heartbeat time-out (10 s where it has none). If it is
+  there with another configuration, use it as it is.
+- **W2. Pull** no more commands than you can start at once. What waits in a buffer expires and is given to another.
+- **W3. Stay alive.** While an attempt runs, send \`+WPI\` to the command's reply subject more often than \`ack_wait\`
+  (every third of it). If the command has \`heartbeatMs\`, send it only when the handler shows progress.
+- **W4. Redelivery.** The delivery count (token 5 of an ack subject \`$JS.ACK.…\` of 9 tokens, token 7 of a longer one)
+  is no attempt number. If it is above 1, before running anything:
+  1. Read the run's inbox from stream sequence \`after + 1\` on, from the stream's leader (\`$JS.API.STREAM.MSG.GET\`
+     with \`next_by_subj\`, not a direct get). If it holds StepCompleted, StepFailed or StepCancelled of this slot, or
+     a RetryLater of this slot whose \`attempt\` is above the command's: ack the command and do nothing else.
+  2. Read \`attempts\`. The attempt that comes next is the greater of the command's \`attempt\` and 1 + the highest
+     \`attempt\` of the AttemptFailed there. Keep the sequence of its last message for W7. The \`details\` of the last
+     record are what the previous attempt knew.
+- **W5. Check** the command. If it cannot be read: a DeadLetter with code MALFORMED_MESSAGE, then ack.
+  If \`timeout.queueMs\` (first delivery only) or \`timeout.totalMs\` since \`scheduledAt\` is over: report StepFailed
+  with a TimeoutError (W8). If the input is not valid for the step: StepFailed with code INVALID_INPUT.
+- **W6. Success.** Append StepCompleted (slot, step and attempt of the command; \`output\` is any JSON) to the run's
+  inbox. When it is stored, and not before, ack the command (\`+ACK\`).
+- **W7. Failure, attempts left.** An attempt fails if the handler fails or \`timeout.attemptMs\` is over.
+  If attempt < \`retry.maxAttempts\` and the error is worth it: append AttemptFailed to \`attempts\` with the header
+  \`Nats-Expected-Last-Subject-Sequence\`. If it is refused with error 10071, another worker has the slot: neither ack
+  nor nak. If it is stored: \`-NAK {"delay": <nanoseconds>}\`. The wait before attempt n + 1 is drawn from
+  ceiling = min(\`maxMs\`, \`initialMs\` × \`factor\`^(n-1)): \`full\` evenly from [0, ceiling), \`equal\` from
+  [ceiling/2, ceiling), \`none\` the ceiling.
+- **W8. Failure, the last.** Append StepFailed to the inbox and, when it is stored, ack. A declared error of the step is
+  \`{"name":"DeclaredError","code":<its code>,"message":…,"data":{"data":<what it carries>}}\` and never retried.
+  Other errors: your language's class as \`name\`, \`ERROR\` or a code of your own, the stack, the cause.
+- **W9. Long waits** (a minute or more) **should** not sit in the queue: after W7's AttemptFailed append RetryLater with
+  the next attempt's number and \`delayMs\` to the inbox, then ack instead of nak. The command comes back.
+- **W10. Cancel.** Subscribe to \`<ns>.cancel.*\`. For each slot named that you hold: abort, clean up, append StepCancelled
+  to the inbox, ack. If the attempt ends first, report how it ended. A command named before you start it: the same, at once.
+  A worker that ignores cancels is waited for through the grace period, then left behind (SlotAbandoned).
+- **W11. A command that kills its workers:** if its delivery count less its AttemptFailed records is above 10, report
+  StepFailed with code WORKER_LOST, write a DeadLetter, ack.
+- **W12. Side effects.** Steps run at least once. Pass \`idempotencyKey\` on to whatever you call: it is the same for
+  every attempt.
+- **W13. Trace.** If the command has \`trace\`, make the attempt's span a child of it (W3C trace context).
+
+## A client
+
+- **C1. Start:** append RunStarted to the inbox of a run id of your choice, with \`Nats-Expected-Last-Subject-Sequence: 0\`.
+  The run id is the idempotency key: one run is ever started with it.
+- **C2.** Give the message an \`id\` of its own, and the same when you repeat it.
+- **C3.** Error 10071: the run exists. Read the first message of the inbox: your \`id\` means your start has been stored.
+- **C4. Result:** read the journal until a Decision holds RunCompleted (\`output\`), RunFailed (\`error\`) or RunCancelled
+  (\`reason\`). These are the last events of a run. Subscribe to the live journal to learn when to read again, and read
+  every few seconds besides: live messages may be lost.
+- **C5. Cancel:** append CancelRequested with an \`id\`. If the journal ends without CancelAccepted of that id, the run
+  had closed before it took effect.
+`;
