@@ -1,0 +1,136 @@
+import { NotRunningError } from "@stepstream/contracts";
+import { type Clock, type Consumption, type EventLog, systemClock } from "@stepstream/event-log";
+import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
+import type { AnyWorkflow } from "@stepstream/sdk";
+import { guardGlobals } from "./run/globals.ts";
+import { type Boundary, createBoundary } from "./shell/boundary.ts";
+import { type CoordinatorEvent, DEFAULTS, type Deps, type Settings } from "./shell/deps.ts";
+import { takeDueTimers } from "./shell/due.ts";
+import { Membership } from "./shell/membership.ts";
+import { Partition } from "./shell/partition.ts";
+import { ServerClock } from "./shell/server-clock.ts";
+import { type CoordinatorTelemetry, noTelemetry } from "./shell/telemetry.ts";
+
+export interface CoordinatorOptions extends Partial<ConnectOptions> {
+  /** The workflows it runs. Runs of others wait, parked, for a coordinator that knows them. */
+  workflows: readonly AnyWorkflow[];
+  /** Instead of `nats` and `namespace`: a log that is connected already, and stays so on `stop()`. */
+  log?: EventLog;
+  clock?: Clock;
+  boundary?: Boundary;
+  telemetry?: CoordinatorTelemetry;
+  /** What it does, for logs and tests. A throw in it is a bug of the caller's. */
+  onEvent?: (event: CoordinatorEvent) => void;
+  settings?: Partial<Settings>;
+}
+
+export interface Coordinator {
+  readonly id: string;
+  /** Connects and takes its share of the partitions. */
+  start(): Promise<Coordinator>;
+  /** Finishes what is under way and hands its partitions over. Nothing is lost if it is killed instead. */
+  stop(): Promise<void>;
+  /** Partitions it has, in order. */
+  readonly partitions: readonly number[];
+}
+
+/**
+ * A coordinator: takes workflow runs further. Several share the partitions of a namespace, and take over
+ * from one that is gone within 6 seconds.
+ *
+ * @throws {RangeError} Two workflows of the same name and version.
+ */
+export function createCoordinator(options: CoordinatorOptions): Coordinator {
+  const clock = options.clock ?? systemClock;
+  const id = `c-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
+  const workflows = byNameAndVersion(options.workflows);
+  const partitions = new Map<number, Partition>();
+  let state: "new" | "running" | "stopped" = "new";
+  let log: EventLog;
+  let deps: Deps;
+  let membership: Membership;
+  let due: Consumption;
+  let settled: unknown;
+  const releases = new Set<Promise<void>>();
+
+  function assign(): void {
+    if (state !== "running") return;
+    for (let n = 0; n < log.subjects.partitions; n++) {
+      const owned = membership.owns(n);
+      const partition = partitions.get(n);
+      if (owned && !partition) take(n);
+      else if (!owned && partition) release(n, partition);
+    }
+  }
+
+  function take(n: number): void {
+    const partition = new Partition(deps, n);
+    partitions.set(n, partition);
+    deps.emit({ type: "partition", partition: n, owned: true });
+    partition.start().catch((error) => {
+      deps.emit({ type: "trouble", what: `take partition ${n}`, error });
+      partitions.delete(n);
+      clock.setTimeout(assign, 1_000);
+    });
+  }
+
+  function release(n: number, partition: Partition): void {
+    partitions.delete(n);
+    deps.emit({ type: "partition", partition: n, owned: false });
+    const released = partition.release().finally(() => releases.delete(released));
+    releases.add(released);
+  }
+
+  const coordinator: Coordinator = {
+    id,
+    get partitions() {
+      return [...partitions.keys()].sort((a, b) => a - b);
+    },
+    async start() {
+      if (state !== "new") throw new NotRunningError("The coordinator", `${state} already`);
+      guardGlobals();
+      log = options.log ?? (await connectEventLog({ namespace: "default", name: id, ...options, clock }));
+      deps = {
+        log,
+        clock,
+        serverClock: new ServerClock(clock),
+        id,
+        workflow: (name, version) => workflows.get(`${name}@${version}`),
+        boundary: options.boundary ?? createBoundary(),
+        telemetry: options.telemetry ?? noTelemetry,
+        emit: options.onEvent ?? (() => {}),
+        settings: { ...DEFAULTS, ...options.settings },
+      };
+      state = "running";
+      membership = new Membership(deps, assign);
+      membership.start();
+      due = await takeDueTimers(deps);
+      // Others answer at once; so partitions do not change hands twice.
+      await new Promise<void>((resolve) => {
+        settled = clock.setTimeout(resolve, Math.min(250, deps.settings.presenceMs / 4));
+      });
+      assign();
+      return coordinator;
+    },
+    async stop() {
+      if (state !== "running") return;
+      state = "stopped";
+      clock.clearTimeout(settled);
+      for (const [n, partition] of partitions) release(n, partition);
+      await Promise.all([...releases, due.stop()]);
+      membership.stop();
+      if (!options.log) await log.close();
+    },
+  };
+  return coordinator;
+}
+
+function byNameAndVersion(workflows: readonly AnyWorkflow[]): Map<string, AnyWorkflow> {
+  const map = new Map<string, AnyWorkflow>();
+  for (const workflow of workflows) {
+    const key = `${workflow.name}@${workflow.version}`;
+    if (map.has(key)) throw new RangeError(`Workflow "${workflow.name}" version ${workflow.version} is given twice.`);
+    map.set(key, workflow);
+  }
+  return map;
+}

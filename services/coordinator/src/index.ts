@@ -1,0 +1,5 @@
+export { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
+export { RunExecution } from "./run/execution.ts";
+export { createBoundary } from "./shell/boundary.ts";
+export type { CoordinatorEvent, Settings } from "./shell/deps.ts";
+export type { CoordinatorTelemetry } from "./shell/telemetry.ts";

@@ -1,0 +1,86 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import type { AnyWorkflow } from "@stepstream/sdk";
+import { type CoordinatorEvent, createCoordinator } from "./index.ts";
+
+const HELP = `Runs the coordinator: takes workflow runs further.
+
+  node services/coordinator/src/main.ts [options] <module> [<module> …]
+
+Each module exports workflows (workflow(…) or pipeline(…).build()), under any name.
+
+Options
+  --nats <url>          default: NATS_URL, or nats://127.0.0.1:4222
+  --namespace <name>    default: STEPSTREAM_NAMESPACE, or "default"
+  --quiet               only trouble is logged
+  -h, --help
+
+Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
+SIGTERM or SIGINT: finishes what is under way and hands its partitions over; a second one ends it at once.`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    nats: { type: "string", default: process.env.NATS_URL ?? "nats://127.0.0.1:4222" },
+    namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE ?? "default" },
+    quiet: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+if (values.help || positionals.length === 0) {
+  console.log(HELP);
+  process.exit(values.help ? 0 : 2);
+}
+
+const workflows = await loadWorkflows(positionals);
+const coordinator = await createCoordinator({
+  nats: values.nats,
+  namespace: values.namespace,
+  workflows,
+  onEvent: logEvent,
+}).start();
+say(`coordinator ${coordinator.id} runs ${workflows.map((w) => `${w.name} v${w.version}`).join(", ")}`);
+
+let stopping = false;
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.on(signal, async () => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    say(`${signal}: finishing what is under way`);
+    await coordinator.stop();
+    process.exit(0);
+  });
+}
+
+async function loadWorkflows(modules: string[]): Promise<AnyWorkflow[]> {
+  const found = new Set<AnyWorkflow>();
+  for (const module of modules) {
+    const exported = await import(pathToFileURL(resolve(module)).href);
+    for (const value of Object.values(exported).flat())
+      if ((value as AnyWorkflow | undefined)?.kind === "workflow") found.add(value as AnyWorkflow);
+  }
+  if (found.size > 0) return [...found];
+  console.error(`No workflow is exported by ${modules.join(", ")}.`);
+  return process.exit(2);
+}
+
+function logEvent(event: CoordinatorEvent): void {
+  switch (event.type) {
+    case "peers":
+      return say(`coordinators: ${event.peers.join(", ")}`);
+    case "parked":
+      return console.error(`run ${event.run} is parked: ${event.error.message}`);
+    case "unparked":
+      return say(`run ${event.run} goes on`);
+    case "dead":
+      return console.error(`a message went to the dead letters: ${event.error.message}`);
+    case "trouble":
+      return console.error(`${event.what}: ${event.error instanceof Error ? event.error.message : event.error}`);
+  }
+}
+
+function say(line: string): void {
+  if (!values.quiet) console.log(line);
+}

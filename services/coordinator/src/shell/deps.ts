@@ -1,0 +1,68 @@
+import type { Clock, EventLog } from "@stepstream/event-log";
+import type { AnyWorkflow } from "@stepstream/sdk";
+import type { Boundary } from "./boundary.ts";
+import type { ServerClock } from "./server-clock.ts";
+import type { CoordinatorTelemetry } from "./telemetry.ts";
+
+/** What everything in the shell of one coordinator shares. */
+export interface Deps {
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly serverClock: ServerClock;
+  /** This coordinator's own id: unique for each process. */
+  readonly id: string;
+  readonly workflow: (name: string, version: number) => AnyWorkflow | undefined;
+  readonly boundary: Boundary;
+  readonly telemetry: CoordinatorTelemetry;
+  readonly emit: (event: CoordinatorEvent) => void;
+  readonly settings: Settings;
+}
+
+/** All in milliseconds, but for the counts. */
+export interface Settings {
+  /** Silence after which an inbox message goes to another coordinator. */
+  ackWaitMs: number;
+  /** How long cancelled slots have to answer before they are abandoned. */
+  graceMs: number;
+  /** Timers up to here are kept in memory, on an inbox message that stays unacknowledged. */
+  shortTimerMs: number;
+  /** A slot that is older gets its deadline stored as a durable timer. */
+  deadlineAfterMs: number;
+  /** A run without news for so long is dropped from memory. */
+  idleMs: number;
+  /** Runs in memory, per partition; the longest idle go first. */
+  hotRuns: number;
+  /** Inbox messages of a partition in hand at a time. */
+  inFlight: number;
+  /** How often parked runs are tried again. */
+  unparkMs: number;
+  /** How often presence is said; a coordinator unheard of for three times that is gone. */
+  presenceMs: number;
+}
+
+export const DEFAULTS: Settings = {
+  ackWaitMs: 5_000,
+  graceMs: 10_000,
+  shortTimerMs: 3_000,
+  deadlineAfterMs: 5_000,
+  idleMs: 30_000,
+  hotRuns: 5_000,
+  inFlight: 1_000,
+  unparkMs: 30_000,
+  presenceMs: 1_000,
+};
+
+/** What a coordinator does, for logs and tests. */
+export type CoordinatorEvent =
+  | { type: "partition"; partition: number; owned: boolean }
+  | { type: "decided"; run: string; upTo: number; events: readonly string[] }
+  | { type: "rebuilt"; run: string; messages: number }
+  | { type: "moved"; run: string }
+  | { type: "parked"; run: string; error: Error }
+  | { type: "unparked"; run: string }
+  | { type: "dead"; subject: string; error: Error }
+  | { type: "peers"; peers: readonly string[] }
+  | { type: "trouble"; what: string; error: unknown };
+
+/** Thrown through everything that is under way when a run is let go; never seen outside. */
+export class Released extends Error {}

@@ -1,0 +1,235 @@
+import type { CancelSlots, InboxMessage, RunEvent } from "@stepstream/contracts";
+import type { RunExecution } from "../run/execution.ts";
+import type { Slot } from "../run/slot.ts";
+import { publishCommand, timeoutOf } from "./commands.ts";
+import type { Deps } from "./deps.ts";
+import { LocalTimers } from "./local-timers.ts";
+import { retrying } from "./retrying.ts";
+
+const SETTLE_EVERY_MS = 1_000;
+/** The worker goes first; the coordinator only speaks up when it has not. */
+const DEADLINE_GRACE_MS = 2_000;
+
+/**
+ * What the open slots of a run want done in the world. Called only for slots whose decision is in the
+ * journal. Everything here is safe to do again, which is what a takeover does.
+ *
+ * E1. An open step has a command out, or its outcome is in the inbox.
+ * E2. An open timer is stored, or runs here while the message that caused it stays unacknowledged.
+ * E3. Slots that are being cancelled are told so once a second; after their grace the command is removed and
+ *     the slot abandoned. While that goes on, a message stays unacknowledged, or a timer is stored.
+ */
+export class Effects {
+  readonly #deps: Deps;
+  readonly #run: RunExecution;
+  readonly #wanted: () => boolean;
+  readonly #timers: LocalTimers;
+  /** Slots whose timer runs here only. */
+  readonly #inMemory = new Set<number>();
+  /** Slots with a timer in the log, to be removed when they are done. */
+  readonly #stored = new Set<number>();
+  #graceEnds: number | undefined;
+
+  /** @param wanted - False once the run is let go: nothing more is to be done. */
+  constructor(deps: Deps, run: RunExecution, wanted: () => boolean) {
+    this.#deps = deps;
+    this.#run = run;
+    this.#wanted = wanted;
+    this.#timers = new LocalTimers(deps.clock);
+  }
+
+  /**
+   * Does what the given slots want.
+   *
+   * @param held - Is there a message in hand that can stay unacknowledged?
+   * @param out - Slots whose command is out already, as far as known (a takeover).
+   * @param unsent - Slots that were asked for only now, so that no command of theirs can be out.
+   */
+  async arm(
+    slots: Iterable<Slot>,
+    held: boolean,
+    out?: ReadonlySet<number>,
+    unsent?: ReadonlySet<number>,
+  ): Promise<void> {
+    const work: Promise<unknown>[] = [];
+    for (const slot of slots) {
+      if (slot.state === "open" && slot.kind === "step") {
+        if (!out?.has(slot.slot)) work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted));
+        this.#watchDeadline(slot);
+      } else if (slot.state === "open" || slot.state === "waiting") work.push(this.#armTimer(slot, held));
+      else if (slot.state === "cancelling") {
+        if (unsent?.has(slot.slot))
+          work.push(this.#tell({ v: 1, type: "SlotAbandoned", slot: slot.slot }, `${slot.slot}.unsent`));
+        else if (!held) work.push(this.#storeTimer(slot, this.#deps.serverClock.now() + this.#graceMs()));
+      }
+    }
+    await Promise.all(work);
+    if (!this.#timers.has("settle")) this.#settle();
+  }
+
+  /** Does the slot live only as long as the message that caused it stays unacknowledged? */
+  needsHold(number: number): boolean {
+    const slot = this.#run.slots.get(number)!;
+    if (slot.state === "cancelling") return true;
+    return this.#inMemory.has(number) && slot.state !== "done" && !(slot.kind === "step" && slot.state === "open");
+  }
+
+  /** After a turn: timers of slots that are done are removed. */
+  sweep(): void {
+    for (const number of this.#inMemory) {
+      if (this.#run.slots.get(number)!.state !== "done") continue;
+      this.#inMemory.delete(number);
+      this.#timers.clear(`timer.${number}`);
+    }
+    for (const number of this.#stored) {
+      if (this.#run.slots.get(number)!.state !== "done") continue;
+      this.#stored.delete(number);
+      this.#deps.log.cancelTimer(this.#run.runId, number).catch((error) => this.#trouble("cancel a timer", error));
+    }
+  }
+
+  /** The run may be let go now: nothing of it is under way in this process alone. */
+  get idle(): boolean {
+    return this.#inMemory.size === 0 && !this.#timers.has("settle");
+  }
+
+  stop(): void {
+    this.#timers.clearAll();
+  }
+
+  // ---------------------------------------------------------------- timers
+
+  async #armTimer(slot: Slot, held: boolean): Promise<void> {
+    const waitMs = slot.fireAt! - this.#deps.serverClock.now();
+    if (!held || waitMs > this.#deps.settings.shortTimerMs) return this.#storeTimer(slot, slot.fireAt!);
+    this.#inMemory.add(slot.slot);
+    const key = `${slot.slot}.${slot.attempt}.fired`;
+    this.#timers.set(`timer.${slot.slot}`, waitMs, () => {
+      // This clock may have been set back since; what counts is the server's.
+      if (this.#deps.serverClock.now() < slot.fireAt!) void this.#armTimer(slot, true);
+      else void this.#tell({ v: 1, type: "TimerFired", slot: slot.slot }, key);
+    });
+  }
+
+  async #storeTimer(slot: Slot, atMs: number): Promise<void> {
+    const { log } = this.#deps;
+    const { runId } = this.#run;
+    const needed = () => this.#wanted() && slot.state !== "done";
+    await retrying(this.#deps, `store a timer of run ${runId}`, () => log.setTimer(runId, slot.slot, atMs), needed);
+    this.#stored.add(slot.slot);
+  }
+
+  // ---------------------------------------------------------------- deadlines
+
+  /** When the coordinator has to look after a step itself, in epoch ms. */
+  #deadline(slot: Slot): number | undefined {
+    const { totalMs, queueMs } = timeoutOf(slot.step!);
+    const queue = queueMs === undefined || slot.attempt > 1 ? Number.POSITIVE_INFINITY : slot.scheduledAt + queueMs;
+    const total = totalMs === undefined ? Number.POSITIVE_INFINITY : slot.scheduledAt + totalMs + DEADLINE_GRACE_MS;
+    const now = this.#deps.serverClock.now();
+    const next = queue > now ? Math.min(queue, total) : total;
+    return Number.isFinite(next) ? next : undefined;
+  }
+
+  /** Soon: in memory. Later: stored if the slot lives long enough for it to matter. */
+  #watchDeadline(slot: Slot): void {
+    const at = this.#deadline(slot);
+    if (at === undefined) return;
+    const waitMs = at - this.#deps.serverClock.now();
+    const soon = waitMs <= this.#deps.settings.deadlineAfterMs;
+    this.#timers.set(`deadline.${slot.slot}`, soon ? waitMs : this.#deps.settings.deadlineAfterMs, () => {
+      if (slot.state !== "open") return;
+      if (soon) void this.checkDeadline(slot).catch((error) => this.#trouble("check a deadline", error));
+      else void this.#storeTimer(slot, at).catch((error) => this.#trouble("store a deadline", error));
+    });
+  }
+
+  /** A step's time may be up, and no worker has said so. */
+  async checkDeadline(slot: Slot): Promise<void> {
+    const { log, serverClock } = this.#deps;
+    if (slot.state !== "open" || !this.#wanted()) return;
+    const { totalMs, queueMs } = timeoutOf(slot.step!);
+    const age = serverClock.now() - slot.scheduledAt;
+    const name = slot.step!.definition.name;
+    if (totalMs !== undefined && age >= totalMs) return this.#timeOut(slot, "total");
+    if (queueMs !== undefined && slot.attempt === 1 && age >= queueMs) {
+      const command = await log.last(log.subjects.command(name, this.#run.runId, slot.slot), { fresh: true });
+      if (!command) return;
+      if (command.seq > (await log.delivered("COMMANDS", log.subjects.stepConsumer(name))))
+        return this.#timeOut(slot, "queue");
+    }
+    this.#watchDeadline(slot);
+  }
+
+  async #timeOut(slot: Slot, kind: "queue" | "total"): Promise<void> {
+    await this.#tell({ v: 1, type: "SlotTimedOut", slot: slot.slot, kind }, `${slot.slot}.timeout`);
+    this.#askToStop([slot.slot], `its ${kind} time-out is over`);
+    await this.#removeCommand(slot);
+  }
+
+  // ---------------------------------------------------------------- settling
+
+  #graceMs(): number {
+    return this.#run.cancelRequest?.graceMs ?? this.#deps.settings.graceMs;
+  }
+
+  #settle(): void {
+    const slots = [...this.#run.slots.values()].filter((slot) => slot.state === "cancelling");
+    if (slots.length === 0 || !this.#wanted()) {
+      this.#graceEnds = undefined;
+      return;
+    }
+    const now = this.#deps.clock.now();
+    this.#graceEnds ??= now + this.#graceMs();
+    if (now >= this.#graceEnds) {
+      for (const slot of slots) void this.#abandon(slot).catch((error) => this.#trouble("abandon a slot", error));
+    } else
+      this.#askToStop(
+        slots.map((slot) => slot.slot),
+        this.#run.cancelRequest?.reason ?? "its result is not needed any more",
+      );
+    const left = this.#graceEnds - now;
+    this.#timers.set("settle", left > 0 ? Math.min(left, SETTLE_EVERY_MS) : SETTLE_EVERY_MS, () => this.#settle());
+  }
+
+  async #abandon(slot: Slot): Promise<void> {
+    await this.#removeCommand(slot);
+    await this.#tell({ v: 1, type: "SlotAbandoned", slot: slot.slot }, `${slot.slot}.abandoned`);
+  }
+
+  #askToStop(slots: number[], reason: string): void {
+    const { log } = this.#deps;
+    const hint: CancelSlots = { v: 1, type: "CancelSlots", run: this.#run.runId, slots, reason };
+    log.broadcast(log.subjects.cancel(this.#run.runId), JSON.stringify(hint));
+  }
+
+  async #removeCommand(slot: Slot): Promise<void> {
+    const { log } = this.#deps;
+    const subject = log.subjects.command(slot.step!.definition.name, this.#run.runId, slot.slot);
+    await retrying(this.#deps, `remove ${subject}`, () => log.purge(subject), this.#wanted);
+  }
+
+  /** Says to the run's inbox what only the coordinator can know. */
+  async #tell(message: InboxMessage & { slot: number }, key: string): Promise<void> {
+    const { log } = this.#deps;
+    const { runId } = this.#run;
+    const id = `${runId}.${key}`;
+    const wanted = () => this.#wanted() && this.#run.slots.get(message.slot)!.state !== "done";
+    const append = () => log.append(log.subjects.inbox(runId), JSON.stringify(message), { id });
+    await retrying(this.#deps, `tell run ${runId} ${message.type}`, append, wanted);
+  }
+
+  #trouble(what: string, error: unknown): void {
+    if (this.#wanted()) this.#deps.emit({ type: "trouble", what: `${what} of run ${this.#run.runId}`, error });
+  }
+}
+
+/** The slots that events are about. */
+export function slotsOf(events: Iterable<RunEvent>): Set<number> {
+  const slots = new Set<number>();
+  for (const event of events) {
+    if (event.type === "SlotsCancelled") for (const slot of event.slots) slots.add(slot);
+    else if ("slot" in event && event.type !== "CompensationFailed") slots.add(event.slot);
+  }
+  return slots;
+}

@@ -1,0 +1,47 @@
+import { Decision, decode, WrongLastSequenceError } from "@stepstream/contracts";
+import type { Decided } from "../run/execution.ts";
+import type { Deps } from "./deps.ts";
+import { retrying } from "./retrying.ts";
+
+/**
+ * Writes what a run decided, behind the fence that makes one coordinator its writer.
+ *
+ * J1. One message holds all events of a decision: all are stored, or none.
+ * J2. It is stored only on top of the journal that the decision was made from.
+ * J3. A lost acknowledgement shows as a wrong sequence when it is tried again: whoever wrote, and up to
+ *     which message, tells it from a rival's decision (`upTo` grows with every decision).
+ */
+export class Journal {
+  readonly #deps: Deps;
+  readonly #run: string;
+  /** The stream sequence of the run's last journal message; 0 for none. */
+  lastSeq: number;
+
+  constructor(deps: Deps, run: string, lastSeq: number) {
+    this.#deps = deps;
+    this.#run = run;
+    this.lastSeq = lastSeq;
+  }
+
+  /** @returns "moved" if somebody else has written: nothing was written, read again. */
+  async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<"written" | "moved"> {
+    const { log, id } = this.#deps;
+    const subject = log.subjects.journal(this.#run);
+    const events = decided.map((d) => d.text).join(",");
+    const text = `{"v":1,"type":"Decision","upTo":${upTo},"by":${JSON.stringify(id)},"events":[${events}]}`;
+    const write = async (): Promise<"written" | "moved"> => {
+      try {
+        this.lastSeq = (await log.append(subject, text, { expectLast: this.lastSeq })).seq;
+        return "written";
+      } catch (error) {
+        if (!(error instanceof WrongLastSequenceError)) throw error;
+        const last = await log.last(subject, { fresh: true });
+        const decision = last && decode(Decision, last.text, subject);
+        if (decision?.by !== id || decision.upTo !== upTo) return "moved";
+        this.lastSeq = last!.seq;
+        return "written";
+      }
+    };
+    return (await retrying(this.#deps, `journal run ${this.#run}`, write, wanted)) ?? "moved";
+  }
+}

@@ -1,0 +1,97 @@
+import { decode, Presence } from "@stepstream/contracts";
+import type { Subscription } from "@stepstream/event-log";
+import type { Deps } from "./deps.ts";
+
+/**
+ * Who is there, and who takes which partition.
+ *
+ * Each coordinator says once a second that it is there; each computes from that, alike, who should have
+ * a partition (rendezvous hashing: when one comes or goes, only its own share moves). The views may differ
+ * for a while, and then two have the same partition: that costs speed, not safety. The journal's fence
+ * is the safety.
+ */
+export class Membership {
+  readonly #deps: Deps;
+  readonly #onChange: () => void;
+  readonly #seen = new Map<string, number>();
+  #subscription: Subscription | undefined;
+  #timer: unknown;
+  #stopped = false;
+
+  constructor(deps: Deps, onChange: () => void) {
+    this.#deps = deps;
+    this.#onChange = onChange;
+  }
+
+  start(): void {
+    const { log } = this.#deps;
+    this.#subscription = log.listen(log.subjects.presence, (text) => this.#hear(text));
+    this.#beat();
+  }
+
+  /** Says good-bye, so that the others take over at once. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#deps.clock.clearTimeout(this.#timer);
+    this.#subscription?.stop();
+    this.#say(true);
+  }
+
+  /** The ids of all coordinators that are there, this one included, sorted. */
+  get peers(): string[] {
+    return [...this.#seen.keys(), this.#deps.id].sort();
+  }
+
+  /** Is the partition this coordinator's? */
+  owns(partition: number): boolean {
+    const peers = this.peers;
+    let best = peers[0]!;
+    for (const peer of peers) if (weight(peer, partition) > weight(best, partition)) best = peer;
+    return best === this.#deps.id;
+  }
+
+  #beat(): void {
+    const { clock, settings } = this.#deps;
+    this.#say(false);
+    const now = clock.now();
+    let gone = false;
+    for (const [id, at] of this.#seen) if (now - at > 3 * settings.presenceMs) gone = this.#seen.delete(id);
+    if (gone) this.#changed();
+    this.#timer = clock.setTimeout(() => this.#beat(), settings.presenceMs);
+  }
+
+  #hear(text: string): void {
+    const { id, leaving } = decode(Presence, text, "presence");
+    if (id === this.#deps.id || this.#stopped) return;
+    const known = this.#seen.has(id);
+    if (leaving) this.#seen.delete(id);
+    else this.#seen.set(id, this.#deps.clock.now());
+    if (known !== leaving) return;
+    // A newcomer learns of us at once, not within the second.
+    if (!leaving) this.#say(false);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#deps.emit({ type: "peers", peers: this.peers });
+    this.#onChange();
+  }
+
+  #say(leaving: boolean): void {
+    const { log, id } = this.#deps;
+    const presence: Presence = { v: 1, type: "Presence", id, leaving };
+    log.broadcast(log.subjects.presence, JSON.stringify(presence));
+  }
+}
+
+/** FNV-1a, 32 bit, of peer and partition, mixed once more so that near inputs are far apart. */
+function weight(peer: string, partition: number): number {
+  let hash = 0x811c9dc5;
+  const key = `${partition}/${peer}`;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  hash ^= hash >>> 16;
+  hash = Math.imul(hash, 0x85ebca6b);
+  hash ^= hash >>> 13;
+  return hash >>> 0;
+}

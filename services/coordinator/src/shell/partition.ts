@@ -1,0 +1,210 @@
+import { decode, InboxMessage, MalformedMessageError, type StepstreamError } from "@stepstream/contracts";
+import type { Consumption, Delivery } from "@stepstream/event-log";
+import { bury } from "./dead.ts";
+import type { Deps } from "./deps.ts";
+import { place } from "./history.ts";
+import { rearmDeadlines } from "./rearm.ts";
+import { type Arrival, RunActor } from "./run-actor.ts";
+
+const CLOSED_KEPT = 10_000;
+/** After a server restart, runs that were journalled so recently are looked after: unsynced data may be gone. */
+const RECENT_MS = 180_000;
+
+/**
+ * One partition, as long as this coordinator has it: takes its inbox, gives each run its mailbox.
+ *
+ * Deliveries of one epoch are whole and in order: first deliveries come in stream order and none is
+ * missing. A hole in the consumer's sequence (somebody else got one), a step back in the stream's, or an
+ * interruption ends the epoch; runs in memory are then read before they are folded on.
+ */
+export class Partition {
+  readonly number: number;
+  readonly #deps: Deps;
+  readonly #actors = new Map<string, RunActor>();
+  /** Runs known to be over, newest last. */
+  readonly #closed = new Set<string>();
+  readonly #recent = new Map<string, number>();
+  /** Every delivery in hand, and when its ack_wait last began. */
+  readonly #unacked = new Map<Delivery, number>();
+  /** How many of them are only held open for a timer; those do not count as work. */
+  #held = 0;
+  #epoch = 0;
+  #lastConsumerSeq = 0;
+  #lastSeq = 0;
+  #consumption: Consumption | undefined;
+  #timers: unknown[] = [];
+  #released = false;
+  #serverId: string;
+
+  constructor(deps: Deps, number: number) {
+    this.#deps = deps;
+    this.number = number;
+    this.#serverId = deps.log.serverId;
+  }
+
+  async start(): Promise<void> {
+    const { log, settings } = this.#deps;
+    const consumption = await log.consume({
+      stream: "EVENTS",
+      consumer: `inbox-${this.number}`,
+      filter: log.subjects.all.inbox(this.number),
+      ackWaitMs: settings.ackWaitMs,
+      demand: () => (this.#released ? 0 : Math.max(0, settings.inFlight - (this.#unacked.size - this.#held))),
+      onDelivery: (delivery) => this.#onDelivery(delivery),
+      onInterrupted: () => this.#onInterrupted(),
+    });
+    if (this.#released) return consumption.stop();
+    this.#consumption = consumption;
+    this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
+    this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
+    this.#every(settings.unparkMs, () => this.#unpark());
+    this.#unpark();
+    rearmDeadlines(this.#deps, this.number, () => !this.#released).catch((error) =>
+      this.#trouble("re-arm deadlines", error),
+    );
+  }
+
+  /** Lets the partition go: nothing more is taken, what is under way is finished, what is held goes back. */
+  async release(): Promise<void> {
+    this.#released = true;
+    for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
+    await this.#consumption?.stop();
+    await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
+    this.#actors.clear();
+    this.#unacked.clear();
+  }
+
+  /** How many runs are in memory. */
+  get hotRuns(): number {
+    return this.#actors.size;
+  }
+
+  // ---------------------------------------------------------------- deliveries
+
+  #onDelivery(delivery: Delivery): void {
+    if (this.#released) return delivery.nak();
+    const { seq, consumerSeq, deliveries } = delivery;
+    if (consumerSeq !== this.#lastConsumerSeq + 1 || (deliveries === 1 && seq < this.#lastSeq)) this.#epoch++;
+    this.#lastConsumerSeq = consumerSeq;
+    if (deliveries === 1) {
+      this.#lastSeq = seq;
+      this.#deps.serverClock.observe(delivery.at);
+    }
+    this.#unacked.set(delivery, this.#deps.clock.now());
+
+    const run = this.#deps.log.subjects.parse(delivery.subject)!.run;
+    let message: InboxMessage;
+    try {
+      message = decode(InboxMessage, delivery.text, place(delivery));
+    } catch (error) {
+      return void this.#bury(delivery, error as StepstreamError);
+    }
+    if (this.#closed.has(run)) return this.#ack(delivery);
+    this.#actor(run).deliver({ delivery, message, epoch: this.#epoch });
+  }
+
+  #onInterrupted(): void {
+    this.#epoch++;
+    const { serverId } = this.#deps.log;
+    if (serverId === this.#serverId) return;
+    this.#serverId = serverId;
+    for (const [run, at] of this.#recent) {
+      this.#recent.delete(run);
+      if (this.#deps.clock.now() - at <= RECENT_MS && !this.#closed.has(run)) this.#actor(run).wake();
+    }
+  }
+
+  async #bury(delivery: Delivery, error: StepstreamError): Promise<void> {
+    if (!(error instanceof MalformedMessageError)) return this.#trouble("read a message", error);
+    await bury(this.#deps, delivery, error);
+    this.#ack(delivery);
+  }
+
+  #ack(delivery: Delivery): void {
+    this.#unacked.delete(delivery);
+    delivery.ack();
+    this.#consumption?.pull();
+  }
+
+  #keepAlive(): void {
+    const now = this.#deps.clock.now();
+    for (const [delivery, since] of this.#unacked) {
+      if (now - since < this.#deps.settings.ackWaitMs / 4) continue;
+      delivery.working();
+      this.#unacked.set(delivery, now);
+    }
+  }
+
+  // ---------------------------------------------------------------- runs
+
+  #actor(run: string): RunActor {
+    let actor = this.#actors.get(run);
+    if (!actor) {
+      const onClosed = () => this.#onClosed(run);
+      const onJournalled = () => this.#recent.set(run, this.#deps.clock.now());
+      actor = new RunActor(this.#deps, run, {
+        ack: (arrival: Arrival) => this.#ack(arrival.delivery),
+        handBack: (arrival, delayMs) => {
+          this.#unacked.delete(arrival.delivery);
+          arrival.delivery.nak(delayMs);
+        },
+        onHeld: (more) => {
+          this.#held += more;
+        },
+        onClosed,
+        onJournalled,
+      });
+      this.#actors.set(run, actor);
+    }
+    return actor;
+  }
+
+  #onClosed(run: string): void {
+    this.#actors.delete(run);
+    this.#recent.delete(run);
+    this.#closed.add(run);
+    if (this.#closed.size > CLOSED_KEPT) for (const oldest of this.#closed) return void this.#closed.delete(oldest);
+  }
+
+  /** Drops runs that have nothing to do; a message brings them back from the log. */
+  #evict(): void {
+    const { clock, settings } = this.#deps;
+    const now = clock.now();
+    const idle = [...this.#actors]
+      .filter(([, actor]) => actor.idle)
+      .sort(([, a], [, b]) => a.lastActiveMs - b.lastActiveMs);
+    let over = this.#actors.size - settings.hotRuns;
+    for (const [run, actor] of idle) {
+      if (over-- <= 0 && now - actor.lastActiveMs < settings.idleMs) break;
+      this.#actors.delete(run);
+      void actor.release();
+    }
+    for (const [run, at] of this.#recent) if (now - at > RECENT_MS) this.#recent.delete(run);
+  }
+
+  #unpark(): void {
+    const { log } = this.#deps;
+    log
+      .list("EVENTS", log.subjects.all.parked(this.number))
+      .then((parked) => {
+        for (const subject of parked.keys()) if (!this.#released) this.#actor(log.subjects.parse(subject)!.run).wake();
+      })
+      .catch((error) => this.#trouble("look for parked runs", error));
+  }
+
+  #every(ms: number, fn: () => void): void {
+    const index = this.#timers.length;
+    const again = () => {
+      this.#timers[index] = this.#deps.clock.setTimeout(() => {
+        if (this.#released) return;
+        fn();
+        again();
+      }, ms);
+    };
+    again();
+  }
+
+  #trouble(what: string, error: unknown): void {
+    if (!this.#released) this.#deps.emit({ type: "trouble", what: `${what} of partition ${this.number}`, error });
+  }
+}

@@ -1,0 +1,25 @@
+import { decode, RunStep } from "@stepstream/contracts";
+import type { Deps } from "./deps.ts";
+
+/**
+ * On gaining a partition: commands that are out and whose deadline nobody has stored get a timer. (The
+ * coordinator before kept the deadlines of young commands in memory only.)
+ */
+export async function rearmDeadlines(deps: Deps, partition: number, wanted: () => boolean): Promise<void> {
+  const { log, serverClock } = deps;
+  const { all } = log.subjects;
+  const commands = await log.list("COMMANDS", all.commandsOfPartition(partition));
+  if (commands.size === 0) return;
+  const timers = await log.list("TIMERS", all.timersOfPartition(partition));
+  for (const subject of commands.keys()) {
+    const { run, slot } = log.subjects.parse(subject)!;
+    if (!wanted()) return;
+    if (timers.has(log.subjects.timer(run, slot!))) continue;
+    const stored = await log.last(subject);
+    if (!stored) continue;
+    const { timeout, scheduledAt, attempt } = decode(RunStep, stored.text, subject);
+    const queueMs = attempt === 1 ? timeout.queueMs : undefined;
+    const inMs = Math.min(queueMs ?? Number.POSITIVE_INFINITY, timeout.totalMs ?? Number.POSITIVE_INFINITY);
+    if (Number.isFinite(inMs)) await log.setTimer(run, slot!, Math.max(scheduledAt + inMs, serverClock.now()));
+  }
+}

@@ -1,0 +1,413 @@
+import {
+  InboxMessage,
+  isTerminal,
+  StalledError,
+  type StepstreamError,
+  UnknownWorkflowError,
+} from "@stepstream/contracts";
+import type { Delivery } from "@stepstream/event-log";
+import { type Decided, RunExecution } from "../run/execution.ts";
+import type { Slot } from "../run/slot.ts";
+import { type Deps, Released } from "./deps.ts";
+import { Effects, slotsOf } from "./effects.ts";
+import { type Inbox, readHistory, readInbox } from "./history.ts";
+import { Journal } from "./journal.ts";
+import { park, unpark } from "./parking.ts";
+
+/** An inbox message in hand. */
+export interface Arrival {
+  readonly delivery: Delivery;
+  readonly message: InboxMessage;
+  /** In which unbroken stretch of deliveries it came; see Partition. */
+  readonly epoch: number;
+}
+
+/** What a mailbox needs of whoever hosts it. */
+export interface Host {
+  ack(arrival: Arrival): void;
+  /** Gives a message back to the log, to come again after `delayMs`. */
+  handBack(arrival: Arrival, delayMs: number): void;
+  /** So many more messages stay unacknowledged because a slot lives by them. */
+  onHeld(more: number): void;
+  /** The run has decided something, and it is stored. */
+  onJournalled(): void;
+  /** The run is over; the mailbox can go. */
+  onClosed(): void;
+}
+
+/** So often may a message come back before its run is parked. */
+const MAX_DELIVERIES = 20;
+
+/**
+ * One run's mailbox: read → fold → decide → journal → effects → ack, one batch at a time.
+ *
+ * A1. What is decided is journalled before anything of it is done.
+ * A2. A run in memory is folded on without reading only within one delivery epoch; else it is read.
+ * A3. A message is acknowledged, singly, when all that it caused is durable.
+ * A4. On a takeover: first the commands that are out are listed, then the inbox is read, then what is in
+ *     neither is published. (A worker stores its result before its command goes.)
+ * A5. Whoever finds that another has written drops what it has in memory, reads, and decides again.
+ */
+export class RunActor {
+  readonly run: string;
+  lastActiveMs: number;
+
+  readonly #deps: Deps;
+  readonly #host: Host;
+  #state: "cold" | "hot" | "closed" | "parked" | "released" = "cold";
+  #execution: RunExecution | undefined;
+  #journal: Journal | undefined;
+  #effects: Effects | undefined;
+  /** The epoch within which no message can have been missed; undefined: read before the next fold. */
+  #epoch: number | undefined;
+  #queue: Arrival[] = [];
+  #wake = false;
+  #draining: Promise<void> | undefined;
+  readonly #held = new Map<number, { arrival: Arrival; slots: number[] }>();
+
+  constructor(deps: Deps, run: string, host: Host) {
+    this.#deps = deps;
+    this.run = run;
+    this.#host = host;
+    this.lastActiveMs = deps.clock.now();
+  }
+
+  deliver(arrival: Arrival): void {
+    this.#queue.push(arrival);
+    this.#start();
+  }
+
+  /** Take the run up from the log, though no message is in hand. */
+  wake(): void {
+    this.#wake = true;
+    this.#start();
+  }
+
+  /** May be dropped from memory: nothing goes on, nothing is held. */
+  get idle(): boolean {
+    return !this.#draining && this.#held.size === 0 && (this.#effects?.idle ?? true);
+  }
+
+  /** Lets the run go: what is held goes back to the log at once. Resolves when nothing of it is under way. */
+  async release(): Promise<void> {
+    this.#state = "released";
+    this.#effects?.stop();
+    await this.#draining;
+    for (const { arrival } of this.#held.values()) this.#host.handBack(arrival, 0);
+    for (const arrival of this.#queue) this.#host.handBack(arrival, 0);
+    this.#host.onHeld(-this.#held.size);
+    this.#held.clear();
+    this.#queue = [];
+  }
+
+  // ---------------------------------------------------------------- the mailbox
+
+  #start(): void {
+    this.lastActiveMs = this.#deps.clock.now();
+    this.#draining ??= this.#drain().finally(() => {
+      this.#draining = undefined;
+    });
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#state !== "released" && (this.#queue.length > 0 || this.#wake)) {
+      const batch = this.#queue;
+      const woken = this.#wake;
+      this.#queue = [];
+      this.#wake = false;
+      try {
+        await this.#handle(batch, woken);
+      } catch (error) {
+        if (error instanceof Released) this.#queue.unshift(...batch);
+        else await this.#onTrouble(batch, woken, error);
+      }
+    }
+  }
+
+  /** The messages come back in a second; a run that stays impossible to handle is parked with the reason. */
+  async #onTrouble(batch: Arrival[], woken: boolean, error: unknown): Promise<void> {
+    this.#deps.emit({ type: "trouble", what: `handle run ${this.run}`, error });
+    this.#forget();
+    const back = batch.filter((a) => !this.#held.has(a.delivery.seq));
+    if (back.some((a) => a.delivery.deliveries > MAX_DELIVERIES))
+      return this.#park(batch, new StalledError(this.run, `its messages cannot be handled: ${error}`));
+    for (const arrival of back) this.#host.handBack(arrival, 1_000);
+    if (woken) this.#deps.clock.setTimeout(() => this.#state !== "released" && this.wake(), 1_000);
+  }
+
+  async #handle(batch: Arrival[], woken: boolean): Promise<void> {
+    if (this.#state === "closed" || (this.#state === "parked" && !woken)) return this.#settleBatch(batch, []);
+    if (woken) this.#forget();
+
+    for (let attempt = 0; ; attempt++) {
+      const folded = await this.#foldAll(batch, attempt > 0 || woken);
+      if (folded === "over" || folded === "none") {
+        this.#close();
+        return this.#settleBatch(batch, []);
+      }
+      const fault = folded.fault ?? this.#execution?.fault;
+      if (fault) return this.#park(batch, fault);
+      if (folded.decided.length > 0) {
+        const written = await this.#write(folded.decided);
+        if (written === "moved") {
+          this.#deps.emit({ type: "moved", run: this.run });
+          this.#forget();
+          continue;
+        }
+      }
+      this.#check();
+      await this.#carryOut(batch, folded);
+      if (woken) await unpark(this.#deps, this.run);
+      return;
+    }
+  }
+
+  // ---------------------------------------------------------------- read and fold
+
+  async #foldAll(batch: Arrival[], fresh: boolean): Promise<Folded | "over" | "none"> {
+    const last = batch.findLast((a) => a.delivery.deliveries === 1);
+    if (this.#state !== "hot") {
+      const first = batch[0];
+      if (first?.message.type === "RunStarted" && first.delivery.deliveries === 1 && !fresh) {
+        const workflow = this.#deps.workflow(first.message.workflow, first.message.version);
+        if (!workflow) return this.#unknown(first.message);
+        this.#become(new RunExecution(this.run, workflow), 0);
+        this.#epoch = first.epoch;
+      } else {
+        const holds = Math.max(0, ...batch.map((a) => a.delivery.seq));
+        const loaded = await this.#load(holds, fresh);
+        this.#epoch = last?.delivery.seq === holds ? last.epoch : undefined;
+        return loaded;
+      }
+    }
+    const execution = this.#execution!;
+    const decided: Decided[] = [];
+    for (const arrival of batch) {
+      const { seq, at, deliveries } = arrival.delivery;
+      if (seq <= execution.folded) continue;
+      if (deliveries === 1 && arrival.epoch === this.#epoch) {
+        decided.push(...(await this.#fold({ seq, at, message: arrival.message })));
+        continue;
+      }
+      // A2: something may have been missed.
+      const { log } = this.#deps;
+      const journal = await log.last(log.subjects.journal(this.run));
+      if ((journal?.seq ?? 0) > this.#journal!.lastSeq) {
+        this.#forget();
+        return this.#foldAll(batch, true);
+      }
+      for (const message of await readInbox(this.#deps, this.run, execution.folded + 1, seq))
+        decided.push(...(await this.#fold(message)));
+      this.#epoch = deliveries === 1 ? arrival.epoch : undefined;
+    }
+    return { decided };
+  }
+
+  async #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
+    const execution = this.#execution!;
+    execution.fold(seq, at, message);
+    await this.#deps.boundary();
+    return execution.endTurn();
+  }
+
+  /** Rebuilds the run from the log. */
+  async #load(holds: number, fresh: boolean): Promise<Folded | "over" | "none"> {
+    const { log } = this.#deps;
+    const out = await this.#outstanding();
+    const history = await readHistory(this.#deps, this.run, holds, fresh);
+    const started = history.inbox[0]?.message;
+    if (started?.type !== "RunStarted") return "none";
+    const last = history.events.at(-1);
+    if (last && isTerminal(last)) {
+      this.#tellTelemetry(history.inbox[0]!, history.inbox, last.type);
+      return "over";
+    }
+    const workflow = this.#deps.workflow(started.workflow, started.version);
+    if (!workflow) return this.#unknown(started);
+
+    this.#become(new RunExecution(this.run, workflow, history.events), history.journalSeq);
+    const execution = this.#execution!;
+    const extra: Decided[] = [];
+    const decided: Decided[] = [];
+    const old = history.inbox.filter((x) => x.seq <= history.upTo);
+    for (const message of old) extra.push(...(await this.#fold(message)));
+    execution.checkReplayed(extra);
+    const scheduled = new Set(execution.slots.keys());
+    for (const message of history.inbox.slice(old.length)) decided.push(...(await this.#fold(message)));
+    this.#deps.emit({ type: "rebuilt", run: this.run, messages: history.inbox.length });
+    if (execution.fault) return { decided };
+
+    // What is neither out nor answered. Reading after listing misses nothing; the read must not be old.
+    const lost = [...scheduled].filter((n) => {
+      const slot = execution.slots.get(n)!;
+      return slot.kind === "step" && (slot.state === "open" || slot.state === "cancelling") && !out.has(n);
+    });
+    const unsent = new Set(slotsOf(decided.map((d) => d.event)));
+    for (const n of scheduled) unsent.delete(n);
+    if (lost.length > 0) {
+      const after = Math.min(...lost.map((n) => execution.slots.get(n)!.after));
+      const inbox = await log.read(log.subjects.inbox(this.run), { fromSeq: after + 1, fresh: true });
+      const texts = inbox.map((stored) => stored.text);
+      for (const n of lost) {
+        const slot = execution.slots.get(n)!;
+        if (texts.some((text) => answers(text, slot))) out.add(n);
+        else if (slot.state === "cancelling") unsent.add(n);
+      }
+    }
+    return { decided, out, unsent, all: true };
+  }
+
+  async #outstanding(): Promise<Set<number>> {
+    const { log } = this.#deps;
+    const listed = await log.list("COMMANDS", log.subjects.all.commandsOfRun(this.run));
+    return new Set([...listed.keys()].map((subject) => log.subjects.parse(subject)!.slot!));
+  }
+
+  #unknown(started: { workflow: string; version: number }): Folded {
+    return { decided: [], fault: new UnknownWorkflowError(this.run, started.workflow, started.version) };
+  }
+
+  #become(execution: RunExecution, journalSeq: number): void {
+    this.#execution = execution;
+    this.#journal = new Journal(this.#deps, this.run, journalSeq);
+    this.#effects = new Effects(
+      this.#deps,
+      execution,
+      () => this.#execution === execution && this.#state !== "released",
+    );
+    if (this.#state !== "released") this.#state = "hot";
+  }
+
+  #forget(): void {
+    this.#effects?.stop();
+    this.#execution = undefined;
+    this.#effects = undefined;
+    this.#journal = undefined;
+    this.#epoch = undefined;
+    if (this.#state !== "released") this.#state = "cold";
+  }
+
+  // ---------------------------------------------------------------- write and do
+
+  async #write(decided: readonly Decided[]): Promise<"written" | "moved"> {
+    const execution = this.#execution!;
+    const { telemetry } = this.#deps;
+    const span = telemetry.decision(execution.started!, this.run, execution.folded, decided.length);
+    const wanted = () => this.#state !== "released";
+    const written = await this.#journal!.append(decided, execution.folded, wanted);
+    span.end();
+    this.#check();
+    if (written === "written") {
+      this.#host.onJournalled();
+      this.#deps.emit({
+        type: "decided",
+        run: this.run,
+        upTo: execution.folded,
+        events: decided.map((d) => d.event.type),
+      });
+    }
+    return written;
+  }
+
+  async #carryOut(batch: Arrival[], { decided, out, unsent, all }: Folded): Promise<void> {
+    const execution = this.#execution!;
+    const effects = this.#effects!;
+    const numbers = all ? execution.slots.keys() : slotsOf(decided.map((d) => d.event));
+    const slots = [...numbers].map((n) => execution.slots.get(n)!).filter((slot) => slot.state !== "done");
+    // Commands that were asked for and cancelled within one batch never went out.
+    const scheduledNow = new Set<number>();
+    for (const { event } of decided) if (event.type === "StepScheduled") scheduledNow.add(event.slot);
+    await effects.arm(slots, batch.length > 0, out, all ? unsent : scheduledNow);
+    effects.sweep();
+
+    for (const { message } of batch) {
+      const slot = message.type === "TimerFired" ? execution.slots.get(message.slot) : undefined;
+      if (slot?.kind === "step" && slot.state === "open") await effects.checkDeadline(slot);
+    }
+    this.#settleBatch(
+      batch,
+      slots.map((slot) => slot.slot).filter((n) => effects.needsHold(n)),
+    );
+    if (execution.closed) {
+      const terminal = decided.findLast((d) => isTerminal(d.event))?.event.type;
+      if (terminal)
+        this.#tellTelemetry({ at: execution.startedAtMs, message: execution.started! }, undefined, terminal);
+      this.#close();
+    }
+  }
+
+  /** Acknowledges what is done with; the last of the batch stays in hand for slots that live by it. */
+  #settleBatch(batch: Arrival[], slots: number[]): void {
+    const holder = slots.length > 0 ? batch.at(-1) : undefined;
+    for (const arrival of batch) {
+      const { seq } = arrival.delivery;
+      const held = this.#held.get(seq);
+      if (arrival === holder) {
+        if (!held) this.#host.onHeld(1);
+        this.#held.set(seq, { arrival, slots: [...(held?.slots ?? []), ...slots] });
+      }
+      // The same message again: from now on this delivery is the one to keep alive.
+      else if (held) held.arrival = arrival;
+      else this.#host.ack(arrival);
+    }
+    for (const [seq, { arrival, slots: held }] of this.#held) {
+      if (this.#effects && held.some((n) => this.#effects!.needsHold(n))) continue;
+      this.#held.delete(seq);
+      this.#host.onHeld(-1);
+      this.#host.ack(arrival);
+    }
+  }
+
+  async #park(batch: Arrival[], fault: StepstreamError): Promise<void> {
+    const started = this.#execution?.started ?? batch.map((a) => a.message).find((m) => m.type === "RunStarted");
+    this.#forget();
+    await park(this.#deps, this.run, started, fault);
+    this.#check();
+    this.#state = "parked";
+    this.#settleBatch(batch, []);
+  }
+
+  #close(): void {
+    this.#effects?.stop();
+    if (this.#state !== "released") this.#state = "closed";
+    this.#execution = undefined;
+    this.#host.onClosed();
+  }
+
+  #check(): void {
+    if (this.#state === "released") throw new Released();
+  }
+
+  #tellTelemetry(
+    first: { at: number; message: InboxMessage },
+    inbox: { at: number }[] | undefined,
+    outcome: string,
+  ): void {
+    if (first.message.type !== "RunStarted") return;
+    const endedAtMs = inbox?.at(-1)?.at ?? this.#execution?.now() ?? this.#deps.clock.now();
+    this.#deps.telemetry.runEnded({ run: this.run, started: first.message, startedAtMs: first.at, endedAtMs, outcome });
+  }
+}
+
+interface Folded {
+  decided: Decided[];
+  /** Why the run cannot be handled at all. */
+  fault?: StepstreamError;
+  /** After a takeover: slots whose command is out or answered. */
+  out?: Set<number>;
+  /** After a takeover: slots without a command that are being cancelled. */
+  unsent?: Set<number>;
+  /** After a takeover: all open slots are to be looked after. */
+  all?: true;
+}
+
+/** Does an inbox message say what became of the slot's command? */
+function answers(text: string, slot: Slot): boolean {
+  try {
+    const message = InboxMessage.parse(JSON.parse(text));
+    if (!("slot" in message) || message.slot !== slot.slot || message.type === "TimerFired") return false;
+    return message.type !== "RetryLater" || message.attempt > slot.attempt;
+  } catch {
+    return false; // It is in the dead letters.
+  }
+}
