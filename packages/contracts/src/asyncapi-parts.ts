@@ -22,7 +22,7 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
   inbox: {
     address: "{namespace}.inbox.{partition}.{run}",
     description:
-      "Stream `<ns>_EVENTS`. What happened to a run, from outside. Clients start and cancel, workers report. One durable pull consumer per partition hands it to the coordinators. A message of over 256 KiB may be a Ref.",
+      "Stream `<ns>_EVENTS`. What happened to a run, from outside. Clients start and cancel, workers report. One durable pull consumer per partition hands it to the coordinators.",
     messages: [...INBOX, "Ref"],
   },
   journal: {
@@ -47,7 +47,7 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
     address: "{namespace}.parked.{partition}.{run}",
     description:
       "Stream `<ns>_EVENTS`. Runs that no coordinator at hand can take further, and why. Taken up again at start, when a coordinator gains the partition, and every 30 s.",
-    messages: ["RunParked"],
+    messages: ["RunParked", "Ref"],
   },
   command: {
     address: "{namespace}.command.{step}.{partition}.{run}.{slot}",
@@ -70,7 +70,7 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
   dead: {
     address: "{namespace}.dead.{step}.{partition}.{run}.{slot}",
     description: "Stream `<ns>_DEAD`. What could not be handled, for people. `{step}` is `-` where none is known.",
-    messages: ["DeadLetter"],
+    messages: ["DeadLetter", "Ref"],
   },
   cancel: {
     address: "{namespace}.cancel.{run}",
@@ -126,6 +126,13 @@ export const HEADERS: Readonly<Record<string, Record<string, Header>>> = {
     "0",
   ),
   AttemptHeartbeat: fence("The sequence of the last message on this subject that you know of, 0 for none.", "0"),
+  Ref: {
+    "Stepstream-Ref": {
+      description: "The SHA-256 of the text, as in `key`. Besides, the headers that the message itself would have had.",
+      required: true,
+      example: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    },
+  },
   Decision: fence("The sequence of the run's last journal message, 0 for none.", "4690"),
   RunStep: {
     ...fence('Always "0": one command of a slot is outstanding at a time.', "0", "0"),
@@ -235,7 +242,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     by: "worker",
     action: "send",
     channel: "dead",
-    messages: ["DeadLetter"],
+    messages: ["DeadLetter", "Ref"],
     summary: "Keep a command that cannot be handled.",
     description: "Rules W5 and W11.",
   },
@@ -283,7 +290,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     by: "coordinator",
     action: "send",
     channel: "parked",
-    messages: ["RunParked"],
+    messages: ["RunParked", "Ref"],
     summary: "Put a run aside that it cannot handle.",
     description: "The message that led to it is acked, so that the partition goes on.",
   },
@@ -291,7 +298,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     by: "coordinator",
     action: "receive",
     channel: "parked",
-    messages: ["RunParked"],
+    messages: ["RunParked", "Ref"],
     summary: "Take parked runs up again.",
     description: "At start, when it gains a partition, and every 30 s.",
   },
@@ -299,7 +306,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     by: "coordinator",
     action: "send",
     channel: "dead",
-    messages: ["DeadLetter"],
+    messages: ["DeadLetter", "Ref"],
     summary: "Keep a message that cannot be read.",
     description: "The message is acked and blocks nothing.",
   },

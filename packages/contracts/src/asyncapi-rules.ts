@@ -12,6 +12,7 @@ language; \`test/e2e/foreign/worker.py\` in the repository is one in Python, fro
 | \`<ns>_EVENTS\` | inbox, journal, attempts, parked | \`<ns>.inbox.>\` \`<ns>.journal.>\` \`<ns>.attempts.>\` \`<ns>.parked.>\` |
 | \`<ns>_COMMANDS\` | a work queue; one message per subject | \`<ns>.command.>\` |
 | \`<ns>_DEAD\` | dead letters | \`<ns>.dead.>\` |
+| \`<ns>_BLOBS\` | the chunks of large messages; one message per subject | \`<ns>.blob.<run>.<sha256>.<chunk, from 1>\` |
 | \`<ns>_TIMERS\` | the coordinators' timers; nobody else's business | \`<ns>.timer.>\` \`<ns>.due.>\` |
 
 Stepstream makes the streams; clients and workers of other languages **must not**.
@@ -21,12 +22,14 @@ Stepstream makes the streams; clients and workers of other languages **must not*
   publish the same message again, with the same headers.
 - **B3.** \`partition\` = 32-bit FNV-1a over the characters of the run id (all ASCII), modulo the partition count:
   \`h = 2166136261; for each byte b: h = ((h xor b) * 16777619) mod 2^32\`. The count is in the metadata of stream
-  \`<ns>_EVENTS\` under \`stepstream-partitions\`. Check: \`order-1\` among 8 is 5. A worker need not compute it: it is
+  \`<ns>_EVENTS\` under \`stepstream.partitions\`. Check: \`order-1\` among 8 is 5. A worker need not compute it: it is
   a token of the command's subject.
-- **B4.** A message of over 256 KiB is kept in the object store bucket \`<ns>_PAYLOADS\`; a \`Ref\` takes its place on the
-  bus: \`{"v":1,"type":"Ref","key":"<run>/<sha256>","bytes":n}\`. Whoever reads a \`Ref\` **must** fetch the object
-  named \`key\` and go on as if its text had been the message. Whoever sends a large message **should** store it so
-  (the object first), and **must** if it exceeds the server's \`max_payload\`. Headers stay those of the message.
+- **B4.** Any stored message of over 256 KiB may be a \`Ref\`:
+  \`{"v":1,"type":"Ref","key":"<run>/<sha256>","bytes":…,"chunk":…}\` with the header \`Stepstream-Ref: <sha256>\`.
+  Whoever reads one **must** fetch the last message of each subject \`<ns>.blob.<run>.<sha256>.<n>\`,
+  n = 1 … ⌈bytes / chunk⌉, join their bytes and go on as if that text had been the message. Whoever sends a large message
+  **should** do so, and **must** if it exceeds the server's \`max_payload\`: first the chunks (512 KiB each; error 10077
+  means that one is there already), then the \`Ref\`, with the headers that the message would have had and this one.
 
 ## A worker
 

@@ -146,5 +146,6 @@ export const EXAMPLES: Readonly<Record<string, { type: string } & Record<string,
     type: "Ref",
     key: "order-1/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     bytes: 1_048_576,
+    chunk: 524_288,
   },
 };

@@ -320,15 +320,17 @@ export type BreakerChanged = z.infer<typeof BreakerChanged>;
 // ---------------------------------------------------------------- any of the above, if it is large
 
 /**
- * Stands for a message of over 256 KiB, which is kept in the object store of the namespace. Readers fetch it
+ * Stands for a message of over 256 KiB, whose text is kept in chunks on a stream of its own. Readers fetch it
  * and go on as if it had been in this message's place.
  */
 export const Ref = z.object({
   v,
   type: z.literal("Ref"),
-  /** The object's name: the run and the SHA-256 of the text, in hex. */
+  /** The run, and the SHA-256 of the text in hex. */
   key: z.string().regex(/^[A-Za-z0-9_-]{1,64}\/[0-9a-f]{64}$/, "<run>/<sha256>"),
   /** Length of the text in UTF-8. */
-  bytes: z.int().min(0),
+  bytes: z.int().min(1),
+  /** Length of each chunk but the last. */
+  chunk: z.int().min(1),
 });
 export type Ref = z.infer<typeof Ref>;

@@ -105,6 +105,7 @@ export class Subjects {
     due: () => `${this.namespace}.due.>`,
     timersOfPartition: (partition: number) => `${this.namespace}.timer.${partition}.>`,
     commandsOfStep: (step: string) => `${this.namespace}.command.${step}.>`,
+    attemptsOfRun: (run: string) => `${this.namespace}.attempts.${this.partition(run)}.${run}.*`,
     commandsOfRun: (run: string) => `${this.namespace}.command.*.${this.partition(run)}.${run}.*`,
     commandsOfPartition: (partition: number) => `${this.namespace}.command.*.${partition}.>`,
     journals: () => `${this.namespace}.journal.>`,
