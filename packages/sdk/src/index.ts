@@ -1,6 +1,10 @@
 export { type Backoff, backoffMs, DEFAULT_RETRY, exponential, fixed } from "./backoff.ts";
+export { Client, type ConnectOptions, connect, type ListOptions, type StartOptions } from "./client.ts";
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
 export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
+export { RunHandle } from "./run-handle.ts";
+export type { HistoryEntry } from "./run-history.ts";
+export type { RunState, RunStatus } from "./run-status.ts";
 export {
   type AnyStep,
   type BreakerPolicy,

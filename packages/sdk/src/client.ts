@@ -1,0 +1,144 @@
+import { Namespace, NotRunningError } from "@stepstream/contracts";
+import { type Clock, type EventLog, systemClock } from "@stepstream/event-log";
+import type { NatsTarget } from "@stepstream/event-log/jetstream";
+import { RunHandle } from "./run-handle.ts";
+import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
+import { checkRunId, newId, startRun } from "./start-run.ts";
+import type { AnyWorkflow, WorkflowInput, WorkflowOutput } from "./workflow.ts";
+
+export interface ConnectOptions {
+  /** Where NATS is: a URL, several of one cluster, connection options, or a connection. Default "localhost:4222". */
+  nats?: NatsTarget;
+  /** Isolates tenants, environments and tests. Default "stepstream". */
+  namespace?: string;
+  /** How many partitions the namespace has, if it is made now. Fixed from then on. */
+  partitions?: number;
+  /** A log of your own instead of `nats`; it stays open when the client is closed. */
+  log?: EventLog;
+  /** Where time comes from. Default: the system. */
+  clock?: Clock;
+}
+
+export interface StartOptions {
+  /** The run's id, and its idempotency key. 1 to 64 of A-Z a-z 0-9 _ -. Default: a random one. */
+  id?: string;
+  /** If there is a run with this id: "reject" (default) throws; "attach" follows that run, if it is of this workflow. */
+  onConflict?: "reject" | "attach";
+}
+
+export interface ListOptions {
+  workflow?: AnyWorkflow | string;
+  status?: RunState;
+  /** At most so many. Default 100. */
+  limit?: number;
+}
+
+/** Runs read at a time by `list`. */
+const LIST_CONCURRENCY = 16;
+
+/** Starts runs and follows them. */
+export class Client {
+  readonly #log: EventLog;
+  readonly #ownLog: boolean;
+  readonly #clock: Clock;
+  readonly #closed = new AbortController();
+
+  constructor(log: EventLog, clock: Clock, ownLog: boolean) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#ownLog = ownLog;
+  }
+
+  /**
+   * Starts a run; resolves once that is stored. At most one run is ever started with an id.
+   *
+   * Without an answer from the bus it is tried again for 30 s.
+   *
+   * @throws {InvalidInputError} The input does not fit the workflow's schema; nothing was sent.
+   * @throws {RunAlreadyExistsError} There is a run with this id.
+   * @throws {LogUnavailableError} No answer. Whether it was started is unknown; starting it again with the same id is safe.
+   */
+  async start<W extends AnyWorkflow>(
+    workflow: W,
+    input: WorkflowInput<W>,
+    options: StartOptions = {},
+  ): Promise<RunHandle<WorkflowOutput<W>>> {
+    this.#mustBeOpen();
+    const { id = newId(this.#clock), onConflict = "reject" } = options;
+    await startRun({ log: this.#log, clock: this.#clock }, workflow, input, { run: id, onConflict });
+    return this.#handle(id, workflow, true);
+  }
+
+  /** A handle on a run of that workflow. Looks nothing up: its methods do. */
+  handle<W extends AnyWorkflow>(workflow: W, id: string): RunHandle<WorkflowOutput<W>> {
+    return this.#handle(id, workflow);
+  }
+
+  /** A handle on any run; its result is not checked. */
+  get(id: string): RunHandle<unknown> {
+    return this.#handle(id);
+  }
+
+  /**
+   * Runs, newest first. Reads as many as it takes to find `limit` of them: for people, not for programs in a hurry.
+   */
+  async list(options: ListOptions = {}): Promise<RunStatus[]> {
+    this.#mustBeOpen();
+    const { workflow, status, limit = 100 } = options;
+    const name = typeof workflow === "string" ? workflow : workflow?.name;
+    const { subjects } = this.#log;
+    const found: RunStatus[] = [];
+    const ids: string[] = [];
+    for (let p = 0; p < subjects.partitions; p++)
+      for (const subject of (await this.#log.list("EVENTS", subjects.all.inbox(p))).keys())
+        ids.push(subjects.parse(subject)!.run);
+    while (ids.length > 0 && found.length < limit) {
+      const some = await Promise.all(ids.splice(0, LIST_CONCURRENCY).map((id) => readStatus(this.#log, id)));
+      found.push(...some.filter((r) => (!name || r.workflow === name) && (!status || r.status === status)));
+    }
+    return found.sort((a, b) => b.startedAt - a.startedAt).slice(0, limit);
+  }
+
+  /** Ends all waiting for runs (not the runs), and the connection if it is the client's own. */
+  async close(): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort(new NotRunningError("The client", "closed"));
+    if (this.#ownLog) await this.#log.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #handle<W extends AnyWorkflow>(id: string, workflow?: W, known = false): RunHandle<WorkflowOutput<W>> {
+    checkRunId(id);
+    const context = { log: this.#log, clock: this.#clock, closed: this.#closed.signal };
+    return new RunHandle<WorkflowOutput<W>>(context, id, workflow, known);
+  }
+
+  #mustBeOpen(): void {
+    this.#closed.signal.throwIfAborted();
+  }
+}
+
+/**
+ * Connects to the bus as a client.
+ *
+ * @throws {LogUnavailableError} Nobody answers there.
+ * @throws {PartitionMismatchError} The namespace has another number of partitions.
+ * @throws {RangeError} The namespace is no token of a subject.
+ * @example
+ * await using client = await connect({ nats: "localhost:4222" });
+ * const run = await client.start(order, { orderId: "o-1" }, { id: "order-o-1" });
+ * console.log(await run.result());
+ */
+export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  const { nats = "localhost:4222", namespace = "stepstream", partitions, log, clock = systemClock } = options;
+  if (log) return new Client(log, clock, false);
+  if (!Namespace.safeParse(namespace).success)
+    throw new RangeError(`A namespace is 1 to 32 of A-Z a-z 0-9 _ -, not "${namespace}".`);
+  // Only here: who brings a log needs no driver for NATS.
+  const { connectEventLog } = await import("@stepstream/event-log/jetstream");
+  const own = await connectEventLog({ nats, namespace, clock, ...(partitions === undefined ? {} : { partitions }) });
+  return new Client(own, clock, true);
+}

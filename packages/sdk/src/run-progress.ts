@@ -1,0 +1,66 @@
+import type { Progress } from "@stepstream/contracts";
+import type { Clock, EventLog, Stored } from "@stepstream/event-log";
+import { decodeDecision, endOf } from "./run-status.ts";
+import { watchJournal } from "./watch-journal.ts";
+
+/**
+ * How far a run is: what it said last, then whatever it says, until it ends.
+ *
+ * Never goes back in the journal. Of what was said before the call, or while the log was away, only the last
+ * is told. Who takes them slowly gets them all the same.
+ */
+export async function* followProgress(source: {
+  log: EventLog;
+  clock: Clock;
+  run: string;
+  signal: AbortSignal;
+}): AsyncGenerator<Progress, void, void> {
+  const { log, run } = source;
+  const queue: Progress[] = [];
+  let wake = Promise.withResolvers<void>();
+  let seen = 0;
+  const stop = new AbortController();
+  const see = (stored: Stored) => {
+    const said = stored.seq > seen ? progressIn(stored) : [];
+    if (said.length > 0) {
+      seen = stored.seq;
+      queue.push(...said);
+      wake.resolve();
+    }
+    return endOf(stored) !== undefined;
+  };
+  const reread = async () => {
+    const news = await log.read(log.subjects.journal(run), { fromSeq: seen + 1 });
+    const last = news.findLast((stored) => progressIn(stored).length > 0);
+    // The last that said how far it is, and the last of all, which may be the end.
+    return [...(last ? [last] : []), ...news.slice(-1)];
+  };
+  let failure: unknown;
+  let over = false;
+  const end = (error?: unknown) => {
+    over = true;
+    failure = error;
+    wake.resolve();
+  };
+  void watchJournal({ ...source, see, reread, signal: AbortSignal.any([source.signal, stop.signal]) }).then(
+    () => end(),
+    (error) => end(error),
+  );
+  try {
+    while (true) {
+      for (let next = queue.shift(); next; next = queue.shift()) yield next;
+      if (over) break;
+      await wake.promise;
+      wake = Promise.withResolvers();
+    }
+    if (failure !== undefined) throw failure;
+  } finally {
+    stop.abort();
+  }
+}
+
+function progressIn(stored: Stored): Progress[] {
+  if (!stored.text.includes('"ProgressReported"')) return [];
+  const said = decodeDecision(stored).events.filter((event) => event.type === "ProgressReported");
+  return said.map(({ step, total, name, percent }) => ({ step, total, name, percent }));
+}

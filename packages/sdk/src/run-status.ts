@@ -1,0 +1,74 @@
+import {
+  Decision,
+  decode,
+  type Failure,
+  isTerminal,
+  RunNotFoundError,
+  RunParked,
+  type TerminalEvent,
+} from "@stepstream/contracts";
+import type { EventLog, Stored } from "@stepstream/event-log";
+import { readStart } from "./start-run.ts";
+
+/** "parked": no coordinator at hand can take it further; it goes on by itself once one can. */
+export type RunState = "running" | "parked" | "completed" | "failed" | "cancelled";
+
+export interface RunStatus {
+  readonly id: string;
+  readonly status: RunState;
+  /** Empty, and 0, if the message that started the run cannot be read. */
+  readonly workflow: string;
+  readonly version: number;
+  /** In epoch milliseconds, by the server's clock. */
+  readonly startedAt: number;
+  /** Where the run is over. */
+  readonly endedAt?: number;
+  /** Why it failed. */
+  readonly error?: Failure;
+  /** Why it is parked. */
+  readonly parked?: { code: string; error: Failure; since: number };
+}
+
+const ENDED = { RunCompleted: "completed", RunFailed: "failed", RunCancelled: "cancelled" } as const;
+
+/** @throws {RunNotFoundError} Nothing is stored under this id. */
+export async function readStatus(log: EventLog, run: string): Promise<RunStatus> {
+  const { subjects } = log;
+  const [first, journal, parked] = await Promise.all([
+    readStart(log, run, { fresh: true }),
+    log.last(subjects.journal(run), { fresh: true }),
+    log.last(subjects.parked(run), { fresh: true }),
+  ]);
+  if (!first) throw new RunNotFoundError(run, subjects.namespace);
+  const base = {
+    id: run,
+    workflow: first.started?.workflow ?? "",
+    version: first.started?.version ?? 0,
+    startedAt: first.stored.at,
+  };
+  const end = journal && endOf(journal);
+  if (journal && end) {
+    const why = end.type === "RunFailed" ? { error: end.error } : {};
+    return { ...base, status: stateOf(end), endedAt: journal.at, ...why };
+  }
+  if (parked && parked.seq > (journal?.seq ?? 0)) {
+    const { code, error } = decode(RunParked, parked.text, `${parked.subject} #${parked.seq}`);
+    return { ...base, status: "parked", parked: { code, error, since: parked.at } };
+  }
+  return { ...base, status: "running" };
+}
+
+export function stateOf(end: TerminalEvent): (typeof ENDED)[keyof typeof ENDED] {
+  return ENDED[end.type];
+}
+
+/** The end of the run, if this journal message holds it. It is in the last one of a run and in no other. */
+export function endOf(stored: Stored): TerminalEvent | undefined {
+  // Most messages hold no end, and looking is cheaper than reading.
+  if (!/"Run(Completed|Failed|Cancelled)"/.test(stored.text)) return undefined;
+  return decodeDecision(stored).events.find(isTerminal);
+}
+
+export function decodeDecision(stored: Stored): Decision {
+  return decode(Decision, stored.text, `${stored.subject} #${stored.seq}`);
+}

@@ -1,0 +1,116 @@
+import {
+  decode,
+  InboxMessage,
+  InvalidInputError,
+  LogUnavailableError,
+  pathOf,
+  RunAlreadyExistsError,
+  RunId,
+  type RunStarted,
+  type Trace,
+  WrongLastSequenceError,
+} from "@stepstream/contracts";
+import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event-log";
+import { backoffMs, exponential } from "./backoff.ts";
+import type { AnyWorkflow } from "./workflow.ts";
+
+const PATIENCE_MS = 30_000;
+const BACKOFF = exponential({ initial: "100ms", max: "2s", jitter: "equal" });
+
+/**
+ * Starts a run: one message, fenced so that it can only be the first of its inbox.
+ *
+ * S1. The input is checked first; the raw value is what travels, and the run parses it.
+ * S2. No answer is not a failure: the same message is sent again, for up to 30 s.
+ * S3. A start that is refused reads the first message. Its own: it had been stored all along.
+ *
+ * @throws {InvalidInputError} The input does not fit, or is no JSON; nothing was sent.
+ * @throws {RunAlreadyExistsError} There is a run with this id (and `onConflict` is "reject", or its workflow another).
+ * @throws {LogUnavailableError} No answer for 30 s. Starting again with the same run id is safe.
+ */
+export async function startRun(
+  { log, clock }: { log: EventLog; clock: Clock },
+  workflow: AnyWorkflow,
+  input: unknown,
+  options: { run: string; onConflict: "reject" | "attach"; trace?: Trace | undefined },
+): Promise<"started" | "attached"> {
+  const { run, onConflict, trace } = options;
+  checkRunId(run);
+  const id = newId(clock);
+  const text = startMessage(workflow, input, id, trace);
+  const subject = log.subjects.inbox(run);
+  try {
+    await untilAnswered(clock, `start run ${run}`, () => log.append(subject, text, { expectLast: 0, id }));
+    return "started";
+  } catch (error) {
+    if (!(error instanceof WrongLastSequenceError)) throw error;
+  }
+  const first = await untilAnswered(clock, `look at run ${run}`, () => readStart(log, run, { fresh: true }));
+  if (first?.started?.id === id) return "started";
+  if (onConflict === "attach" && first?.started?.workflow === workflow.name) return "attached";
+  throw new RunAlreadyExistsError(run);
+}
+
+/** The message that started a run. `started` is absent if it cannot be read; undefined if there is none. */
+export async function readStart(
+  log: EventLog,
+  run: string,
+  options: { fresh?: boolean } = {},
+): Promise<{ stored: Stored; started: RunStarted | undefined } | undefined> {
+  const [stored] = await log.read(log.subjects.inbox(run), options);
+  if (!stored) return undefined;
+  try {
+    const message = decode(InboxMessage, stored.text, `${stored.subject} #${stored.seq}`);
+    return { stored, started: message.type === "RunStarted" ? message : undefined };
+  } catch {
+    return { stored, started: undefined };
+  }
+}
+
+function startMessage(workflow: AnyWorkflow, input: unknown, id: string, trace: Trace | undefined): string {
+  const what = `workflow "${workflow.name}"`;
+  const read = workflow.input.safeParse(input);
+  if (!read.success) {
+    const issue = read.error.issues[0]!;
+    throw new InvalidInputError(what, pathOf(issue.path), issue.message);
+  }
+  const { name, version } = workflow;
+  const message: RunStarted = { v: 1, type: "RunStarted", id, workflow: name, version, input, ...(trace && { trace }) };
+  try {
+    return JSON.stringify(message);
+  } catch (error) {
+    throw new InvalidInputError(what, "", `it is no JSON (${(error as Error).message})`);
+  }
+}
+
+/** Does it again, with growing waits, while the log does not answer. For what may safely be done twice. */
+export async function untilAnswered<T>(clock: Clock, what: string, act: () => Promise<T>): Promise<T> {
+  const deadline = clock.now() + PATIENCE_MS;
+  for (let failed = 1; ; failed++) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof LogUnavailableError)) throw error;
+      const wait = backoffMs(failed, BACKOFF, clock.random());
+      if (clock.now() + wait > deadline)
+        throw new LogUnavailableError(what, `${failed} tries in ${PATIENCE_MS / 1000} s; is nats-server up?`, {
+          cause: error,
+        });
+      await sleep(clock, wait);
+    }
+  }
+}
+
+/** @throws {RangeError} It could not be a token of a subject. */
+export function checkRunId(run: string): void {
+  if (!RunId.safeParse(run).success) throw new RangeError(`A run's id is 1 to 64 of A-Z a-z 0-9 _ -, not "${run}".`);
+}
+
+/** 128 random bits, from the clock, so that a simulation can be repeated. */
+export function newId(clock: Clock): string {
+  const word = () =>
+    Math.floor(clock.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, "0");
+  return word() + word() + word() + word();
+}

@@ -1,0 +1,70 @@
+import { LogUnavailableError } from "@stepstream/contracts";
+import type { Clock, EventLog, Stored } from "@stepstream/event-log";
+
+/** Silence after which the journal is read again, in case a live message was lost. Grows from … to … */
+const RECHECK_MS = { first: 2_000, factor: 1.5, last: 10_000 };
+
+/**
+ * Watches the journal of a run.
+ *
+ * W1. Live messages are followed before anything is read, so nothing falls between the two.
+ * W2. Live messages may get lost; `reread` is repeated, less and less often, and finds what they told.
+ * W3. While the log is away it keeps trying: a wait survives an outage.
+ * W4. One subscription and one timer, both gone when it ends.
+ *
+ * @param watch.reread - What to look at, first at once and then now and again.
+ * @param watch.see - Called with each message, live or read, possibly twice or late. True ends the watch.
+ * @throws What `reread` or `see` threw; the reason of `signal` if that aborts.
+ */
+export async function watchJournal(watch: {
+  log: EventLog;
+  clock: Clock;
+  run: string;
+  reread: () => Promise<readonly Stored[]>;
+  see: (stored: Stored) => boolean;
+  signal?: AbortSignal | undefined;
+}): Promise<void> {
+  const { log, clock, run, reread, see, signal } = watch;
+  signal?.throwIfAborted();
+  const over = Promise.withResolvers<"over">();
+  over.promise.catch(() => {}); // It may fail while something else is awaited.
+  let isOver = false;
+  const show = (stored: Stored) => {
+    if (isOver) return;
+    try {
+      isOver = see(stored);
+      if (isOver) over.resolve("over");
+    } catch (error) {
+      over.reject(error);
+    }
+  };
+  const abort = () => over.reject(signal!.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  const live = log.followJournal(run, show);
+  try {
+    for (let wait = RECHECK_MS.first; !isOver; wait = Math.min(wait * RECHECK_MS.factor, RECHECK_MS.last)) {
+      const read = await Promise.race([over.promise, reread().catch(unavailable)]);
+      if (read !== "over") for (const stored of read) show(stored);
+      // Spread, so that thousands of waits do not all read at once.
+      if (!isOver) await pause(clock, wait * (0.75 + clock.random() / 2), over.promise);
+    }
+    await over.promise;
+  } finally {
+    live.stop();
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+function unavailable(error: unknown): [] {
+  if (error instanceof LogUnavailableError) return [];
+  throw error;
+}
+
+/** Until the time is over or `woken` is, whichever is first; leaves no timer behind. */
+async function pause(clock: Clock, ms: number, woken: Promise<unknown>): Promise<void> {
+  let timer: unknown;
+  const time = new Promise<void>((resolve) => {
+    timer = clock.setTimeout(resolve, ms);
+  });
+  await Promise.race([time, woken]).finally(() => clock.clearTimeout(timer));
+}
