@@ -1,0 +1,119 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Delivery } from "../port.ts";
+
+/**
+ * One delivered message.
+ *
+ * The reply subject of a delivery says all about it:
+ *
+ *   v1  $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time, ns>.<pending>
+ *   v2  $JS.ACK.<domain>.<account hash>.<stream>.<consumer>.<deliveries>.<…>.<…>.<…>.<…>[.<random>]
+ *
+ * D1. A nak is sent only while the delivery is surely still ours: on the connection it came by, and
+ *     within `ackWaitMs` of the last sign of life. Later it may be in the hands of another, and a
+ *     stale nak would give it to a third at once. Nothing is lost: it comes again by itself.
+ * D2. An ack is always sent: whoever acks has stored the outcome.
+ * D3. After an ack or nak a handle is silent.
+ */
+export interface AckInfo {
+  deliveries: number;
+  seq: number;
+  consumerSeq: number;
+  /** Epoch milliseconds. */
+  at: number;
+}
+
+/** @returns undefined for a reply subject that is no acknowledgement subject. */
+export function parseAck(reply: string): AckInfo | undefined {
+  const t = reply.split(".");
+  if (t[0] !== "$JS" || t[1] !== "ACK") return undefined;
+  const first = t.length === 9 ? 4 : t.length >= 11 ? 6 : -1;
+  if (first < 0) return undefined;
+  const ns = t[first + 3]!;
+  const info = {
+    deliveries: Number(t[first]),
+    seq: Number(t[first + 1]),
+    consumerSeq: Number(t[first + 2]),
+    // 19 digits are more than a number holds; the last six are not wanted.
+    at: Number(ns.slice(0, -6)),
+  };
+  return Number.isInteger(info.deliveries) && Number.isInteger(info.seq) && Number.isInteger(info.consumerSeq)
+    ? info
+    : undefined;
+}
+
+/** What all deliveries of one consumption share. */
+export interface Source {
+  nc: NatsConnection;
+  ackWaitMs: number;
+  now(): number;
+  /** Grows with every cut of the connection. */
+  epoch(): number;
+}
+
+export class JetStreamDelivery implements Delivery {
+  readonly subject: string;
+  readonly seq: number;
+  readonly at: number;
+  readonly text: string;
+  readonly deliveries: number;
+  readonly consumerSeq: number;
+  readonly #source: Source;
+  readonly #reply: string;
+  readonly #epoch: number;
+  #aliveAt: number;
+  #done = false;
+
+  constructor(source: Source, subject: string, reply: string, info: AckInfo, text: string, epoch: number, at: number) {
+    this.subject = subject;
+    this.seq = info.seq;
+    this.at = info.at;
+    this.text = text;
+    this.deliveries = info.deliveries;
+    this.consumerSeq = info.consumerSeq;
+    this.#source = source;
+    this.#reply = reply;
+    this.#epoch = epoch;
+    this.#aliveAt = at;
+  }
+
+  ack(): void {
+    if (this.#end()) this.#say("+ACK");
+  }
+
+  nak(delayMs = 0): void {
+    if (!this.#end() || !this.#ours()) return;
+    this.#say(delayMs > 0 ? `-NAK {"delay":${Math.ceil(delayMs) * 1_000_000}}` : "-NAK");
+  }
+
+  working(): void {
+    if (this.#done) return;
+    const now = this.#source.now();
+    // Said too late it may not have kept the message from another.
+    if (now - this.#aliveAt < this.#source.ackWaitMs) this.#aliveAt = now;
+    this.#say("+WPI");
+  }
+
+  #end(): boolean {
+    if (this.#done) return false;
+    this.#done = true;
+    return true;
+  }
+
+  #ours(): boolean {
+    const { epoch, now, ackWaitMs } = this.#source;
+    return this.#epoch === epoch() && now() - this.#aliveAt < ackWaitMs;
+  }
+
+  #say(word: string): void {
+    const { nc } = this.#source;
+    // With the connection gone there is nobody to tell; it comes again.
+    if (!nc.isClosed()) {
+      try {
+        nc.publish(this.#reply, word);
+      } catch {
+        // Closing: the same.
+      }
+    }
+  }
+}

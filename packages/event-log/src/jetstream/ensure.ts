@@ -1,0 +1,73 @@
+import {
+  InvalidInputError,
+  LogRefusedError,
+  Namespace,
+  PartitionMismatchError,
+  ServerTooOldError,
+  Subjects,
+} from "@stepstream/contracts";
+import type { Link } from "./link.ts";
+import { API, granted, isFault, type Requests } from "./requests.ts";
+import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "./streams.ts";
+
+/**
+ * Finds a namespace's streams, or makes them.
+ *
+ * N1. The number of partitions is fixed by whoever makes EVENTS, and read from it by all others.
+ * N2. Any number of processes may do this at the same time, and any of them may die half-way: EVENTS
+ *     comes first, and each stream is looked for by itself.
+ * N3. What exists is not changed: an operator's limits and replicas stay.
+ */
+export async function ensureNamespace(
+  link: Link,
+  requests: Requests,
+  options: { namespace: string; partitions?: number | undefined; replicas?: number | undefined },
+): Promise<Subjects> {
+  const { namespace, partitions: asked, replicas = 1 } = options;
+  const fault = Namespace.safeParse(namespace).error?.issues[0];
+  if (fault) throw new InvalidInputError("connectEventLog", "namespace", fault.message);
+  if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1 && asked <= 4096))
+    throw new InvalidInputError("connectEventLog", "partitions", "a whole number from 1 to 4096 is needed");
+  checkVersion(link.nc.info?.version ?? "0");
+
+  const wished = new Subjects(namespace, asked ?? DEFAULT_PARTITIONS);
+  const [events, ...others] = streamsOf(wished, replicas);
+  const found = await ensureStream(requests, events!);
+  const stored = Number(found.metadata?.[PARTITIONS_KEY]);
+  if (!Number.isInteger(stored) || stored < 1)
+    throw new LogRefusedError(
+      `namespace "${namespace}"`,
+      0,
+      `its stream ${events!.name} was not made by Stepstream (no ${PARTITIONS_KEY} in its metadata)`,
+    );
+  if (asked !== undefined && asked !== stored) throw new PartitionMismatchError(namespace, stored, asked);
+  await Promise.all(others.map((spec) => ensureStream(requests, spec)));
+  return stored === wished.partitions ? wished : new Subjects(namespace, stored);
+}
+
+interface StreamConfig {
+  metadata?: Record<string, string>;
+}
+
+async function ensureStream(requests: Requests, spec: StreamSpec): Promise<StreamConfig> {
+  type Info = { config: StreamConfig };
+  const look = () => requests.api<Info>(`STREAM.INFO.${spec.name}`);
+  const what = `stream ${spec.name}`;
+  const found = await look();
+  if (!isFault(found)) return found.config;
+  if (found.fault.code !== API.streamNotFound) granted(what, found);
+  const made = await requests.api<Info>(`STREAM.CREATE.${spec.name}`, spec, { timeoutMs: 15_000 });
+  if (!isFault(made)) return made.config;
+  // Somebody was faster, with other settings than ours: theirs count.
+  if (made.fault.code === API.streamNameInUse) return granted<Info>(what, await look()).config;
+  return granted<Info>(what, made).config;
+}
+
+const NEEDED = [2, 12] as const;
+
+/** @throws {ServerTooOldError} Below 2.12, which has no message schedules. */
+export function checkVersion(version: string): void {
+  const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10) || 0);
+  if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1]))
+    throw new ServerTooOldError(version, NEEDED.join("."));
+}

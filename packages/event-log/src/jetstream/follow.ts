@@ -1,0 +1,50 @@
+import type { Subjects } from "@stepstream/contracts";
+import type { Stored, Subscription } from "../port.ts";
+import type { Blobs } from "./blobs.ts";
+import type { Link } from "./link.ts";
+
+/**
+ * A run's journal as it is stored: the stream republishes each message on core NATS, with where and
+ * when it was stored in its headers. Any number of watchers cost no consumer.
+ *
+ * F1. In the order of storing, also where a payload has to be fetched first.
+ * F2. What happens during a cut is missed (L6): read to be sure.
+ */
+export function followStored(
+  link: Link,
+  blobs: Blobs,
+  subjects: Subjects,
+  run: string,
+  onStored: (stored: Stored) => void,
+): Subscription {
+  const { nc } = link;
+  const subject = subjects.journal(run);
+  let stopped = false;
+  let waiting = 0;
+  let tail: Promise<void> = Promise.resolve();
+
+  const sub = nc.subscribe(subjects.liveJournal(run), {
+    callback: (error, msg) => {
+      if (error || stopped) return;
+      const headers = msg.headers;
+      const seq = Number(headers?.get("Nats-Sequence"));
+      if (!headers || !Number.isInteger(seq) || seq < 1) return;
+      const at = Date.parse(headers.get("Nats-Time-Stamp"));
+      const text = blobs.resolve(msg.string(), msg);
+      if (typeof text === "string" && waiting === 0) return onStored({ subject, seq, at, text });
+      waiting++;
+      const whole = Promise.resolve(text).catch(() => undefined);
+      tail = tail.then(async () => {
+        const fetched = await whole;
+        waiting--;
+        if (!stopped && fetched !== undefined) onStored({ subject, seq, at, text: fetched });
+      });
+    },
+  });
+  return {
+    stop() {
+      stopped = true;
+      if (!nc.isClosed()) sub.unsubscribe();
+    },
+  };
+}

@@ -1,0 +1,151 @@
+import { type ConnectionOptions, connect, createInbox, type NatsConnection } from "@nats-io/transport-node";
+import { LogUnavailableError } from "@stepstream/contracts";
+import type { Clock } from "../clock.ts";
+import type { Subscription } from "../port.ts";
+
+/**
+ * The connection, seen as: up, or down since a cut, and who wants to know.
+ *
+ * K1. Everybody hears of a cut before anybody hears of the reconnection that ends it. What was on
+ *     its way when the cut came is void; nobody waits for it.
+ * K2. It reconnects for ever. Only `close()` ends it.
+ * K3. `dead()` is true where a publish could go nowhere: nats.js would keep what is published while
+ *     it is down, and drop it with the next dial; better to say so at once.
+ * K4. One timer serves all time-outs (`everyTick`). It tells how late it is itself, so that a stalled
+ *     event loop is not mistaken for a silent server.
+ */
+export interface Link {
+  readonly nc: NatsConnection;
+  readonly clock: Clock;
+  readonly serverId: string;
+  dead(): boolean;
+  onDown(fn: (why: string) => void): Subscription;
+  onUp(fn: (serverId: string) => void): Subscription;
+  everyTick(fn: (now: number, lateMs: number) => void): Subscription;
+  /** A new subject of this connection's inbox space, without a trailing dot. */
+  newInbox(): string;
+  close(): Promise<void>;
+}
+
+export const TICK_MS = 100;
+
+export type NatsTarget = string | readonly string[] | ConnectionOptions | NatsConnection;
+
+/** What holds for every connection we make, unless the caller's options say otherwise. */
+const DEFAULTS: ConnectionOptions = {
+  maxReconnectAttempts: -1,
+  waitOnFirstConnect: false,
+  // A server that comes back meets all its clients at once: they spread over half a second.
+  reconnectDelayHandler: () => 50 + Math.floor(Math.random() * 450),
+  // A cable that was pulled is noticed within half a minute.
+  pingInterval: 10_000,
+  maxPingOut: 2,
+  timeout: 5_000,
+};
+
+export async function openLink(target: NatsTarget, name: string, clock: Clock): Promise<Link> {
+  if (isConnection(target)) return linkOver(target, clock, false);
+  const options: ConnectionOptions =
+    typeof target === "string" || Array.isArray(target)
+      ? { servers: target as string | string[] }
+      : (target as ConnectionOptions);
+  try {
+    return linkOver(await connect({ ...DEFAULTS, name, ...options }), clock, true);
+  } catch (cause) {
+    const servers = options.servers ?? `127.0.0.1:${options.port ?? 4222}`;
+    const where = withoutSecrets(typeof servers === "string" ? servers : servers.join(", "));
+    throw new LogUnavailableError(`the connection to ${where}`, `${(cause as Error).message}. Does nats-server run?`, {
+      cause,
+    });
+  }
+}
+
+function isConnection(target: NatsTarget): target is NatsConnection {
+  return typeof (target as NatsConnection).publish === "function";
+}
+
+/** `nats://user:password@host` → `nats://host` */
+export function withoutSecrets(urls: string): string {
+  return urls.replace(/(^|[\s,/])[^\s,/@]*@/g, "$1");
+}
+
+function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
+  const downs = new Set<(why: string) => void>();
+  const ups = new Set<(serverId: string) => void>();
+  const ticks = new Set<(now: number, lateMs: number) => void>();
+  let down = false;
+  let closing = false;
+  let serverId = nc.info?.server_id ?? "";
+  let timer: unknown;
+  let due = 0;
+  let inboxes = 0;
+  // nats.js keeps the prefix that the account's permissions may ask for to itself.
+  const base = createInbox((nc as { options?: { inboxPrefix?: string } }).options?.inboxPrefix);
+
+  function cut(why: string): void {
+    if (down) return;
+    down = true;
+    for (const fn of [...downs]) fn(why);
+  }
+  async function watch(): Promise<void> {
+    for await (const status of nc.status()) {
+      if (status.type === "disconnect") cut("the connection was cut");
+      else if (status.type === "close") cut("the connection was closed");
+      else if (status.type === "reconnect") {
+        cut("the connection was cut");
+        down = false;
+        serverId = nc.info?.server_id ?? serverId;
+        for (const fn of [...ups]) fn(serverId);
+      }
+    }
+    cut("the connection was closed");
+    closing = true;
+    if (timer !== undefined) clock.clearTimeout(timer);
+  }
+  void watch();
+
+  function arm(): void {
+    if (timer !== undefined || ticks.size === 0 || closing) return;
+    due = clock.now() + TICK_MS;
+    timer = clock.setTimeout(tick, TICK_MS);
+  }
+  function tick(): void {
+    timer = undefined;
+    if (closing) return;
+    const now = clock.now();
+    const lateMs = now - due;
+    for (const fn of [...ticks]) fn(now, lateMs);
+    arm();
+  }
+
+  return {
+    nc,
+    clock,
+    get serverId() {
+      return serverId;
+    },
+    dead: () => down || nc.isClosed(),
+    onDown: (fn) => joined(downs, fn),
+    onUp: (fn) => joined(ups, fn),
+    everyTick(fn) {
+      const sub = joined(ticks, fn);
+      arm();
+      return sub;
+    },
+    newInbox: () => `${base}.${(++inboxes).toString(36)}`,
+    async close() {
+      closing = true;
+      if (timer !== undefined) clock.clearTimeout(timer);
+      if (nc.isClosed()) return;
+      // Draining waits for the server; a server that is away gets no last words.
+      if (own) await (down ? nc.close() : nc.drain().catch(() => nc.close()));
+      else if (!down) await nc.flush().catch(() => {});
+      cut("the connection was closed");
+    },
+  };
+}
+
+function joined<F>(set: Set<F>, fn: F): Subscription {
+  set.add(fn);
+  return { stop: () => void set.delete(fn) };
+}

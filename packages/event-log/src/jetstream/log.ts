@@ -1,0 +1,110 @@
+import type { Subjects } from "@stepstream/contracts";
+import { LogUnavailableError } from "@stepstream/contracts";
+import { type Clock, systemClock } from "../clock.ts";
+import type { AppendOptions, EventLog, Stored, Subscription } from "../port.ts";
+import { createBlobs } from "./blobs.ts";
+import { deliveredUpTo } from "./consumer.ts";
+import { ensureNamespace } from "./ensure.ts";
+import { followStored } from "./follow.ts";
+import { type NatsTarget, openLink } from "./link.ts";
+import { createPublisher } from "./publisher.ts";
+import { startPuller } from "./puller.ts";
+import { createReader } from "./reader.ts";
+import { createRequests } from "./requests.ts";
+import { createTimers } from "./timers.ts";
+
+export interface ConnectOptions {
+  /** URLs of servers, options of nats.js, or a connection, which then stays yours to close. */
+  nats: NatsTarget;
+  /** Isolates tenants and tests on one server: 1 to 32 of A-Z a-z 0-9 _ -. */
+  namespace: string;
+  /** Fixed when the namespace is made (then 16 by default); left out, what is stored counts. */
+  partitions?: number;
+  /** Copies of each stream, when the namespace is made. Default 1; 3 in production. */
+  replicas?: number;
+  /** The connection's name, for people who look at the server. Default "stepstream". */
+  name?: string;
+  clock?: Clock;
+  /** Longest wait for an answer, in milliseconds. Default 5,000. */
+  timeoutMs?: number;
+}
+
+/**
+ * The event log on NATS JetStream.
+ *
+ * @throws {LogUnavailableError} No server there, or one without JetStream.
+ * @throws {ServerTooOldError} It is older than 2.12.
+ * @throws {PartitionMismatchError} The namespace was made with another number of partitions.
+ */
+export async function connectEventLog(options: ConnectOptions): Promise<EventLog> {
+  const clock = options.clock ?? systemClock;
+  const timeoutMs = options.timeoutMs ?? 5_000;
+  const link = await openLink(options.nats, options.name ?? "stepstream", clock);
+  const { nc } = link;
+  const requests = createRequests(link, timeoutMs);
+  let subjects: Subjects;
+  try {
+    subjects = await ensureNamespace(link, requests, options);
+  } catch (error) {
+    requests.stop();
+    await link.close();
+    throw error;
+  }
+  const publisher = createPublisher(link, timeoutMs);
+  const blobs = createBlobs(publisher, requests, subjects, nc.info?.max_payload ?? 1_048_576);
+  const reader = createReader(requests, subjects, blobs);
+  const timers = createTimers(publisher, reader, subjects);
+  const parts = { link, requests, blobs, subjects };
+
+  async function appendLarge(subject: string, ref: Promise<{ text: string; lines: string }>, options?: AppendOptions) {
+    const { text, lines } = await ref;
+    return publisher.publish(subject, text, { ...options, lines });
+  }
+
+  function listen(subject: string, onMessage: (text: string, subject: string) => void): Subscription {
+    const sub = nc.subscribe(subject, {
+      callback: (error, msg) => {
+        if (!error) onMessage(msg.string(), msg.subject);
+      },
+    });
+    return { stop: () => void (nc.isClosed() || sub.unsubscribe()) };
+  }
+
+  return {
+    subjects,
+    get serverId() {
+      return link.serverId;
+    },
+    append(subject, text, options) {
+      const run = subjects.parse(subject)?.run ?? "-";
+      const ref = blobs.offload(run, text);
+      return ref ? appendLarge(subject, ref, options) : publisher.publish(subject, text, options);
+    },
+    read: reader.read,
+    last: reader.last,
+    list: reader.list,
+    purge: (subject, options) => reader.purge(subject, options?.keep ?? 0),
+    setTimer: timers.set,
+    cancelTimer: timers.cancel,
+    consume: (options) => startPuller(parts, options),
+    delivered: (stream, consumer) => deliveredUpTo(requests, subjects.streamName(stream), consumer),
+    followJournal: (run: string, onStored: (stored: Stored) => void) =>
+      followStored(link, blobs, subjects, run, onStored),
+    broadcast(subject, text) {
+      if (link.dead()) return; // It may be lost, and it is.
+      try {
+        nc.publish(subject, text);
+      } catch (cause) {
+        throw new LogUnavailableError(`a broadcast on ${subject}`, (cause as Error).message, { cause });
+      }
+    },
+    listen,
+    onReconnect: (fn) => link.onUp(fn),
+    async close() {
+      if (!link.dead()) await nc.flush().catch(() => {});
+      publisher.stop();
+      requests.stop();
+      await link.close();
+    },
+  };
+}

@@ -1,0 +1,278 @@
+import type { Msg, Subscription as NatsSubscription } from "@nats-io/transport-node";
+import type { Subjects } from "@stepstream/contracts";
+import type { ConsumeOptions, Consumption } from "../port.ts";
+import type { Blobs } from "./blobs.ts";
+import { ensureConsumer, nextSubject } from "./consumer.ts";
+import { JetStreamDelivery, parseAck, type Source } from "./delivery.ts";
+import type { Link } from "./link.ts";
+import type { Requests } from "./requests.ts";
+
+/**
+ * Takes messages from a durable consumer, never more than its holder can take. (`consume()` of nats.js
+ * asks for more than that, and can hang for 20 s after the consumer's leader has changed.)
+ *
+ * U1. What is on its way and what is asked for (`waiting`), together with what is still being fetched
+ *     from the object store (`resolving`), never exceeds `demand()` at the time of asking.
+ * U2. Asking again does not wait until all has come: it happens as soon as at most half of the demand
+ *     is on its way. So a large demand never waits for a round trip, and a small one asks for each.
+ * U3. A pull ends by its messages or by a status; the status says how many will not come. A pull that
+ *     neither fills nor ends within its time is forgotten.
+ * U4. The server speaks at least every half second to whoever waits. Silence for over twice that
+ *     means that the pulls are lost: they are void, and asked for anew on another inbox.
+ * U5. A reconnection voids all pulls, and what came before it is not delivered after it. The holder is
+ *     told before anything is asked for again.
+ * U6. What comes in for a void pull or a stopped consumption is nak'ed at once: others can have it.
+ * U7. Deliveries are handed over in the order of arrival, also where one has to be fetched first.
+ */
+export const EXPIRES_MS = 2_000;
+export const HEARTBEAT_MS = 500;
+const SILENCE_MS = HEARTBEAT_MS * 2.5;
+/** After which nothing comes any more for a pull that was given up. */
+const LATE_MS = 5_000;
+/** After a refusal: the server needs a moment, and so do all others who ask. */
+const PAUSE_MS = 250;
+const BATCH_MAX = 10_000;
+
+export interface PullerParts {
+  link: Link;
+  requests: Requests;
+  blobs: Blobs;
+  subjects: Subjects;
+}
+
+export async function startPuller(parts: PullerParts, options: ConsumeOptions): Promise<Consumption> {
+  const { link, requests, blobs, subjects } = parts;
+  const { nc, clock } = link;
+  const stream = subjects.streamName(options.stream);
+  const next = nextSubject(subjects, options);
+
+  let epoch = 0;
+  const source: Source = { nc, ackWaitMs: options.ackWaitMs, now: () => clock.now(), epoch: () => epoch };
+
+  /** Those that were asked for and may still come. */
+  let waiting = 0;
+  /** By the last token of their reply subject: how many, and when the server has forgotten them. */
+  const pulls = new Map<string, { batch: number; deadline: number }>();
+  let pullCount = 0;
+  let inbox = "";
+  let sub: NatsSubscription | undefined;
+  let heardAt = 0;
+  let askAt = 0;
+  let scheduled = false;
+  let mending = false;
+  let stopped = false;
+  /** Being fetched from the object store, and all that came after them. */
+  let resolving = 0;
+  let tail: Promise<void> = Promise.resolve();
+
+  // ------------------------------------------------------------ asking
+
+  function schedule(): void {
+    if (scheduled || stopped) return;
+    scheduled = true;
+    // Once per turn of the event loop: all that was acked in it is asked for at once.
+    setImmediate(ask);
+  }
+
+  function ask(): void {
+    scheduled = false;
+    if (stopped || mending || link.dead() || !sub) return;
+    const now = clock.now();
+    if (now < askAt) return;
+    const want = Math.min(BATCH_MAX, Math.floor(options.demand()) - waiting - resolving);
+    if (!(want > 0) || waiting > want) return;
+    if (waiting === 0) {
+      pulls.clear();
+      heardAt = now;
+    }
+    const token = (++pullCount).toString(36);
+    waiting += want;
+    pulls.set(token, { batch: want, deadline: now + EXPIRES_MS + LATE_MS });
+    const body = `{"batch":${want},"expires":${EXPIRES_MS}000000,"idle_heartbeat":${HEARTBEAT_MS}000000}`;
+    nc.publish(next, body, { reply: `${inbox}.${token}` });
+  }
+
+  function forgetPulls(): void {
+    waiting = 0;
+    pulls.clear();
+  }
+
+  function openInbox(): void {
+    inbox = link.newInbox();
+    heardAt = clock.now();
+    const ours = inbox;
+    sub = nc.subscribe(`${ours}.*`, {
+      callback: (error, msg) => {
+        if (error) return;
+        if (stopped || inbox !== ours) giveBack(msg);
+        else if (msg.reply) onMessage(msg);
+        else onStatus(msg, ours);
+      },
+    });
+  }
+
+  // ------------------------------------------------------------ what comes
+
+  function onMessage(msg: Msg): void {
+    const now = clock.now();
+    heardAt = now;
+    if (waiting > 0) waiting--;
+    const reply = msg.reply!;
+    const info = parseAck(reply);
+    if (!info) return;
+    const text = blobs.resolve(msg.string(), msg);
+    if (typeof text === "string" && resolving === 0) {
+      options.onDelivery(new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now));
+    } else {
+      deliverLater(msg.subject, reply, info, text);
+    }
+    schedule();
+  }
+
+  /** In order of arrival: behind one that is being fetched, all others wait. */
+  function deliverLater(
+    subject: string,
+    reply: string,
+    info: NonNullable<ReturnType<typeof parseAck>>,
+    text: string | Promise<string>,
+  ): void {
+    const arrived = epoch;
+    const fetched = Promise.resolve(text).catch(() => undefined);
+    const alive = clock.setTimeout(keepAlive, options.ackWaitMs / 3);
+    let timer = alive;
+    function keepAlive(): void {
+      if (epoch === arrived && !nc.isClosed()) nc.publish(reply, "+WPI");
+      timer = clock.setTimeout(keepAlive, options.ackWaitMs / 3);
+    }
+    resolving++;
+    tail = tail.then(async () => {
+      const whole = await fetched;
+      clock.clearTimeout(timer);
+      resolving--;
+      if (arrived !== epoch) return;
+      const delivery = new JetStreamDelivery(source, subject, reply, info, whole ?? "", epoch, clock.now());
+      if (stopped) return delivery.nak();
+      if (whole === undefined) {
+        // The store did not answer. It comes again, and the holder knows that order is broken.
+        delivery.nak(PAUSE_MS);
+        options.onInterrupted?.("a payload could not be fetched");
+      } else options.onDelivery(delivery);
+      schedule();
+    });
+  }
+
+  function giveBack(msg: Msg): void {
+    if (msg.reply && parseAck(msg.reply) && !nc.isClosed()) nc.publish(msg.reply, "-NAK");
+  }
+
+  function onStatus(msg: Msg, ours: string): void {
+    heardAt = clock.now();
+    const code = msg.headers?.code ?? 0;
+    if (code === 100) return; // idle heartbeat
+    const token = msg.subject.slice(ours.length + 1);
+    const pull = pulls.get(token);
+    if (pull) {
+      pulls.delete(token);
+      const left = msg.headers?.get("Nats-Pending-Messages");
+      waiting = Math.max(0, waiting - (left ? Math.min(pull.batch, Number(left)) : pull.batch));
+    }
+    if (pulls.size === 0) waiting = 0;
+    const why = (msg.headers?.description ?? "").toLowerCase();
+    if (code === 503 || why.includes("consumer deleted")) {
+      mend(code === 503 ? "the consumer does not answer" : "the consumer was deleted");
+    } else if (code === 409) {
+      if (/leadership|shutdown/.test(why)) options.onInterrupted?.(why);
+      askAt = clock.now() + PAUSE_MS;
+    } else if (code !== 404 && code !== 408) {
+      askAt = clock.now() + PAUSE_MS;
+    }
+    schedule();
+  }
+
+  // ------------------------------------------------------------ when something is wrong
+
+  /** Makes sure the consumer exists, and starts anew. Tries until it works or the consumption stops. */
+  function mend(why: string): void {
+    if (mending || stopped) return;
+    mending = true;
+    forgetPulls();
+    options.onInterrupted?.(why);
+    ensureConsumer(requests, stream, options)
+      // Refused or not answered: the tick asks again, and if it is still not there, so do we.
+      .catch(() => {})
+      .then(() => {
+        mending = false;
+        askAt = clock.now() + PAUSE_MS;
+      });
+  }
+
+  const ticks = link.everyTick((now, lateMs) => {
+    if (stopped || link.dead() || !sub) return;
+    // After a stall of our own, what the server said may lie unread.
+    if (lateMs > HEARTBEAT_MS / 2) heardAt = now;
+    for (const [token, pull] of pulls) if (pull.deadline < now) pulls.delete(token);
+    if (pulls.size === 0) waiting = 0;
+    if (waiting > 0 && now - heardAt > SILENCE_MS) {
+      retire(sub);
+      forgetPulls();
+      openInbox();
+      options.onInterrupted?.("the server was silent");
+    }
+    ask();
+  });
+
+  function retire(old: NatsSubscription): void {
+    clock.setTimeout(() => {
+      if (!nc.isClosed() && !old.isClosed()) old.unsubscribe();
+    }, LATE_MS);
+  }
+
+  const down = link.onDown(() => {
+    epoch++;
+    forgetPulls();
+    // The server may not have noticed the cut, and would fill these pulls as soon as we are back.
+    if (sub && !nc.isClosed()) sub.unsubscribe();
+    sub = undefined;
+  });
+  const up = link.onUp(() => {
+    if (stopped) return;
+    openInbox();
+    askAt = 0;
+    options.onInterrupted?.("reconnected");
+    schedule();
+  });
+
+  function leave(): void {
+    stopped = true;
+    ticks.stop();
+    down.stop();
+    up.stop();
+  }
+
+  try {
+    await ensureConsumer(requests, stream, options);
+  } catch (error) {
+    leave();
+    throw error;
+  }
+  if (!sub && !link.dead()) openInbox();
+  schedule();
+
+  return {
+    pull: schedule,
+    async stop() {
+      if (stopped) return;
+      leave();
+      const old = sub;
+      sub = undefined;
+      // UNSUB, then a round trip: all that the server had sent by then has been given back.
+      if (old && !link.dead()) {
+        await Promise.race([
+          old.drain().catch(() => {}),
+          new Promise<void>((resolve) => void clock.setTimeout(resolve, 2_000)),
+        ]);
+      }
+      await tail;
+    },
+  };
+}

@@ -1,0 +1,153 @@
+import type { Msg } from "@nats-io/transport-node";
+import type { StreamKind, Subjects } from "@stepstream/contracts";
+import { LogRefusedError } from "@stepstream/contracts";
+import type { ReadOptions, Stored } from "../port.ts";
+import type { Blobs } from "./blobs.ts";
+import { granted, isFault, type Requests } from "./requests.ts";
+
+/**
+ * Reads what is stored.
+ *
+ * R1. An exact subject is read by direct batch gets: any replica answers, all messages in one or few
+ *     round trips, in stream order.
+ * R2. `fresh` asks the leader for the subject's last sequence beside the read: a read that reaches it
+ *     misses nothing that was acknowledged before the call. One that does not is repeated; what a
+ *     lagging replica still lacks then is fetched from the leader, one by one.
+ * R3. A listing is for people and takeovers: the server counts, page by page.
+ */
+export interface Reader {
+  read(subject: string, options?: ReadOptions): Promise<Stored[]>;
+  last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
+  list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
+  purge(subject: string, keep: number): Promise<number>;
+}
+
+/** Messages per request. The server ends a batch earlier if it grows too large for it. */
+const BATCH = 1_000;
+/** Listing and purging hundreds of thousands of subjects takes the server a while. */
+const SLOW_MS = 30_000;
+
+interface RawMessage {
+  subject: string;
+  seq: number;
+  data?: string;
+  hdrs?: string;
+  time: string;
+}
+
+export function createReader(requests: Requests, subjects: Subjects, blobs: Blobs): Reader {
+  const streamName = (subject: string) => subjects.streamName(subjects.streamOf(subject));
+
+  /** All of a subject from `fromSeq` on, as a replica has it. */
+  async function direct(stream: string, subject: string, fromSeq: number): Promise<(Stored | Promise<Stored>)[]> {
+    const found: (Stored | Promise<Stored>)[] = [];
+    let from = fromSeq;
+    for (;;) {
+      let last = 0;
+      let more = false;
+      const body = `{"seq":${from},"next_by_subj":${JSON.stringify(subject)},"batch":${BATCH}}`;
+      await requests.many(`$JS.API.DIRECT.GET.${stream}`, body, (msg) => {
+        const headers = msg.headers!;
+        if (msg.data.length === 0 && headers.code !== 0) {
+          if (headers.code === 204) more = Number(headers.get("Nats-Num-Pending")) > 0;
+          else if (headers.code !== 404)
+            throw new LogRefusedError(`a read of ${subject}`, headers.code, headers.description);
+          return true;
+        }
+        last = Number(headers.get("Nats-Sequence"));
+        found.push(stored(subject, last, headers.get("Nats-Time-Stamp"), msg));
+        return false;
+      });
+      if (!more || last === 0) return found;
+      from = last + 1;
+    }
+  }
+
+  function stored(subject: string, seq: number, time: string, msg: Pick<Msg, "string" | "headers">) {
+    const text = blobs.resolve(msg.string(), msg);
+    const at = Date.parse(time);
+    if (typeof text === "string") return { subject, seq, at, text };
+    return text.then((whole) => ({ subject, seq, at, text: whole }));
+  }
+
+  async function fromLeader(stream: string, ask: object): Promise<RawMessage | undefined> {
+    const got = await requests.api<{ message: RawMessage }>(`STREAM.MSG.GET.${stream}`, ask);
+    if (!isFault(got)) return got.message;
+    if (got.fault.httpCode === 404) return undefined;
+    return granted(`a read of ${stream}`, got) as never;
+  }
+
+  function ofLeader(raw: RawMessage): Stored | Promise<Stored> {
+    const text = Buffer.from(raw.data ?? "", "base64").toString("utf8");
+    const block = raw.hdrs ? Buffer.from(raw.hdrs, "base64").toString("utf8") : "";
+    const headers = { has: (name: string) => block.includes(`\r\n${name}:`) } as Msg["headers"];
+    return stored(raw.subject, raw.seq, raw.time, { string: () => text, ...(headers ? { headers } : {}) } as Msg);
+  }
+
+  return {
+    async read(subject, { fromSeq = 1, fresh = false } = {}) {
+      const stream = streamName(subject);
+      const from = Math.max(1, fromSeq);
+      if (!fresh) return Promise.all(await direct(stream, subject, from));
+
+      const [leader, first] = await Promise.all([
+        fromLeader(stream, { last_by_subj: subject }),
+        direct(stream, subject, from),
+      ]);
+      let found = await Promise.all(first);
+      const upTo = leader?.seq ?? 0;
+      const reaches = () => upTo < from || (found.at(-1)?.seq ?? 0) >= upTo;
+      if (!reaches()) found = await Promise.all(await direct(stream, subject, from));
+      for (let next = (found.at(-1)?.seq ?? from - 1) + 1; !reaches(); ) {
+        const raw = await fromLeader(stream, { seq: next, next_by_subj: subject });
+        if (!raw) break; // purged meanwhile
+        found.push(await ofLeader(raw));
+        next = raw.seq + 1;
+      }
+      return found;
+    },
+
+    async last(subject, { fresh = false } = {}) {
+      const stream = streamName(subject);
+      if (fresh) {
+        const raw = await fromLeader(stream, { last_by_subj: subject });
+        return raw && ofLeader(raw);
+      }
+      let found: Stored | Promise<Stored> | undefined;
+      await requests.many(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", (msg) => {
+        const headers = msg.headers!;
+        if (msg.data.length === 0 && headers.code !== 0) {
+          if (headers.code !== 404)
+            throw new LogRefusedError(`a read of ${subject}`, headers.code, headers.description);
+        } else found = stored(subject, Number(headers.get("Nats-Sequence")), headers.get("Nats-Time-Stamp"), msg);
+        return true;
+      });
+      return found;
+    },
+
+    async list(kind, filter) {
+      const found = new Map<string, number>();
+      const stream = subjects.streamName(kind);
+      type Page = { state: { subjects?: Record<string, number> }; total?: number; limit?: number };
+      for (let offset = 0; ; ) {
+        const ask = { subjects_filter: filter, offset };
+        const page = granted(
+          `a listing of ${filter}`,
+          await requests.api<Page>(`STREAM.INFO.${stream}`, ask, { timeoutMs: SLOW_MS }),
+        );
+        const counts = Object.entries(page.state.subjects ?? {});
+        for (const [subject, count] of counts) found.set(subject, count);
+        offset += counts.length;
+        if (counts.length === 0 || offset >= (page.total ?? 0)) return found;
+      }
+    },
+
+    async purge(subject, keep) {
+      const ask = keep > 0 ? { filter: subject, keep } : { filter: subject };
+      const purged = await requests.api<{ purged: number }>(`STREAM.PURGE.${streamName(subject)}`, ask, {
+        timeoutMs: SLOW_MS,
+      });
+      return granted(`a purge of ${subject}`, purged).purged;
+    },
+  };
+}

@@ -1,0 +1,40 @@
+import type { Subjects } from "@stepstream/contracts";
+import type { Publisher } from "./publisher.ts";
+import type { Reader } from "./reader.ts";
+
+/**
+ * Durable timers, as message schedules of the server.
+ *
+ * T1. Never early: the server fires at its first tick (every 250 ms) after the time, by its own
+ *     clock; the time is written in whole milliseconds, rounded up.
+ * T2. Setting it again replaces it: a schedule's subject holds one message.
+ * T3. The time of a fired timer is in the past for every server clock. A time already past fires at
+ *     the next tick.
+ */
+export interface Timers {
+  set(run: string, slot: number, atMs: number): Promise<void>;
+  cancel(run: string, slot: number): Promise<void>;
+}
+
+const DUE = '{"v":1,"type":"TimerDue"}';
+
+export function createTimers(publisher: Publisher, reader: Reader, subjects: Subjects): Timers {
+  return {
+    async set(run, slot, atMs) {
+      await publisher.publish(subjects.timer(run, slot), DUE, {
+        lines: scheduleLines(atMs, subjects.due(run, slot)),
+      });
+    },
+    async cancel(run, slot) {
+      await reader.purge(subjects.timer(run, slot), 0);
+    },
+  };
+}
+
+/** The furthest a schedule can name (RFC 3339 has four digits for the year). */
+const LATEST_MS = Date.parse("9999-12-31T23:59:59.999Z");
+
+export function scheduleLines(atMs: number, target: string): string {
+  const at = new Date(Math.min(LATEST_MS, Math.max(0, Math.ceil(atMs)))).toISOString();
+  return `Nats-Schedule: @at ${at}\r\nNats-Schedule-Target: ${target}\r\n`;
+}
