@@ -9,7 +9,7 @@ import type { AnyWorkflow, WorkflowInput, WorkflowOutput } from "./workflow.ts";
 export interface ConnectOptions {
   /** Where NATS is: a URL, several of one cluster, connection options, or a connection. Default "localhost:4222". */
   nats?: NatsTarget;
-  /** Isolates tenants, environments and tests. Default "stepstream". */
+  /** Isolates tenants, environments and tests. Default "default". */
   namespace?: string;
   /** How many partitions the namespace has, if it is made now. Fixed from then on. */
   partitions?: number;
@@ -133,7 +133,7 @@ export class Client {
  * console.log(await run.result());
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const { nats = "localhost:4222", namespace = "stepstream", partitions, log, clock = systemClock } = options;
+  const { nats = "localhost:4222", namespace = "default", partitions, log, clock = systemClock } = options;
   if (log) return new Client(log, clock, false);
   if (!Namespace.safeParse(namespace).success)
     throw new RangeError(`A namespace is 1 to 32 of A-Z a-z 0-9 _ -, not "${namespace}".`);
