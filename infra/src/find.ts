@@ -1,7 +1,11 @@
 import { type Machine, thisMachine } from "./machine.ts";
 import { cached } from "./sources/cached.ts";
+import { debian } from "./sources/debian.ts";
+import { docker } from "./sources/docker.ts";
 import { fromUrl } from "./sources/from-url.ts";
+import { go } from "./sources/go.ts";
 import { onPath } from "./sources/on-path.ts";
+import { release } from "./sources/release.ts";
 
 /** A nats-server that can be used: one that runs already, one to start, or one to run in a container. */
 export type FoundNatsServer =
@@ -21,7 +25,7 @@ export interface Source {
 }
 
 /** The order of the search: what is there first, then what is quick to fetch, then what always works. */
-export const SOURCES: readonly Source[] = [fromUrl, onPath, cached];
+export const SOURCES: readonly Source[] = [fromUrl, onPath, cached, release, go, debian, docker];
 
 export interface FindOptions {
   /** Default: `process.env`. */

@@ -27,6 +27,8 @@ export interface Machine {
 export interface RunOptions {
   /** Added to the environment of the command. */
   env?: Readonly<Record<string, string>>;
+  /** Default: where this process is. */
+  cwd?: string;
   /** Default: 10 s. After it the command is killed. */
   timeoutMs?: number;
 }
@@ -46,24 +48,27 @@ function run(
   env: Machine["env"],
   command: string,
   args: readonly string[],
-  { env: extra = {}, timeoutMs = 10_000 }: RunOptions = {},
+  { env: extra = {}, cwd, timeoutMs = 10_000 }: RunOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       env: { ...env, ...extra },
+      cwd,
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: timeoutMs,
-      killSignal: "SIGKILL",
       windowsHide: true,
     });
+    // Not spawn's own time-out: that one keeps the process alive after a command that is missing.
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    child.once("error", (error: NodeJS.ErrnoException) =>
-      reject(new Error(error.code === "ENOENT" ? `${command} is not installed` : error.message)),
-    );
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer);
+      reject(new Error(error.code === "ENOENT" ? `${command} is not installed` : error.message));
+    });
     child.once("close", (code, signal) => {
+      clearTimeout(timer);
       if (code === 0) return resolve(stdout);
       const how = signal ? `was ended by ${signal} (it has ${timeoutMs / 1000} s)` : `exited with ${code}`;
       reject(new Error(`${command} ${args[0] ?? ""} ${how}: ${lastLine(stderr) || lastLine(stdout) || "no output"}`));
@@ -72,17 +77,20 @@ function run(
 }
 
 async function download(url: string): Promise<Uint8Array> {
-  const begin = new AbortController();
-  const timer = setTimeout(() => begin.abort(new Error("no answer within 15 s")), 15_000);
+  const abort = new AbortController();
+  const limit = (ms: number, message: string) => setTimeout(() => abort.abort(new Error(message)), ms);
+  const begin = limit(15_000, "no answer within 15 s");
+  const end = limit(300_000, "not complete within 5 min");
   try {
-    const response = await fetch(url, { signal: AbortSignal.any([begin.signal, AbortSignal.timeout(300_000)]) });
-    clearTimeout(timer);
+    const response = await fetch(url, { signal: abort.signal });
+    clearTimeout(begin);
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (error) {
     throw new Error(`cannot fetch ${url}: ${rootMessage(error)}`, { cause: error });
   } finally {
-    clearTimeout(timer);
+    clearTimeout(begin);
+    clearTimeout(end);
   }
 }
 

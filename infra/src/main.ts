@@ -1,0 +1,65 @@
+/**
+ * A nats-server for development.
+ *
+ *   node infra/src/main.ts nats [--port 4222] [--store <folder>] [--sync-always]
+ *   node infra/src/main.ts find
+ */
+import { parseArgs } from "node:util";
+import { findNatsServer, NatsServerNotFoundError } from "./find.ts";
+import { startNatsServer } from "./start.ts";
+
+const HELP = `usage: node infra/src/main.ts <command>
+
+  nats    starts a nats-server with JetStream for development, until Ctrl-C
+            --port <n>         default: 4222; 0 takes a free one
+            --store <folder>   keeps the streams; default: a temporary folder
+            --sync-always      acknowledges nothing before it is on the disk
+  find    finds a nats-server of 2.12 or newer, or fetches one, and prints it as JSON
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    help: { type: "boolean", short: "h" },
+    port: { type: "string", default: "4222" },
+    store: { type: "string" },
+    "sync-always": { type: "boolean" },
+  },
+});
+
+const say = (line: string) => console.error(line);
+
+if (values.help || positionals.length !== 1) {
+  console.log(HELP);
+  process.exitCode = values.help ? 0 : 2;
+} else {
+  try {
+    await command(positionals[0]!);
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    process.exitCode = error instanceof NatsServerNotFoundError ? 3 : 1;
+  }
+}
+
+async function command(name: string): Promise<void> {
+  switch (name) {
+    case "find":
+      console.log(JSON.stringify(await findNatsServer({ log: say })));
+      return;
+    case "nats": {
+      const port = Number(values.port);
+      if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`--port takes 0 to 65535.`);
+      const server = await startNatsServer({
+        port,
+        ...(values.store ? { storeDir: values.store } : {}),
+        syncInterval: values["sync-always"] ? "always" : "2m",
+        log: say,
+      });
+      console.log(`NATS_URL=${server.url}`);
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void server.stop());
+      return;
+    }
+    default:
+      throw new Error(`There is no command "${name}": see --help.`);
+  }
+}
