@@ -1,0 +1,84 @@
+/**
+ * Wiring that must compile, with the types it must come to. Read by tsc alone; nothing here is run.
+ * What must not compile is in wrong-wiring.ts.
+ */
+
+import { type Client, pipeline, type RunHandle, step, type WorkflowContext, workflow } from "@stepstream/sdk";
+import { z } from "zod";
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+/** Compiles only where the two types are one and the same. */
+declare function same<A, B>(proof: Same<A, B>): void;
+
+const Order = z.object({ id: z.string(), cents: z.int(), rush: z.boolean().default(false) });
+const charge = step("charge", {
+  input: Order,
+  output: z.object({ receipt: z.string(), at: z.coerce.date() }),
+  errors: { CardDeclined: z.object({ reason: z.string() }) },
+});
+const print = step("print", { input: z.object({ receipt: z.string() }), output: z.string() });
+const measure = step("measure", { input: z.string(), output: z.number() });
+
+// ---------------------------------------------------------------- workflows
+
+export const order = workflow("order", { input: Order, output: z.object({ label: z.string() }) }, async (input, w) => {
+  same<typeof input, { id: string; cents: number; rush: boolean }>(true);
+  const paid = await w.run(charge, { id: input.id, cents: input.cents });
+  same<typeof paid, { receipt: string; at: Date }>(true);
+
+  const both = await w.all({ label: w.run(print, paid), size: w.run(measure, "x") });
+  same<typeof both, { label: string; size: number }>(true);
+  const pair = await w.all([w.run(print, paid), w.run(measure, "x")]);
+  same<typeof pair, [string, number]>(true);
+  const settled = await w.allSettled([w.run(measure, "x")]);
+  same<typeof settled, [PromiseSettledResult<number>]>(true);
+  const sizes = await w.map(["a", "b"], (s) => w.run(measure, s), { concurrency: 2 });
+  same<typeof sizes, number[]>(true);
+  const first = await w.race([w.run(print, paid), w.run(measure, "x")]);
+  same<typeof first, string | number>(true);
+  const checked = await w.repeatUntil(
+    async (): Promise<number | false> => w.run(measure, "x"),
+    async () => {},
+    { maxAttempts: 2 },
+  );
+  same<typeof checked, number>(true);
+  w.compensate(print, paid);
+  return { label: both.label };
+});
+
+// ---------------------------------------------------------------- pipelines
+
+const flow = pipeline("flow", { input: Order, output: z.object({ total: z.number(), ok: z.boolean() }) })
+  .step("paid", charge)
+  .step("label", print)
+  .gate("lint", { level: 1, command: "npm run lint", timeout: "2m" })
+  .gate("sign-off", { level: 2, manual: true })
+  .step("size", measure)
+  .map("sizes", measure, (s) => [s.label, s.paid.receipt], { concurrency: 2 })
+  .parallel({ one: [measure, (s) => s.label], two: [print, (s) => s.paid] })
+  .parallel({ three: [measure, (s) => s.two] }, { mode: "allSettled" })
+  .step(
+    "end",
+    step("end", { input: z.array(z.number()), output: z.object({ total: z.number(), ok: z.boolean() }) }),
+    (s) => {
+      same<typeof s.input, { id: string; cents: number; rush: boolean }>(true);
+      same<typeof s.paid, { receipt: string; at: Date }>(true);
+      same<typeof s.sizes, number[]>(true);
+      same<typeof s.two, string>(true);
+      same<typeof s.three, PromiseSettledResult<number>>(true);
+      return [s.size, s.one, ...s.sizes];
+    },
+  )
+  .build();
+
+// ---------------------------------------------------------------- clients
+
+export async function start(client: Client, w: WorkflowContext): Promise<void> {
+  const run = await client.start(order, { id: "o", cents: 1 }, { id: "order-1", onConflict: "attach" });
+  same<typeof run, RunHandle<{ label: string }>>(true);
+  const result = await (await client.start(flow, { id: "o", cents: 1 })).result();
+  same<typeof result, { total: number; ok: boolean }>(true);
+  same<Awaited<ReturnType<ReturnType<typeof client.get>["result"]>>, unknown>(true);
+  await client.list({ workflow: order, status: "failed", limit: 10 });
+  await w.sleep("1.5h");
+}

@@ -1,0 +1,64 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const tsc = fileURLToPath(new URL("../../node_modules/typescript/bin/tsc", import.meta.url));
+
+const EXPECTATION = /^\/\/ @ts-expect-error: (.*)$/;
+
+interface Expected {
+  /** The line at fault, from 1. */
+  line: number;
+  code: string;
+  message: string;
+}
+
+function expectations(source: string): Expected[] {
+  const lines = source.split("\n");
+  return lines.flatMap((text, i) => {
+    const message = EXPECTATION.exec(text)?.[1];
+    return message === undefined ? [] : [{ line: i + 2, code: lines[i + 1]!, message }];
+  });
+}
+
+/** What tsc says about a source beside this file: all messages of each line. */
+async function compile(source: string): Promise<Map<number, string>> {
+  const folder = await mkdtemp(join(here, ".compiled-"));
+  try {
+    await writeFile(join(folder, "source.ts"), source);
+    const config = { extends: "../../../tsconfig.base.json", include: ["source.ts"] };
+    await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config));
+    const args = [tsc, "-p", folder, "--pretty", "false"];
+    const output = await new Promise<string>((resolve) => {
+      execFile(process.execPath, args, { maxBuffer: 1 << 24 }, (_error, stdout, stderr) => resolve(stdout + stderr));
+    });
+    const messages = new Map<number, string>();
+    let line = 0;
+    for (const text of output.split("\n")) {
+      const head = /^(.*)\((\d+),\d+\): (error .*)$/.exec(text);
+      if (head) line = head[1]!.endsWith("source.ts") ? Number(head[2]) : -1;
+      messages.set(line, `${messages.get(line) ?? ""}${head?.[3] ?? text}\n`);
+    }
+    return messages;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+describe("the compiler", async () => {
+  const source = await readFile(join(here, "wrong-wiring.ts"), "utf8");
+  const expected = expectations(source);
+  const said = await compile(source.replaceAll(/^\/\/ @ts-expect-error.*$/gm, "//"));
+
+  it.each(expected)("refuses `$code`", ({ line, message }) => expect(said.get(line)).toContain(message));
+
+  it("is asked about 15 wrong wirings or more", () => expect(expected.length).toBeGreaterThanOrEqual(15));
+
+  it("finds fault with nothing else", () => {
+    const known = new Set([0, ...expected.map(({ line }) => line)]);
+    expect([...said].filter(([line]) => !known.has(line))).toEqual([]);
+  });
+});
