@@ -52,7 +52,7 @@ It handles one or more steps. Many workers may handle the same step; they share 
      record are what the previous attempt knew.
 - **W5. Check** the command. If it cannot be read: a DeadLetter with code MALFORMED_MESSAGE, then ack.
   If \`timeout.queueMs\` (first delivery only) or \`timeout.totalMs\` since \`scheduledAt\` is over: report StepFailed
-  with a TimeoutError (W8). If the input is not valid for the step: StepFailed with code INVALID_INPUT.
+  with an error that says so. If the input is not valid for the step: StepFailed with code INVALID_INPUT.
 - **W6. Success.** Append StepCompleted (slot, step and attempt of the command; \`output\` is any JSON) to the run's
   inbox. When it is stored, and not before, ack the command (\`+ACK\`).
 - **W7. Failure, attempts left.** An attempt fails if the handler fails or \`timeout.attemptMs\` is over.
@@ -69,8 +69,8 @@ It handles one or more steps. Many workers may handle the same step; they share 
 - **W10. Cancel.** Subscribe to \`<ns>.cancel.*\`. For each slot named that you hold: abort, clean up, append StepCancelled
   to the inbox, ack. If the attempt ends first, report how it ended. A command named before you start it: the same, at once.
   A worker that ignores cancels is waited for through the grace period, then left behind (SlotAbandoned).
-- **W11. A command that kills its workers:** if its delivery count less its AttemptFailed records is above 10, report
-  StepFailed with code WORKER_LOST, write a DeadLetter, ack.
+- **W11. A command that kills its workers** **should** be given up: if its delivery count less its AttemptFailed records
+  is above 10, write a DeadLetter with code WORKER_LOST, report StepFailed with the same code, ack.
 - **W12. Side effects.** Steps run at least once. Pass \`idempotencyKey\` on to whatever you call: it is the same for
   every attempt.
 - **W13. Trace.** If the command has \`trace\`, make the attempt's span a child of it (W3C trace context).

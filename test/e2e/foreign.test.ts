@@ -1,0 +1,289 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import {
+  AttemptRecord,
+  DeclaredError,
+  decode,
+  Failure,
+  fromFailure,
+  InboxMessage,
+  type RunStep,
+  type SlotOutcome,
+} from "@stepstream/contracts";
+import type { Delivery, EventLog } from "@stepstream/event-log";
+import { connectEventLog } from "@stepstream/event-log/jetstream";
+import { type NatsServer, startNatsServer } from "@stepstream/infra";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+/**
+ * A worker or a client in another language can be written from docs/asyncapi.yaml alone. The proof is one in
+ * Python (test/e2e/foreign/worker.py); the test plays the coordinator by hand.
+ */
+
+const PROGRAM = fileURLToPath(new URL("foreign/worker.py", import.meta.url));
+const PYTHON = ["python3", "python"].find((name) => {
+  try {
+    execFileSync(name, ["-c", "import sys; sys.exit(sys.version_info < (3, 10))"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+});
+if (!PYTHON) console.warn("\n  NOT TESTED: workers and clients in another language. Install Python 3.10 or newer.\n");
+
+describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
+  let server: NatsServer;
+  let log: EventLog;
+  let namespace = 0;
+  const workers: ChildProcess[] = [];
+
+  beforeAll(async () => {
+    server = await startNatsServer();
+  });
+  afterAll(() => server?.stop());
+  afterEach(async () => {
+    for (const worker of workers.splice(0)) await kill(worker);
+    await log.close();
+  });
+
+  /** A namespace of its own for each test, and a worker in it. */
+  async function begin({ worker = true } = {}) {
+    begun = "";
+    log = await connectEventLog({ nats: server.url, namespace: `py-${++namespace}`, partitions: 8 });
+    if (worker) startWorker();
+  }
+  /** What the handlers of all workers have printed: one line for each attempt begun. */
+  let begun = "";
+  function startWorker(): ChildProcess {
+    const worker = python("work");
+    worker.stdout!.on("data", (text) => {
+      begun += text;
+    });
+    workers.push(worker);
+    return worker;
+  }
+  function python(...args: string[]): ChildProcess {
+    const child = spawn(PYTHON!, [PROGRAM, server.url, log.subjects.namespace, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1", PYTHONUNBUFFERED: "1" },
+    });
+    child.stderr!.on("data", (text) => process.stderr.write(`python: ${text}`));
+    return child;
+  }
+  async function kill(child: ChildProcess): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+
+  /** As a coordinator would: a command for the first slot of a run. */
+  async function command(run: string, input: unknown, more: Partial<RunStep> = {}): Promise<void> {
+    const started = { v: 1, type: "RunStarted", id: run, workflow: "welcome", version: 1, input };
+    const { seq } = await log.append(log.subjects.inbox(run), JSON.stringify(started), { expectLast: 0 });
+    const message: RunStep = {
+      v: 1,
+      type: "RunStep",
+      run,
+      workflow: "welcome",
+      slot: 1,
+      step: "greet",
+      input,
+      attempt: 1,
+      idempotencyKey: `${run}/1`,
+      retry: { maxAttempts: 3, initialMs: 50, factor: 2, maxMs: 1_000, jitter: "full" },
+      timeout: { attemptMs: 20_000, totalMs: 60_000 },
+      scheduledAt: Date.now(),
+      after: seq,
+      ...more,
+    };
+    const subject = log.subjects.command("greet", run, 1);
+    await log.append(subject, JSON.stringify(message), { expectLast: 0, id: `${run}.1.1` });
+  }
+
+  /** What workers said about the slot; every message is read as the coordinator reads it. */
+  async function outcomes(run: string): Promise<SlotOutcome[]> {
+    const stored = await log.read(log.subjects.inbox(run), { fresh: true });
+    const messages = stored.map(({ text, seq }) => decode(InboxMessage, text, `${run} @ ${seq}`));
+    return messages.filter((m): m is SlotOutcome => /^Step/.test(m.type));
+  }
+  async function attempts(run: string) {
+    const stored = await log.read(log.subjects.attempts(run, 1), { fresh: true });
+    return stored.map(({ text }) => decode(AttemptRecord, text, run));
+  }
+  const queued = async () => [...(await log.list("COMMANDS", log.subjects.all.commandsOfStep("greet"))).keys()];
+  const settled = (run: string) =>
+    expect.poll(async () => [(await outcomes(run)).length, await queued()], { timeout: 15_000 }).toEqual([1, []]);
+
+  it("completes a step, and acks its command once the result is stored", async () => {
+    await begin();
+    await command("r1", { name: "Eva" });
+    await settled("r1");
+    const output = { greeting: "Hello, Eva!", attempt: 1, key: "r1/1" };
+    expect(await outcomes("r1")).toEqual([{ v: 1, type: "StepCompleted", slot: 1, step: "greet", attempt: 1, output }]);
+  });
+
+  it("records failed attempts and tries again, until it succeeds", async () => {
+    await begin();
+    await command("r1", { name: "Eva", failures: 2 });
+    await settled("r1");
+    expect(await outcomes("r1")).toMatchObject([{ type: "StepCompleted", attempt: 3 }]);
+    expect(await attempts("r1")).toMatchObject([
+      { type: "AttemptFailed", attempt: 1, error: { name: "ValueError", code: "ERROR", cause: { name: "KeyError" } } },
+      { type: "AttemptFailed", attempt: 2 },
+    ]);
+  });
+
+  it("fails a step for good with its last attempt", async () => {
+    await begin();
+    await command("r1", { name: "Eva", failures: 9 });
+    await settled("r1");
+    const [failed] = await outcomes("r1");
+    expect(failed).toMatchObject({ type: "StepFailed", attempt: 3, error: { message: "attempt 3 was told to fail" } });
+    expect(await attempts("r1")).toHaveLength(2);
+  });
+
+  it("fails a step at once with a declared error", async () => {
+    await begin();
+    await command("r1", { name: "Mallory", declare: true });
+    await settled("r1");
+    const [failed] = await outcomes("r1");
+    const error = fromFailure(Failure.parse(failed!.type === "StepFailed" && failed!.error));
+    expect(error).toBeInstanceOf(DeclaredError);
+    expect(error).toMatchObject({ code: "NotWelcome", data: { name: "Mallory" } });
+  });
+
+  it("keeps a long attempt alive, so that nobody else gets it", async () => {
+    await begin();
+    startWorker();
+    await command("r1", { name: "Eva", seconds: 3 });
+    await settled("r1");
+    expect(begun).toBe("attempt 1 at r1/1\n");
+    expect(await outcomes("r1")).toMatchObject([{ type: "StepCompleted", attempt: 1 }]);
+  });
+
+  it("fails an attempt that takes too long", async () => {
+    await begin();
+    await command("r1", { name: "Eva", seconds: 10 }, { timeout: { attemptMs: 300 }, attempt: 3 });
+    await settled("r1");
+    expect(await outcomes("r1")).toMatchObject([{ type: "StepFailed", attempt: 3, error: { name: "TimeoutError" } }]);
+  });
+
+  it("does not start what has waited too long", async () => {
+    await begin();
+    await command("r1", { name: "Eva" }, { timeout: { queueMs: 1_000 }, scheduledAt: Date.now() - 2_000 });
+    await settled("r1");
+    expect(await outcomes("r1")).toMatchObject([{ type: "StepFailed", error: { message: "queueMs (1000) is over" } }]);
+  });
+
+  it("takes over from a worker that was killed: the same attempt, one outcome", async () => {
+    await begin({ worker: false });
+    const first = startWorker();
+    await command("r1", { name: "Eva", seconds: 2, failures: 1 });
+    await expect.poll(() => attempts("r1")).toHaveLength(1);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await kill(first);
+    startWorker();
+    await settled("r1");
+    expect(await outcomes("r1")).toMatchObject([{ type: "StepCompleted", attempt: 2 }]);
+  });
+
+  it("acks a command that comes again after its outcome was stored, and does not run it", async () => {
+    await begin({ worker: false });
+    await command("r1", { name: "Eva" });
+    await takeAndDie();
+    const output = "from the worker that died before its ack";
+    const outcome = { v: 1, type: "StepCompleted", slot: 1, step: "greet", attempt: 1, output };
+    await log.append(log.subjects.inbox("r1"), JSON.stringify(outcome));
+    startWorker();
+    await settled("r1");
+    expect(await outcomes("r1")).toMatchObject([{ output }]);
+    expect(begun).toBe("");
+  });
+
+  /** A worker that takes a command and is never heard of again. */
+  async function takeAndDie(): Promise<void> {
+    const [stream, consumer, filter] = ["COMMANDS", "step-greet", log.subjects.all.commandsOfStep("greet")] as const;
+    let taken: (delivery: Delivery) => void;
+    const delivered = new Promise<Delivery>((resolve) => {
+      taken = resolve;
+    });
+    let demand = 1;
+    const onDelivery = (delivery: Delivery) => {
+      demand = 0;
+      taken(delivery);
+    };
+    const consumption = await log.consume({
+      stream,
+      consumer,
+      filter,
+      ackWaitMs: 1_000,
+      demand: () => demand,
+      onDelivery,
+    });
+    await delivered;
+    await consumption.stop();
+  }
+
+  it("gives a slot up when it is cancelled, running or queued", async () => {
+    await begin();
+    await command("r1", { name: "Eva", seconds: 15 });
+    await command("r2", { name: "Adam", seconds: 15 });
+    const cancel = setInterval(() => {
+      for (const run of ["r1", "r2"]) {
+        const text = JSON.stringify({ v: 1, type: "CancelSlots", run, slots: [1], reason: "enough" });
+        log.broadcast(log.subjects.cancel(run), text);
+      }
+    }, 300);
+    try {
+      for (const run of ["r1", "r2"]) await settled(run);
+    } finally {
+      clearInterval(cancel);
+    }
+    for (const run of ["r1", "r2"]) expect(await outcomes(run)).toMatchObject([{ type: "StepCancelled", attempt: 1 }]);
+  });
+
+  it("reads and writes messages that are too large for the bus", async () => {
+    await begin();
+    const name = "Ä".repeat(400_000);
+    await command("r1", { name, joy: 2_000_000 });
+    await settled("r1");
+    const [completed] = await outcomes("r1");
+    const { greeting } = (completed as { output: { greeting: string } }).output;
+    const sha = (text: string) => createHash("sha256").update(text).digest("hex");
+    expect(sha(greeting)).toBe(sha(`Hello, ${name}!${"!".repeat(2_000_000)}`));
+  });
+
+  it("has a client beside it that starts a run and waits for its result", async () => {
+    await begin({ worker: false });
+    const result = async (...args: string[]) => {
+      const child = python("start", ...args);
+      workers.push(child);
+      let out = "";
+      child.stdout!.on("data", (text) => {
+        out += text;
+      });
+      const [code] = await once(child, "exit");
+      expect(code).toBe(0);
+      return JSON.parse(out);
+    };
+    const first = result("order-1", "welcome", '{"name":"Eva"}');
+    const inbox = log.subjects.inbox("order-1");
+    await expect.poll(() => log.read(inbox, { fresh: true })).toHaveLength(1);
+    const [stored] = await log.read(inbox, { fresh: true });
+    expect(decode(InboxMessage, stored!.text, inbox)).toMatchObject({ workflow: "welcome", input: { name: "Eva" } });
+
+    const decision = (upTo: number, event: object) =>
+      JSON.stringify({ v: 1, type: "Decision", upTo, by: "test", events: [event] });
+    const scheduled = { type: "StepScheduled", slot: 1, step: "greet" };
+    const { seq } = await log.append(log.subjects.journal("order-1"), decision(stored!.seq, scheduled), {
+      expectLast: 0,
+    });
+    const done = { type: "RunCompleted", output: "Hello, Eva!" };
+    await log.append(log.subjects.journal("order-1"), decision(seq + 1, done), { expectLast: seq });
+    expect(await first).toEqual(done);
+    expect(await result("order-1", "welcome", '{"name":"Adam"}')).toEqual(done);
+    expect(await log.read(inbox, { fresh: true })).toHaveLength(1);
+  });
+});
