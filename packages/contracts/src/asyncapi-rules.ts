@@ -54,7 +54,8 @@ It handles one or more steps. Many workers may handle the same step; they share 
   If \`timeout.queueMs\` (first delivery only) or \`timeout.totalMs\` since \`scheduledAt\` is over: report StepFailed
   with an error that says so. If the input is not valid for the step: StepFailed with code INVALID_INPUT.
 - **W6. Success.** Append StepCompleted (slot, step and attempt of the command; \`output\` is any JSON) to the run's
-  inbox. When it is stored, and not before, ack the command (\`+ACK\`).
+  inbox. When it is stored, and not before, ack the command (\`+ACK\`; beware, an empty
+  answer is an ack as well).
 - **W7. Failure, attempts left.** An attempt fails if the handler fails or \`timeout.attemptMs\` is over.
   If attempt < \`retry.maxAttempts\` and the error is worth it: append AttemptFailed to \`attempts\` with the header
   \`Nats-Expected-Last-Subject-Sequence\`. If it is refused with error 10071, another worker has the slot: neither ack

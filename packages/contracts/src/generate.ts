@@ -1,4 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { asyncApi } from "./asyncapi.ts";
 import { docComments } from "./doc-comments.ts";
@@ -32,7 +33,7 @@ export function committed(): Map<string, string> {
   return new Map(names.map((name) => [name, readFileSync(new URL(name, DOCS), "utf8")]));
 }
 
-if (import.meta.main) {
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
   rmSync(new URL("schemas/", DOCS), { recursive: true, force: true });
   mkdirSync(new URL("schemas/", DOCS), { recursive: true });
   for (const [name, text] of generate()) writeFileSync(new URL(name, DOCS), text);
