@@ -202,6 +202,19 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
     expect(begun).toBe("");
   });
 
+  it("reports the last failure for a worker that recorded it and died", async () => {
+    await begin({ worker: false });
+    await command("r1", { name: "Eva" });
+    await takeAndDie();
+    const error = { name: "TypeError", code: "ERROR", message: "of the worker that died" };
+    const record = { v: 1, type: "AttemptFailed", slot: 1, step: "greet", attempt: 1, error };
+    await log.append(log.subjects.attempts("r1", 1), JSON.stringify(record), { expectLast: 0 });
+    startWorker();
+    await settled("r1");
+    expect(await outcomes("r1")).toMatchObject([{ type: "StepFailed", attempt: 1, error }]);
+    expect(begun).toBe("");
+  });
+
   /** A worker that takes a command and is never heard of again. */
   async function takeAndDie(): Promise<void> {
     const [stream, consumer, filter] = ["COMMANDS", "step-greet", log.subjects.all.commandsOfStep("greet")] as const;

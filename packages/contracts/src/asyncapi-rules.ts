@@ -45,11 +45,13 @@ It handles one or more steps. Many workers may handle the same step; they share 
 - **W4. Redelivery.** The delivery count (token 5 of an ack subject \`$JS.ACK.…\` of 9 tokens, token 7 of a longer one)
   is no attempt number. If it is above 1, before running anything:
   1. Read the run's inbox from stream sequence \`after + 1\` on, from the stream's leader (\`$JS.API.STREAM.MSG.GET\`
-     with \`next_by_subj\`, not a direct get). If it holds StepCompleted, StepFailed or StepCancelled of this slot, or
-     a RetryLater of this slot whose \`attempt\` is above the command's: ack the command and do nothing else.
+     with \`next_by_subj\`, not a direct get). If it holds StepCompleted, StepFailed, StepCancelled, SlotTimedOut or
+     SlotAbandoned of this slot, or a RetryLater of it whose \`attempt\` is above the command's: ack the command and do
+     nothing else.
   2. Read \`attempts\`. The attempt that comes next is the greater of the command's \`attempt\` and 1 + the highest
-     \`attempt\` of the AttemptFailed there. Keep the sequence of its last message for W7. The \`details\` of the last
-     record are what the previous attempt knew.
+     \`attempt\` of the AttemptFailed there. Keep the sequence of its last message for W7. If its last message is an
+     AttemptFailed of the command's \`attempt\` or above without \`delayMs\`, that attempt was the last: report StepFailed
+     with its \`error\` (W8) and run nothing. The \`details\` of the last record are what the previous attempt knew.
 - **W5. Check** the command. If it cannot be read: a DeadLetter with code MALFORMED_MESSAGE, then ack.
   If \`timeout.queueMs\` (first delivery only) or \`timeout.totalMs\` since \`scheduledAt\` is over: report StepFailed
   with an error that says so. If the input is not valid for the step: StepFailed with code INVALID_INPUT.
@@ -61,8 +63,10 @@ It handles one or more steps. Many workers may handle the same step; they share 
   \`Nats-Expected-Last-Subject-Sequence\`. If it is refused with error 10071, another worker has the slot: neither ack
   nor nak. If it is stored: \`-NAK {"delay": <nanoseconds>}\`. The wait before attempt n + 1 is drawn from
   ceiling = min(\`maxMs\`, \`initialMs\` × \`factor\`^(n-1)): \`full\` evenly from [0, ceiling), \`equal\` from
-  [ceiling/2, ceiling), \`none\` the ceiling.
-- **W8. Failure, the last.** Append StepFailed to the inbox and, when it is stored, ack. A declared error of the step is
+  [ceiling/2, ceiling), \`none\` the ceiling. A wait that would outlast
+  \`timeout.totalMs\` makes this failure the last.
+- **W8. Failure, the last.** Append StepFailed to the inbox and, when it is stored, ack. A worker may
+  first keep it in \`attempts\`, as in W7 but without \`delayMs\`. A declared error of the step is
   \`{"name":"DeclaredError","code":<its code>,"message":…,"data":{"data":<what it carries>}}\` and never retried.
   Other errors: your language's class as \`name\`, \`ERROR\` or a code of your own, the stack, the cause.
 - **W9. Long waits** (a minute or more) **should** not sit in the queue: after W7's AttemptFailed append RetryLater with

@@ -218,7 +218,7 @@ export const RunStep = z.object({
   slot: Slot,
   step: Name,
   input: Payload,
-  /** The number of the next attempt, failed ones on record in `attempts` not counted. */
+  /** The attempt to make, unless `attempts` has a failure of it or a later one: then the one after that. */
   attempt: Attempt,
   /** The same for every attempt at this slot: `<run>/<slot>`. */
   idempotencyKey: z.string(),
@@ -242,7 +242,7 @@ export const AttemptFailed = z.object({
   step: Name,
   attempt: Attempt,
   error: Failure,
-  /** The wait before the next attempt; absent if there is none. */
+  /** The wait before the next attempt; absent if this was the last. */
   delayMs: Ms.optional(),
   /** The last heartbeat's details, handed to the next attempt. */
   details: Payload,

@@ -87,7 +87,7 @@ class Worker:
         partition, run, slot = message.subject.split(".")[3:6]
         command = read_message(self.nats, self.ns, message.data)
         inbox, attempts = f"{self.ns}.inbox.{partition}.{run}", f"{self.ns}.attempts.{partition}.{run}.{slot}"
-        attempt, last = command["attempt"], 0
+        attempt, last, final = command["attempt"], 0, None
         tokens = message.reply.split(".")
         redelivered = int(tokens[4] if len(tokens) == 9 else tokens[6]) > 1
         if redelivered:  # W4
@@ -97,14 +97,18 @@ class Worker:
                 record = read_message(self.nats, self.ns, data)
                 if record["type"] == "AttemptFailed":
                     attempt = max(attempt, record["attempt"] + 1)
+                    final = record if "delayMs" not in record and record["attempt"] >= command["attempt"] else None
 
         head = {"v": 1, "slot": command["slot"], "step": self.step, "attempt": attempt}
 
         def report(type, **fields):
-            headers = {"Nats-Msg-Id": f"{run}.{slot}.{attempt}.{type}"}
+            headers = {"Nats-Msg-Id": f"{run}.{slot}.{head['attempt']}.{type}"}
             append_message(self.nats, self.ns, run, inbox, {**head, "type": type, **fields}, headers)
             return "+ACK"
 
+        if final:
+            head["attempt"] = final["attempt"]
+            return report("StepFailed", error=final["error"])
         cancelled = self.cancelled.setdefault((run, command["slot"]), threading.Event())
         try:
             if cancelled.is_set():
@@ -121,6 +125,9 @@ class Worker:
                 if isinstance(error, Declared) or attempt >= command["retry"]["maxAttempts"]:
                     return report("StepFailed", error=failure(error))  # W8
                 delay_ms = backoff_ms(attempt, command["retry"])
+                total_ms = command["timeout"].get("totalMs")
+                if total_ms and time.time() * 1000 + delay_ms > command["scheduledAt"] + total_ms:
+                    return report("StepFailed", error=failure(error))
                 record = {**head, "type": "AttemptFailed", "error": failure(error), "delayMs": delay_ms}
                 fence = {"Nats-Expected-Last-Subject-Sequence": last}
                 append_message(self.nats, self.ns, run, attempts, record, fence)
@@ -134,7 +141,7 @@ class Worker:
             told = read_message(self.nats, self.ns, data)
             if told.get("slot") != command["slot"]:
                 continue
-            if told["type"] in ("StepCompleted", "StepFailed", "StepCancelled"):
+            if told["type"] in ("StepCompleted", "StepFailed", "StepCancelled", "SlotTimedOut", "SlotAbandoned"):
                 return True
             if told["type"] == "RetryLater" and told["attempt"] > command["attempt"]:
                 return True
