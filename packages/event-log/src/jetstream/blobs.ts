@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Msg } from "@nats-io/transport-node";
 import { LogRefusedError, LogUnavailableError, type Subjects } from "@stepstream/contracts";
+import { header } from "./incoming.ts";
 import type { Publisher } from "./publisher.ts";
 import { granted, isFault, type Requests } from "./requests.ts";
 import { blobStream } from "./streams.ts";
@@ -22,10 +22,11 @@ import { blobStream } from "./streams.ts";
  *     not answer is no such case: that is LogUnavailableError.
  */
 export interface Blobs {
-  /** @returns what to put on the bus in place of `text`, or undefined if it is small enough itself. */
-  offload(run: string, text: string): Promise<Offloaded> | undefined;
+  tooLarge(text: string): boolean;
+  /** Stores it. @returns what to put on the bus in its place. */
+  store(run: string, text: string): Promise<Offloaded>;
   /** The text of a message of the bus: as it is, or, if it is a reference, what it refers to. */
-  resolve(text: string, msg: Pick<Msg, "headers">): string | Promise<string>;
+  resolve(text: string, headers: () => string): string | Promise<string>;
 }
 
 export interface Offloaded {
@@ -98,13 +99,11 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   }
 
   return {
-    offload(run, text) {
-      // A UTF-16 unit is at most 3 bytes of UTF-8: most texts need no counting.
-      if (text.length * 3 <= inlineBytes || Buffer.byteLength(text) <= inlineBytes) return undefined;
-      return store(run, Buffer.from(text));
-    },
-    resolve(text, msg) {
-      if (!text.startsWith(REF_START) || !msg.headers?.has(REF_HEADER)) return text;
+    // A UTF-16 unit is at most 3 bytes of UTF-8: most texts need no counting.
+    tooLarge: (text) => text.length * 3 > inlineBytes && Buffer.byteLength(text) > inlineBytes,
+    store: (run, text) => store(run, Buffer.from(text)),
+    resolve(text, headers) {
+      if (!text.startsWith(REF_START) || !header(headers(), REF_HEADER)) return text;
       const ref = readRef(text);
       if (!ref) return text;
       return fetch(ref).catch((error: unknown) => {

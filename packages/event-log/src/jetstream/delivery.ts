@@ -12,6 +12,7 @@ import type { Delivery } from "../port.ts";
  * D1. A nak is sent only while the delivery is surely still ours: on the connection it came by, and
  *     within `ackWaitMs` of the last sign of life. Later it may be in the hands of another, and a
  *     stale nak would give it to a third at once. Nothing is lost: it comes again by itself.
+ *     `at` in the constructor is when it may have come: a stall of the event loop counts as age.
  * D2. An ack is always sent: whoever acks has stored the outcome.
  * D3. After an ack or nak a handle is silent.
  */

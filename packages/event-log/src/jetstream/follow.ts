@@ -1,6 +1,7 @@
 import type { Subjects } from "@stepstream/contracts";
 import type { Stored, Subscription } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
+import { header, headerBlock } from "./incoming.ts";
 import type { Link } from "./link.ts";
 
 /**
@@ -26,11 +27,11 @@ export function followStored(
   const sub = nc.subscribe(subjects.liveJournal(run), {
     callback: (error, msg) => {
       if (error || stopped) return;
-      const headers = msg.headers;
-      const seq = Number(headers?.get("Nats-Sequence"));
-      if (!headers || !Number.isInteger(seq) || seq < 1) return;
-      const at = Date.parse(headers.get("Nats-Time-Stamp"));
-      const text = blobs.resolve(msg.string(), msg);
+      const block = headerBlock(msg);
+      const seq = Number(header(block, "Nats-Sequence"));
+      if (!Number.isInteger(seq) || seq < 1) return;
+      const at = Date.parse(header(block, "Nats-Time-Stamp"));
+      const text = blobs.resolve(msg.string(), () => block);
       if (typeof text === "string" && waiting === 0) return onStored({ subject, seq, at, text });
       waiting++;
       const whole = Promise.resolve(text).catch(() => undefined);

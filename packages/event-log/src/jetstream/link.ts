@@ -22,6 +22,8 @@ export interface Link {
   onDown(fn: (why: string) => void): Subscription;
   onUp(fn: (serverId: string) => void): Subscription;
   everyTick(fn: (now: number, lateMs: number) => void): Subscription;
+  /** How long what is read from the connection now may have lain unread: 0 but in and after a stall. */
+  stallMs(): number;
   /** A new subject of this connection's inbox space, without a trailing dot. */
   newInbox(): string;
   close(): Promise<void>;
@@ -78,6 +80,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   let serverId = nc.info?.server_id ?? "";
   let timer: unknown;
   let due = 0;
+  let lastLateMs = 0;
   let inboxes = 0;
   // nats.js keeps the prefix that the account's permissions may ask for to itself.
   const base = createInbox((nc as { options?: { inboxPrefix?: string } }).options?.inboxPrefix);
@@ -87,8 +90,9 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
     down = true;
     for (const fn of [...downs]) fn(why);
   }
+  const statuses = nc.status();
   async function watch(): Promise<void> {
-    for await (const status of nc.status()) {
+    for await (const status of statuses) {
       if (status.type === "disconnect") cut("the connection was cut");
       else if (status.type === "close") cut("the connection was closed");
       else if (status.type === "reconnect") {
@@ -114,6 +118,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
     if (closing) return;
     const now = clock.now();
     const lateMs = now - due;
+    lastLateMs = lateMs;
     for (const fn of [...ticks]) fn(now, lateMs);
     arm();
   }
@@ -132,6 +137,11 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       arm();
       return sub;
     },
+    stallMs() {
+      const lateMs = timer === undefined ? 0 : clock.now() - due;
+      const worst = Math.max(lastLateMs, lateMs);
+      return worst > TICK_MS ? worst : 0;
+    },
     newInbox: () => `${base}.${(++inboxes).toString(36)}`,
     async close() {
       closing = true;
@@ -141,6 +151,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       if (own) await (down ? nc.close() : nc.drain().catch(() => nc.close()));
       else if (!down) await nc.flush().catch(() => {});
       cut("the connection was closed");
+      (statuses as { stop?(): void }).stop?.();
     },
   };
 }

@@ -56,9 +56,21 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
   const timers = createTimers(publisher, reader, subjects);
   const parts = { link, requests, blobs, subjects };
 
-  async function appendLarge(subject: string, ref: Promise<{ text: string; lines: string }>, options?: AppendOptions) {
-    const { text, lines } = await ref;
+  async function appendLarge(subject: string, whole: string, options?: AppendOptions) {
+    const { text, lines } = await blobs.store(subjects.parse(subject)?.run ?? "-", whole);
     return publisher.publish(subject, text, { ...options, lines });
+  }
+
+  /** What `close()` has to end. */
+  const open = new Set<{ stop(): unknown }>();
+  function kept<S extends { stop(): unknown }>(one: S): S {
+    const stop = one.stop.bind(one);
+    open.add(one);
+    one.stop = () => {
+      open.delete(one);
+      return stop();
+    };
+    return one;
   }
 
   function listen(subject: string, onMessage: (text: string, subject: string) => void): Subscription {
@@ -67,7 +79,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
         if (!error) onMessage(msg.string(), msg.subject);
       },
     });
-    return { stop: () => void (nc.isClosed() || sub.unsubscribe()) };
+    return kept({ stop: () => void (nc.isClosed() || sub.unsubscribe()) });
   }
 
   return {
@@ -76,9 +88,8 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
       return link.serverId;
     },
     append(subject, text, options) {
-      const run = subjects.parse(subject)?.run ?? "-";
-      const ref = blobs.offload(run, text);
-      return ref ? appendLarge(subject, ref, options) : publisher.publish(subject, text, options);
+      if (!blobs.tooLarge(text)) return publisher.publish(subject, text, options);
+      return appendLarge(subject, text, options);
     },
     read: reader.read,
     last: reader.last,
@@ -86,10 +97,10 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     purge: (subject, options) => reader.purge(subject, options?.keep ?? 0),
     setTimer: timers.set,
     cancelTimer: timers.cancel,
-    consume: (options) => startPuller(parts, options),
+    consume: async (options) => kept(await startPuller(parts, options)),
     delivered: (stream, consumer) => deliveredUpTo(requests, subjects.streamName(stream), consumer),
     followJournal: (run: string, onStored: (stored: Stored) => void) =>
-      followStored(link, blobs, subjects, run, onStored),
+      kept(followStored(link, blobs, subjects, run, onStored)),
     broadcast(subject, text) {
       if (link.dead()) return; // It may be lost, and it is.
       try {
@@ -99,8 +110,9 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
       }
     },
     listen,
-    onReconnect: (fn) => link.onUp(fn),
+    onReconnect: (fn) => kept(link.onUp(fn)),
     async close() {
+      await Promise.all([...open].map((one) => one.stop()));
       if (!link.dead()) await nc.flush().catch(() => {});
       publisher.stop();
       requests.stop();

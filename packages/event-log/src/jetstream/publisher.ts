@@ -78,7 +78,9 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
         const expected = options?.expectLast;
         const headers = options && headersFor(options);
         try {
-          nc.publish(subject, data, headers ? { reply: inbox + key, headers } : { reply: inbox + key });
+          // Buffer.from takes short texts from a pool; nats.js would allocate each.
+          const bytes = typeof data === "string" ? Buffer.from(data) : data;
+          nc.publish(subject, bytes, headers ? { reply: inbox + key, headers } : { reply: inbox + key });
         } catch (cause) {
           return reject(new LogRefusedError(`an append to ${subject}`, 0, (cause as Error).message));
         }

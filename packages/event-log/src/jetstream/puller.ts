@@ -4,6 +4,7 @@ import type { ConsumeOptions, Consumption } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
 import { ensureConsumer, nextSubject } from "./consumer.ts";
 import { JetStreamDelivery, parseAck, type Source } from "./delivery.ts";
+import { header, headerBlock, statusOf } from "./incoming.ts";
 import type { Link } from "./link.ts";
 import type { Requests } from "./requests.ts";
 
@@ -120,9 +121,9 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     const reply = msg.reply!;
     const info = parseAck(reply);
     if (!info) return;
-    const text = blobs.resolve(msg.string(), msg);
+    const text = blobs.resolve(msg.string(), () => headerBlock(msg));
     if (typeof text === "string" && resolving === 0) {
-      options.onDelivery(new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now));
+      options.onDelivery(new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now - link.stallMs()));
     } else {
       deliverLater(msg.subject, reply, info, text);
     }
@@ -162,22 +163,25 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   }
 
   function giveBack(msg: Msg): void {
-    if (msg.reply && parseAck(msg.reply) && !nc.isClosed()) nc.publish(msg.reply, "-NAK");
+    if (link.stallMs() < options.ackWaitMs && msg.reply && parseAck(msg.reply) && !nc.isClosed())
+      nc.publish(msg.reply, "-NAK");
   }
 
   function onStatus(msg: Msg, ours: string): void {
     heardAt = clock.now();
-    const code = msg.headers?.code ?? 0;
+    const block = headerBlock(msg);
+    const status = statusOf(block);
+    const { code } = status;
     if (code === 100) return; // idle heartbeat
     const token = msg.subject.slice(ours.length + 1);
     const pull = pulls.get(token);
     if (pull) {
       pulls.delete(token);
-      const left = msg.headers?.get("Nats-Pending-Messages");
+      const left = header(block, "Nats-Pending-Messages");
       waiting = Math.max(0, waiting - (left ? Math.min(pull.batch, Number(left)) : pull.batch));
     }
     if (pulls.size === 0) waiting = 0;
-    const why = (msg.headers?.description ?? "").toLowerCase();
+    const why = status.why.toLowerCase();
     if (code === 503 || why.includes("consumer deleted")) {
       mend(code === 503 ? "the consumer does not answer" : "the consumer was deleted");
     } else if (code === 409) {

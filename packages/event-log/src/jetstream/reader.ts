@@ -1,8 +1,8 @@
-import type { Msg } from "@nats-io/transport-node";
 import type { StreamKind, Subjects } from "@stepstream/contracts";
 import { LogRefusedError } from "@stepstream/contracts";
 import type { ReadOptions, Stored } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
+import { header, headerBlock, statusOf } from "./incoming.ts";
 import { granted, isFault, type Requests } from "./requests.ts";
 
 /**
@@ -47,15 +47,15 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       let more = false;
       const body = `{"seq":${from},"next_by_subj":${JSON.stringify(subject)},"batch":${BATCH}}`;
       await requests.many(`$JS.API.DIRECT.GET.${stream}`, body, (msg) => {
-        const headers = msg.headers!;
-        if (msg.data.length === 0 && headers.code !== 0) {
-          if (headers.code === 204) more = Number(headers.get("Nats-Num-Pending")) > 0;
-          else if (headers.code !== 404)
-            throw new LogRefusedError(`a read of ${subject}`, headers.code, headers.description);
-          return true;
+        const block = headerBlock(msg);
+        if (msg.data.length === 0) {
+          const { code, why } = statusOf(block);
+          if (code === 204) more = Number(header(block, "Nats-Num-Pending")) > 0;
+          else if (code !== 404 && code !== 0) throw new LogRefusedError(`a read of ${subject}`, code, why);
+          if (code !== 0) return true;
         }
-        last = Number(headers.get("Nats-Sequence"));
-        found.push(stored(subject, last, headers.get("Nats-Time-Stamp"), msg));
+        last = Number(header(block, "Nats-Sequence"));
+        found.push(stored(subject, last, header(block, "Nats-Time-Stamp"), msg.string(), block));
         return false;
       });
       if (!more || last === 0) return found;
@@ -63,8 +63,8 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     }
   }
 
-  function stored(subject: string, seq: number, time: string, msg: Pick<Msg, "string" | "headers">) {
-    const text = blobs.resolve(msg.string(), msg);
+  function stored(subject: string, seq: number, time: string, raw: string, block: string) {
+    const text = blobs.resolve(raw, () => block);
     const at = Date.parse(time);
     if (typeof text === "string") return { subject, seq, at, text };
     return text.then((whole) => ({ subject, seq, at, text: whole }));
@@ -80,8 +80,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   function ofLeader(raw: RawMessage): Stored | Promise<Stored> {
     const text = Buffer.from(raw.data ?? "", "base64").toString("utf8");
     const block = raw.hdrs ? Buffer.from(raw.hdrs, "base64").toString("utf8") : "";
-    const headers = { has: (name: string) => block.includes(`\r\n${name}:`) } as Msg["headers"];
-    return stored(raw.subject, raw.seq, raw.time, { string: () => text, ...(headers ? { headers } : {}) } as Msg);
+    return stored(raw.subject, raw.seq, raw.time, text, block);
   }
 
   return {
@@ -115,11 +114,11 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       }
       let found: Stored | Promise<Stored> | undefined;
       await requests.many(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", (msg) => {
-        const headers = msg.headers!;
-        if (msg.data.length === 0 && headers.code !== 0) {
-          if (headers.code !== 404)
-            throw new LogRefusedError(`a read of ${subject}`, headers.code, headers.description);
-        } else found = stored(subject, Number(headers.get("Nats-Sequence")), headers.get("Nats-Time-Stamp"), msg);
+        const block = headerBlock(msg);
+        const { code, why } = msg.data.length === 0 ? statusOf(block) : { code: 0, why: "" };
+        if (code !== 0 && code !== 404) throw new LogRefusedError(`a read of ${subject}`, code, why);
+        const seq = Number(header(block, "Nats-Sequence"));
+        if (code === 0) found = stored(subject, seq, header(block, "Nats-Time-Stamp"), msg.string(), block);
         return true;
       });
       return found;

@@ -1,5 +1,6 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
+import { headerBlock, statusOf } from "./incoming.ts";
 import type { Link } from "./link.ts";
 
 /**
@@ -49,7 +50,7 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
       if (!one) return;
       one.deadline = clock.now() + one.timeoutMs;
       try {
-        if (msg.data.length === 0 && msg.headers?.code === 503)
+        if (msg.data.length === 0 && statusOf(headerBlock(msg)).code === 503)
           throw new LogUnavailableError(one.what, "nobody answers there (is JetStream on, is the stream there?)");
         if (!one.onPart(msg)) return;
         open.delete(key);
