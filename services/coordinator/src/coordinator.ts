@@ -89,7 +89,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     async start() {
       if (state !== "new") throw new NotRunningError("The coordinator", `${state} already`);
       guardGlobals();
-      log = options.log ?? (await connectEventLog({ namespace: "default", name: id, ...options, clock }));
+      log =
+        options.log ??
+        (await connectEventLog({ nats: "nats://127.0.0.1:4222", namespace: "default", name: id, ...options, clock }));
       deps = {
         log,
         clock,

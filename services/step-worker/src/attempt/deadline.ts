@@ -1,0 +1,39 @@
+import type { RunStep } from "@stepstream/contracts";
+
+/**
+ * The clocks of a step, as the worker sees them. Pure.
+ *
+ * T1. An attempt is over at whichever comes first: its own time-out or the step's total.
+ * T2. No attempt is started once the total is over.
+ * T3. Only the first delivery of the first attempt can be too late for the queue time-out: later ones have
+ *     been picked up before.
+ *
+ * `scheduledAt` is the server's time, `now` this machine's: the two are expected to agree (NTP).
+ */
+export type Overdue = { kind: "total" | "queue"; ms: number };
+
+/** Why no attempt may start any more, if so. */
+export function overdue(command: RunStep, attempt: number, deliveries: number, now: number): Overdue | undefined {
+  const { totalMs, queueMs } = command.timeout;
+  const age = now - command.scheduledAt;
+  if (totalMs !== undefined && age >= totalMs) return { kind: "total", ms: totalMs };
+  if (queueMs !== undefined && attempt === 1 && deliveries === 1 && age >= queueMs) return { kind: "queue", ms: queueMs };
+  return undefined;
+}
+
+export interface Deadline {
+  /** Epoch milliseconds; Infinity for none. */
+  at: number;
+  kind: "attempt" | "total";
+  /** The length of that time-out. */
+  ms: number;
+}
+
+/** When an attempt that starts now has to be over. */
+export function deadlineOf({ timeout, scheduledAt }: RunStep, now: number): Deadline {
+  const attemptMs = timeout.attemptMs ?? Number.POSITIVE_INFINITY;
+  const totalMs = timeout.totalMs ?? Number.POSITIVE_INFINITY;
+  return scheduledAt + totalMs <= now + attemptMs
+    ? { at: scheduledAt + totalMs, kind: "total", ms: totalMs }
+    : { at: now + attemptMs, kind: "attempt", ms: attemptMs };
+}

@@ -1,0 +1,76 @@
+import {
+  decode,
+  InvalidInputError,
+  InvalidOutputError,
+  MalformedMessageError,
+  pathOf,
+  RunStep,
+  type Subjects,
+  type Where,
+} from "@stepstream/contracts";
+import type { AnyStep } from "@stepstream/sdk";
+
+/**
+ * What crosses the border between the bus and a handler is checked here, and nowhere else.
+ *
+ * P1. A command says the same as its subject: another run's or slot's would report to the wrong inbox.
+ * P2. An output is checked as the run will see it, after its trip through JSON, and sent as the handler
+ *     returned it: the run applies the schema's transforms itself.
+ */
+
+/** @throws {MalformedMessageError} With the path of the fault. */
+export function readCommand(subjects: Subjects, subject: string, seq: number, text: string): RunStep {
+  const where = `${subject} #${seq}`;
+  const parts = subjects.parse(subject);
+  if (!parts || !Number.isInteger(parts.slot)) throw new MalformedMessageError(where, "", "its subject is no command's");
+  const command = decode(RunStep, text, where);
+  for (const key of ["run", "step", "slot"] as const)
+    if (command[key] !== parts[key])
+      throw new MalformedMessageError(where, key, `${command[key]} is not what its subject says`);
+  return command;
+}
+
+/** @throws {InvalidInputError} */
+export function readInput(step: AnyStep, input: unknown, where: Where): unknown {
+  const what = `step "${step.name}"`;
+  const read = safely(() => step.input.safeParse(input));
+  if ("threw" in read) throw new InvalidInputError(what, "", `its schema threw (${read.threw})`, where);
+  if (read.success) return read.data;
+  const issue = read.error.issues[0]!;
+  throw new InvalidInputError(what, pathOf(issue.path), issue.message, where);
+}
+
+/**
+ * @returns The output as JSON; empty for undefined.
+ * @throws {InvalidOutputError}
+ */
+export function writeOutput(step: AnyStep, output: unknown, where: Where): string {
+  return writeJson(`step "${step.name}"`, step.output, output, where);
+}
+
+/** What a declared error carries. @throws {InvalidOutputError} Also for an error that the step does not declare. */
+export function checkDeclared(step: AnyStep, code: string, data: unknown, where: Where): void {
+  const what = `step "${step.name}"`;
+  if (!Object.hasOwn(step.errors, code))
+    throw new InvalidOutputError(what, "", `it does not declare an error ${code}`, where);
+  writeJson(`error ${code} of ${what}`, step.errors[code], data, where);
+}
+
+function writeJson(what: string, schema: AnyStep["output"], value: unknown, where: Where): string {
+  const written = safely(() => ({ text: JSON.stringify(value) as string | undefined }));
+  if ("threw" in written) throw new InvalidOutputError(what, "", `it is no JSON (${written.threw})`, where);
+  const { text } = written;
+  const read = safely(() => schema.safeParse(text === undefined ? undefined : JSON.parse(text)));
+  if ("threw" in read) throw new InvalidOutputError(what, "", `its schema threw (${read.threw})`, where);
+  if (read.success) return text ?? "";
+  const issue = read.error.issues[0]!;
+  throw new InvalidOutputError(what, pathOf(issue.path), issue.message, where);
+}
+
+function safely<T>(fn: () => T): T | { threw: string } {
+  try {
+    return fn();
+  } catch (error) {
+    return { threw: error instanceof Error ? error.message : String(error) };
+  }
+}

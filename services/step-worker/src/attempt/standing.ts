@@ -1,0 +1,108 @@
+import type { AttemptFailed, AttemptRecord, InboxMessage, RunStep } from "@stepstream/contracts";
+import type { z } from "zod";
+import { QUEUE_WAIT_MAX_MS } from "./verdict.ts";
+
+/**
+ * Where a slot stands, by what is on record when its command comes (again).
+ *
+ *   standing(command, deliveries, records, now) -> which attempt comes next, and whether one comes at all
+ *   settles(message, command)                   -> is there nothing left to do for this command?
+ *
+ * S1. The next attempt is the greater of the command's own number and 1 + the last failed one on record. The
+ *     delivery count plays no part: deliveries get lost, attempts do not.
+ * S2. An attempt that neither failed nor ended (its process died) is tried again under its own number.
+ * S3. A record that says "this was the last" means that only StepFailed is missing.
+ * S4. A record with a wait too long for the queue means that only RetryLater is missing.
+ * S5. Deliveries that left no word, neither a failure nor a return (`handedBack`), killed their workers. After
+ *     ten of them the command is given up. Records from before the command (a RetryLater) do not count.
+ */
+export interface Standing {
+  /** run: the attempt; fail: StepFailed with `last`; postpone: RetryLater; lost: WORKER_LOST. */
+  then: "run" | "fail" | "postpone" | "lost";
+  /** The number of the next attempt. */
+  attempt: number;
+  /** What the previous attempt reported last. */
+  details: unknown;
+  /** The sequence of the last message on the slot's attempts, 0 for none: the next record's fence. */
+  lastSeq: number;
+  /** The last failed attempt, if the last record is one. */
+  last: z.infer<typeof AttemptFailed> | undefined;
+  /** What is left of the wait (postpone). */
+  delayMs: number;
+}
+
+/** A record and when it was stored. What could not be read has a place, but nothing to say. */
+export interface Recorded {
+  seq: number;
+  at: number;
+  record: KeptRecord | undefined;
+}
+
+/** A heartbeat may stand for a command that was handed back without an attempt: breaker open, shutting down. */
+export type KeptRecord = AttemptRecord & { handedBack?: true | undefined };
+
+/** So many deliveries without a word are an accident each; more are a command that kills its workers. */
+export const SILENT_DELIVERIES_MAX = 10;
+
+/** Where a command stands that comes for the first time. */
+export function firstStanding(command: RunStep): Standing {
+  return { then: "run", attempt: command.attempt, details: undefined, lastSeq: 0, last: undefined, delayMs: 0 };
+}
+
+/**
+ * @param records - In order. The last one suffices while `deliveries` is at most SILENT_DELIVERIES_MAX.
+ * @param now - Epoch milliseconds.
+ */
+export function standing(
+  command: RunStep,
+  deliveries: number,
+  records: readonly Recorded[],
+  now: number,
+): Standing {
+  const at = firstStanding(command);
+  let words = 0;
+  let failedAt = 0;
+  for (const { seq, at: storedAt, record } of records) {
+    at.lastSeq = seq;
+    if (!record) continue;
+    const failed = record.type === "AttemptFailed";
+    at.attempt = Math.max(at.attempt, failed ? record.attempt + 1 : record.attempt);
+    at.details = record.details;
+    at.last = failed ? record : undefined;
+    failedAt = storedAt;
+    if (record.attempt >= command.attempt && (failed || record.handedBack)) words++;
+  }
+  const { last } = at;
+  if (last && (last.delayMs === undefined || last.attempt >= command.retry.maxAttempts)) at.then = "fail";
+  else if (deliveries - words > SILENT_DELIVERIES_MAX) at.then = "lost";
+  else if (last && last.attempt >= command.attempt && last.delayMs! > QUEUE_WAIT_MAX_MS) {
+    at.delayMs = Math.min(last.delayMs!, failedAt + last.delayMs! - now);
+    if (at.delayMs > 0) at.then = "postpone";
+  }
+  return at;
+}
+
+/**
+ * Did every earlier delivery end in a failed attempt on record? Then none of them can have left an outcome,
+ * and the inbox need not be searched for one: it is long where the run is wide.
+ */
+export function explained(command: RunStep, deliveries: number, last: KeptRecord | undefined): boolean {
+  return last?.type === "AttemptFailed" && last.attempt - command.attempt + 1 === deliveries - 1;
+}
+
+/** Does this message of the run's inbox leave nothing to do for the command? */
+export function settles(message: InboxMessage, command: RunStep): boolean {
+  switch (message.type) {
+    case "StepCompleted":
+    case "StepFailed":
+    case "StepCancelled":
+      return message.slot === command.slot && message.step === command.step;
+    case "RetryLater":
+      return message.slot === command.slot && message.step === command.step && message.attempt > command.attempt;
+    case "SlotTimedOut":
+    case "SlotAbandoned":
+      return message.slot === command.slot;
+    default:
+      return false;
+  }
+}

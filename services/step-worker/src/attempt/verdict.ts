@@ -1,0 +1,81 @@
+import { InvalidOutputError, type RunStep, TimeoutError, type Where } from "@stepstream/contracts";
+import { backoffMs } from "@stepstream/sdk";
+
+/**
+ * What follows a failed attempt.
+ *
+ *   judge(error, attempt, …) -> try again after a wait, or the slot has failed
+ *
+ * Pure: time and chance are arguments.
+ *
+ * V1. Final whatever the policy says: declared errors, and all that say `retry: "never"`. One exception: a
+ *     handler that returned rubbish (InvalidOutputError) may do better next time.
+ * V2. Never more than `maxAttempts`.
+ * V3. No attempt is promised that would start at or after the end of the total time-out. What fails then is
+ *     the step's time; the error that would have been tried again is its cause.
+ * V4. Waits of up to a minute stay in the command queue. A longer one goes through the inbox and becomes a
+ *     timer: delayed commands count as pending, and a queue can only have so many of them.
+ */
+export type Verdict =
+  | { then: "retry"; delayMs: number; via: "queue" | "inbox" }
+  /** With `error`, which is not always what the attempt threw (V3). */
+  | { then: "fail"; error: unknown };
+
+/** Longest wait that a command sits out in its queue, in milliseconds. */
+export const QUEUE_WAIT_MAX_MS = 60_000;
+
+export interface FailedAttempt {
+  /** What it threw, or why it was stopped. */
+  error: unknown;
+  attempt: number;
+  /** Epoch milliseconds. */
+  now: number;
+  /** A number in [0, 1), for the jitter. */
+  draw: number;
+  /** The step's own opinion. A throw counts as no. */
+  retryIf?: ((error: Error, attempt: number) => boolean) | undefined;
+}
+
+/** The part of a command that decides. */
+export type Policy = Pick<RunStep, "run" | "step" | "slot" | "retry" | "timeout" | "scheduledAt">;
+
+export function judge(failed: FailedAttempt, policy: Policy): Verdict {
+  const { error, attempt, now, draw } = failed;
+  if (attempt >= policy.retry.maxAttempts || isFinal(error) || !worthIt(failed)) return { then: "fail", error };
+  const delayMs = backoffMs(attempt, policy.retry, draw);
+  const { totalMs } = policy.timeout;
+  if (totalMs !== undefined && now + delayMs >= policy.scheduledAt + totalMs)
+    return { then: "fail", error: outOfTime("total", totalMs, { ...placeOf(policy), attempt }, error) };
+  return { then: "retry", delayMs, via: delayMs > QUEUE_WAIT_MAX_MS ? "inbox" : "queue" };
+}
+
+/** Can no attempt ever help? */
+export function isFinal(error: unknown): boolean {
+  if (error instanceof InvalidOutputError) return false;
+  if (error instanceof TimeoutError) return error.kind === "total" || error.kind === "queue";
+  return typeof error === "object" && error !== null && "retry" in error && error.retry === "never";
+}
+
+function worthIt({ error, attempt, retryIf }: FailedAttempt): boolean {
+  if (!retryIf) return true;
+  try {
+    return retryIf(error instanceof Error ? error : new Error(String(error)), attempt);
+  } catch {
+    return false;
+  }
+}
+
+export function outOfTime(
+  kind: "attempt" | "total" | "queue" | "heartbeat",
+  ms: number,
+  where: Where,
+  cause?: unknown,
+): TimeoutError {
+  const error = new TimeoutError(kind, ms, where);
+  if (cause !== undefined) Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
+  return error;
+}
+
+function placeOf({ run, step, slot }: Policy): Omit<Where, "attempt"> {
+  return { run, step, slot };
+}

@@ -1,0 +1,117 @@
+import { Decision, InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
+import { RunExecution } from "@stepstream/coordinator";
+import type { EventLog, Stored } from "@stepstream/event-log";
+import { workflows } from "./model.ts";
+
+/** The whole history of a run: what came in, what was decided, by stream sequence. */
+export interface Told {
+  inbox: { seq: number; at: number; message: InboxMessage }[];
+  decisions: { seq: number; decision: Decision }[];
+}
+
+export async function tell(log: EventLog, run: string): Promise<Told> {
+  const inbox = await log.read(log.subjects.inbox(run), { fresh: true });
+  const journal = await log.read(log.subjects.journal(run), { fresh: true });
+  const parse = (stored: Stored) => JSON.parse(stored.text);
+  return {
+    inbox: inbox.map((stored) => ({ seq: stored.seq, at: stored.at, message: parse(stored) as InboxMessage })),
+    decisions: journal.map((stored) => ({ seq: stored.seq, decision: parse(stored) as Decision })),
+  };
+}
+
+/**
+ * What must be so of every run, when all is over.
+ *
+ * @returns What is not so.
+ */
+export async function check(run: string, { inbox, decisions }: Told): Promise<string[]> {
+  const faults: string[] = [];
+  const events = decisions.flatMap((d) => d.decision.events);
+  const terminals = events.filter(isTerminal);
+  if (inbox[0]?.message.type !== "RunStarted") return [`run ${run} has no start`];
+  if (terminals.length === 0) faults.push(`run ${run} never ended`);
+  if (terminals.length > 1) faults.push(`run ${run} ended ${terminals.length} times`);
+  if (terminals.length > 0 && !isTerminal(events.at(-1)!)) faults.push(`run ${run} decided something after its end`);
+  for (let i = 1; i < decisions.length; i++)
+    if (decisions[i]!.decision.upTo <= decisions[i - 1]!.decision.upTo)
+      faults.push(`run ${run} decided twice on message ${decisions[i]!.decision.upTo}`);
+  faults.push(...settledFirst(run, inbox, decisions), ...timersNotEarly(run, inbox, events));
+  faults.push(...(await replay(run, inbox, decisions)));
+  return faults;
+}
+
+/** Guarantee 5: replaying a history gives the same decisions. */
+async function replay(run: string, inbox: Told["inbox"], decisions: Told["decisions"]): Promise<string[]> {
+  const started = inbox[0]!.message;
+  if (started.type !== "RunStarted") return [];
+  const workflow = workflows.find((w) => w.name === started.workflow)!;
+  const execution = new RunExecution(run, workflow);
+  const upTo = decisions.at(-1)?.decision.upTo ?? 0;
+  const replayed: string[] = [];
+  for (const { seq, at, message } of inbox) {
+    if (seq > upTo) break;
+    execution.fold(seq, at, message);
+    await new Promise((resolve) => setImmediate(resolve));
+    replayed.push(...execution.endTurn().map((decided) => bare(JSON.parse(decided.text))));
+  }
+  const recorded = decisions.flatMap((d) => d.decision.events.map(bare));
+  for (let i = 0; i < Math.max(recorded.length, replayed.length); i++) {
+    if (recorded[i] === replayed[i]) continue;
+    return [`run ${run} diverges from its replay at decision ${i + 1}: recorded ${recorded[i]}, replayed ${replayed[i]}`];
+  }
+  return [];
+}
+
+function bare(event: RunEvent): string {
+  return JSON.stringify(event, (key, value) => (key === "stack" ? undefined : value));
+}
+
+/** Guarantee 8: compensations start only when every slot before them has an outcome. */
+function settledFirst(run: string, inbox: Told["inbox"], decisions: Told["decisions"]): string[] {
+  const open = new Set<number>();
+  const waiting = new Set<number>();
+  let read = 0;
+  for (const { decision } of decisions) {
+    for (; read < inbox.length && inbox[read]!.seq <= decision.upTo; read++) {
+      const { message } = inbox[read]!;
+      // A cancelled step that was about to wait for its next attempt has no command out any more.
+      if ("slot" in message && message.type !== "TimerFired") open.delete(message.slot);
+    }
+    for (const event of decision.events) {
+      if (event.type === "StepScheduled" && event.compensation && open.size > 0)
+        return [`run ${run} compensates (slot ${event.slot}) while slots ${[...open]} are open`];
+      if (event.type === "RetryScheduled") waiting.add(event.slot);
+      if (event.type === "SlotsCancelled") for (const slot of event.slots) if (waiting.has(slot)) open.delete(slot);
+      if (event.type === "StepRescheduled") waiting.delete(event.slot);
+      if (event.type === "StepScheduled" || event.type === "StepRescheduled") open.add(event.slot);
+    }
+  }
+  return [];
+}
+
+/** Guarantee 7: timers never fire early. */
+function timersNotEarly(run: string, inbox: Told["inbox"], events: RunEvent[]): string[] {
+  const fireAt = new Map(events.flatMap((e) => (e.type === "TimerStarted" ? [[e.slot, e.fireAt] as const] : [])));
+  return inbox.flatMap(({ at, message }) =>
+    message.type === "TimerFired" && at < (fireAt.get(message.slot) ?? 0) ? [`timer ${message.slot} of run ${run} fired early`] : [],
+  );
+}
+
+/** A history as text, one line for each message. */
+export function spell({ inbox, decisions }: Told, t0: number): string {
+  const lines = [
+    ...inbox.map(({ seq, at, message }) => ({ seq, line: `+${at - t0} ms  in   ${JSON.stringify(message, short)}` })),
+    ...decisions.map(({ seq, decision }) => ({
+      seq,
+      line: `        journal (up to ${decision.upTo}, by ${decision.by}) ${decision.events.map((e) => JSON.stringify(e, short)).join(" ")}`,
+    })),
+  ];
+  return lines
+    .sort((a, b) => a.seq - b.seq)
+    .map(({ seq, line }) => `${String(seq).padStart(6)}  ${line}`)
+    .join("\n");
+}
+
+function short(key: string, value: unknown): unknown {
+  return key === "stack" || key === "v" || key === "trace" ? undefined : value;
+}

@@ -1,0 +1,90 @@
+/**
+ * The rules of the protocol, and what the code looks like without each: the simulation must notice.
+ * A patch that does not apply any more is an error, so the table cannot go stale.
+ */
+export interface Mutation {
+  readonly rule: string;
+  readonly why: string;
+  readonly patches: readonly { file: string; from: string; to: string }[];
+}
+
+const SHELL = "services/coordinator/src/shell";
+
+export const mutations: readonly Mutation[] = [
+  {
+    rule: "journal-before-commands",
+    why: "What is decided is journalled before anything of it is done.",
+    patches: [
+      {
+        file: `${SHELL}/run-actor.ts`,
+        from: "const written = await this.#write(folded.decided);",
+        to: "await this.#carryOut([], folded); const written = await this.#write(folded.decided);",
+      },
+    ],
+  },
+  {
+    rule: "delivery-epochs",
+    why: "A run in memory is folded on without reading only within one delivery epoch.",
+    patches: [
+      {
+        file: `${SHELL}/run-actor.ts`,
+        from: "if (deliveries === 1 && arrival.epoch === this.#epoch) {",
+        to: "if (true) {",
+      },
+    ],
+  },
+  {
+    rule: "complete-reads",
+    why: "A read counts only if it holds the message in hand and all that the journal has consumed.",
+    patches: [
+      {
+        file: `${SHELL}/history.ts`,
+        from: "const complete = (inbox.at(-1)?.seq ?? 0) >= Math.max(holds, upTo);",
+        to: "const complete = true;",
+      },
+      {
+        file: `${SHELL}/history.ts`,
+        from: "if ((stored.at(-1)?.seq ?? 0) >= holds || attempt === TRIES - 1) return readable(stored);",
+        to: "return readable(stored);",
+      },
+    ],
+  },
+  {
+    rule: "outstanding-then-inbox",
+    why: "On a takeover the commands that are out are listed first, then the inbox is read.",
+    patches: [
+      {
+        file: `${SHELL}/run-actor.ts`,
+        from: "const out = await this.#outstanding();\n    const history = await readHistory(this.#deps, this.run, holds, fresh);",
+        to: "const history = await readHistory(this.#deps, this.run, holds, fresh);\n    const out = await this.#outstanding();",
+      },
+      {
+        file: `${SHELL}/run-actor.ts`,
+        from: "if (texts.some((text) => answers(text, slot))) out.add(n);",
+        to: "if (texts.length < 0) out.add(n);",
+      },
+    ],
+  },
+  {
+    rule: "settle-before-compensation",
+    why: "Compensations start only when every slot has settled.",
+    patches: [
+      {
+        file: "services/coordinator/src/run/closing.ts",
+        from: "if (run.openSlots > 0 || this.#waiting || run.fault) return;",
+        to: "if (this.#waiting || run.fault) return;",
+      },
+    ],
+  },
+  {
+    rule: "single-acks",
+    why: "A message is acknowledged singly: the ack of one run must not acknowledge another's.",
+    patches: [
+      {
+        file: `${SHELL}/partition.ts`,
+        from: "delivery.ack();\n    this.#consumption?.pull();",
+        to: "for (const other of this.#unacked.keys()) if (other.seq <= delivery.seq) other.ack();\n    delivery.ack();\n    this.#consumption?.pull();",
+      },
+    ],
+  },
+];
