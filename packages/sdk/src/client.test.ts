@@ -17,7 +17,7 @@ import {
 import type { Clock, EventLog, Stored } from "@stepstream/event-log";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
-import { type Client, connect } from "./client.ts";
+import { type Client, type ClientTelemetry, connect } from "./client.ts";
 import { workflow } from "./workflow.ts";
 
 const order = workflow(
@@ -129,6 +129,14 @@ describe("starting a run", () => {
     expect(run.id).toBe("r1");
     expect(log.messages).toHaveLength(1);
     expect(JSON.parse(log.messages[0]!.text)).toMatchObject({ type: "RunStarted", workflow: "order", input: { n: 1 } });
+  });
+
+  it("hands the trace on that the telemetry gives", async () => {
+    const trace = { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` };
+    const telemetry: ClientTelemetry = { start: (_run, send) => send(trace) };
+    const traced = await connect({ log: log as unknown as EventLog, clock, telemetry });
+    await traced.start(order, { n: 1 });
+    expect(JSON.parse(log.messages[0]!.text).trace).toEqual(trace);
   });
 
   it("sends nothing that does not fit, and says where it does not", async () => {

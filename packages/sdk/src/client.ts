@@ -1,4 +1,4 @@
-import { Namespace, NotRunningError } from "@stepstream/contracts";
+import { Namespace, NotRunningError, type Trace } from "@stepstream/contracts";
 import { type Clock, type EventLog, systemClock } from "@stepstream/event-log";
 import type { NatsTarget } from "@stepstream/event-log/jetstream";
 import { RunHandle } from "./run-handle.ts";
@@ -17,6 +17,8 @@ export interface ConnectOptions {
   log?: EventLog;
   /** Where time comes from. Default: the system. */
   clock?: Clock;
+  /** Spans for starts, and the trace that the run goes on with. Default: none. */
+  telemetry?: ClientTelemetry;
 }
 
 export interface StartOptions {
@@ -33,6 +35,17 @@ export interface ListOptions {
   limit?: number;
 }
 
+/** What a client tells about its starts. Without it, nothing is traced and nothing is spent. */
+export interface ClientTelemetry {
+  /** Starts a run, inside a span if there are any. `send` gets the trace that the run is to be part of. */
+  start<T>(
+    run: { id: string; workflow: string; version: number },
+    send: (trace: Trace | undefined) => Promise<T>,
+  ): Promise<T>;
+}
+
+export const noTelemetry: ClientTelemetry = { start: (_run, send) => send(undefined) };
+
 /** Runs read at a time by `list`. */
 const LIST_CONCURRENCY = 16;
 
@@ -41,10 +54,12 @@ export class Client {
   readonly #log: EventLog;
   readonly #ownLog: boolean;
   readonly #clock: Clock;
+  readonly #telemetry: ClientTelemetry;
   readonly #closed = new AbortController();
 
-  constructor(log: EventLog, clock: Clock, ownLog: boolean) {
+  constructor(log: EventLog, ownLog: boolean, clock: Clock, telemetry: ClientTelemetry) {
     this.#log = log;
+    this.#telemetry = telemetry;
     this.#clock = clock;
     this.#ownLog = ownLog;
   }
@@ -65,7 +80,10 @@ export class Client {
   ): Promise<RunHandle<WorkflowOutput<W>>> {
     this.#mustBeOpen();
     const { id = newId(this.#clock), onConflict = "reject" } = options;
-    await startRun({ log: this.#log, clock: this.#clock }, workflow, input, { run: id, onConflict });
+    const { name, version } = workflow;
+    await this.#telemetry.start({ id, workflow: name, version }, (trace) =>
+      startRun({ log: this.#log, clock: this.#clock }, workflow, input, { run: id, onConflict, trace }),
+    );
     return this.#handle(id, workflow, true);
   }
 
@@ -133,12 +151,13 @@ export class Client {
  * console.log(await run.result());
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const { nats = "localhost:4222", namespace = "default", partitions, log, clock = systemClock } = options;
-  if (log) return new Client(log, clock, false);
+  const { nats = "localhost:4222", namespace = "default", partitions, log } = options;
+  const { clock = systemClock, telemetry = noTelemetry } = options;
+  if (log) return new Client(log, false, clock, telemetry);
   if (!Namespace.safeParse(namespace).success)
     throw new RangeError(`A namespace is 1 to 32 of A-Z a-z 0-9 _ -, not "${namespace}".`);
   // Only here: who brings a log needs no driver for NATS.
   const { connectEventLog } = await import("@stepstream/event-log/jetstream");
   const own = await connectEventLog({ nats, namespace, clock, ...(partitions === undefined ? {} : { partitions }) });
-  return new Client(own, clock, true);
+  return new Client(own, true, clock, telemetry);
 }

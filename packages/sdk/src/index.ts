@@ -1,5 +1,39 @@
+export {
+  CircuitOpenError,
+  DeclaredError,
+  type Duration,
+  type Failure,
+  InvalidInputError,
+  InvalidOutputError,
+  LogRefusedError,
+  LogUnavailableError,
+  NonDeterminismError,
+  NotRunningError,
+  PartitionMismatchError,
+  type Progress,
+  RemoteError,
+  RunAlreadyExistsError,
+  RunClosedError,
+  RunNotFoundError,
+  SlotAbandonedError,
+  StepCancelledError,
+  StepError,
+  StepstreamError,
+  TimeoutError,
+  ValidationError,
+  WorkerLostError,
+  WorkflowCancelledError,
+  WorkflowFailedError,
+} from "@stepstream/contracts";
 export { type Backoff, backoffMs, DEFAULT_RETRY, exponential, fixed } from "./backoff.ts";
-export { Client, type ConnectOptions, connect, type ListOptions, type StartOptions } from "./client.ts";
+export {
+  Client,
+  type ClientTelemetry,
+  type ConnectOptions,
+  connect,
+  type ListOptions,
+  type StartOptions,
+} from "./client.ts";
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
 export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
 export { RunHandle } from "./run-handle.ts";
