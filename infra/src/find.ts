@@ -18,10 +18,11 @@ export type FoundNatsServer =
 export interface Source {
   /** What people call it; begins its line in the log. */
   readonly name: string;
-  /** Said before `find` when it may take more than a moment; absent for a mere look. */
-  readonly announce?: string;
-  /** @throws {Error} If there is none here; the message is one line that says why. */
-  find(machine: Machine): Promise<FoundNatsServer>;
+  /**
+   * @param announce - To be told, in one line, what comes before it takes more than a moment.
+   * @throws {Error} If there is none here; the message is one line that says why.
+   */
+  find(machine: Machine, announce: (line: string) => void): Promise<FoundNatsServer>;
 }
 
 /** The order of the search: what is there first, then what is quick to fetch, then what always works. */
@@ -55,12 +56,12 @@ export async function findNatsServer({
   const failures: string[] = [];
   let told = 0;
   for (const source of sources) {
-    if (source.announce) {
+    const announce = (line: string) => {
       for (; told < failures.length; told++) log(failures[told]!);
-      log(`nats-server, ${source.name}: ${source.announce}`);
-    }
+      log(`nats-server, ${source.name}: ${line}`);
+    };
     try {
-      return await source.find(machine);
+      return await source.find(machine, announce);
     } catch (error) {
       failures.push(`nats-server, ${source.name}: ${error instanceof Error ? error.message : String(error)}`);
     }

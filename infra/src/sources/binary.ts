@@ -37,12 +37,13 @@ export async function intoCache(
   fetch: (folder: string) => Promise<string>,
 ): Promise<FoundNatsServer> {
   const path = cachedBinary(machine);
-  mkdirSync(dirname(path), { recursive: true });
+  mkdirSync(machine.cache, { recursive: true });
   const folder = mkdtempSync(join(machine.cache, "fetching-"));
   try {
     const fetched = await fetch(folder);
     chmodSync(fetched, 0o755);
     const version = await versionOf(machine, fetched);
+    mkdirSync(dirname(path), { recursive: true });
     const beside = join(dirname(path), `${process.pid}-${executable(machine.platform)}`);
     copyFileSync(fetched, beside);
     renameSync(beside, path);

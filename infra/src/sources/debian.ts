@@ -21,11 +21,11 @@ const ARCHITECTURES: Record<string, string> = { x64: "amd64", arm64: "arm64" };
  */
 export const debian: Source = {
   name: "Debian package",
-  announce: `fetching Debian ${SUITE}'s package from deb.debian.org, to unpack and not to install`,
-  async find(machine) {
+  async find(machine, announce) {
     const arch = ARCHITECTURES[machine.arch];
     if (machine.platform !== "linux" || !arch) throw new Error("only for Linux on x64 and arm64");
     await machine.run("dpkg-deb", ["--version"]);
+    announce(`fetching Debian ${SUITE}'s from deb.debian.org, to unpack and not to install`);
     return intoCache(machine, "Debian package", async (folder) => {
       const inRelease = await machine.download(`${MIRROR}/dists/${SUITE}/InRelease`);
       await checkSignature(machine, join(folder, "InRelease"), inRelease);

@@ -15,19 +15,21 @@ const PACKAGE = `github.com/nats-io/nats-server/v2@v${NATS_VERSION}`;
  */
 export const go: Source = {
   name: "go install",
-  announce: `building ${PACKAGE}, about a minute`,
-  async find(machine) {
+  async find(machine, announce) {
     return intoCache(machine, "go install", async (folder) => {
+      const env = withoutTelemetryFiles(machine, folder);
+      await machine.run("go", ["version"], { env });
+      announce(`building ${PACKAGE}, about a minute`);
       await machine.run("go", ["install", "-trimpath", PACKAGE], {
         cwd: folder,
         timeoutMs: 600_000,
         env: {
+          ...env,
           GOBIN: join(folder, "bin"),
           GOPATH: join(folder, "go"),
           GOMODCACHE: join(folder, "go", "mod"),
           GOCACHE: join(folder, "go", "build"),
           GOTMPDIR: folder,
-          ...withoutTelemetryFiles(machine, folder),
           GOTOOLCHAIN: "auto",
           GOFLAGS: "-modcacherw", // so that the folder can be removed
           CGO_ENABLED: "0",

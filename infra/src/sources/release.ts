@@ -22,11 +22,10 @@ const SYSTEMS: Partial<Record<NodeJS.Platform, string>> = { linux: "linux", darw
  */
 export const release: Source = {
   name: "release archive",
-  announce: `fetching v${NATS_VERSION} from github.com`,
-  async find(machine) {
+  async find(machine, announce) {
     const name = archiveName(machine);
-    const url = `${RELEASES}/v${NATS_VERSION}/${name}`;
-    const archive = await machine.download(url);
+    announce(`fetching ${name} from github.com`);
+    const archive = await machine.download(`${RELEASES}/v${NATS_VERSION}/${name}`);
     const wanted = pinned(name) ?? sumFor(name, await machine.download(`${RELEASES}/v${NATS_VERSION}/SHA256SUMS`));
     const actual = createHash("sha256").update(archive).digest("hex");
     if (actual !== wanted) throw new Error(`${name} has SHA-256 ${actual}, not ${wanted}: it was thrown away`);
