@@ -1,4 +1,4 @@
-import { Decision, InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
+import { type Decision, type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
 import { RunExecution } from "@stepstream/coordinator";
 import type { EventLog, Stored } from "@stepstream/event-log";
 import { workflows } from "./model.ts";
@@ -57,7 +57,9 @@ async function replay(run: string, inbox: Told["inbox"], decisions: Told["decisi
   const recorded = decisions.flatMap((d) => d.decision.events.map(bare));
   for (let i = 0; i < Math.max(recorded.length, replayed.length); i++) {
     if (recorded[i] === replayed[i]) continue;
-    return [`run ${run} diverges from its replay at decision ${i + 1}: recorded ${recorded[i]}, replayed ${replayed[i]}`];
+    return [
+      `run ${run} diverges from its replay at decision ${i + 1}: recorded ${recorded[i]}, replayed ${replayed[i]}`,
+    ];
   }
   return [];
 }
@@ -93,7 +95,9 @@ function settledFirst(run: string, inbox: Told["inbox"], decisions: Told["decisi
 function timersNotEarly(run: string, inbox: Told["inbox"], events: RunEvent[]): string[] {
   const fireAt = new Map(events.flatMap((e) => (e.type === "TimerStarted" ? [[e.slot, e.fireAt] as const] : [])));
   return inbox.flatMap(({ at, message }) =>
-    message.type === "TimerFired" && at < (fireAt.get(message.slot) ?? 0) ? [`timer ${message.slot} of run ${run} fired early`] : [],
+    message.type === "TimerFired" && at < (fireAt.get(message.slot) ?? 0)
+      ? [`timer ${message.slot} of run ${run} fired early`]
+      : [],
   );
 }
 

@@ -29,7 +29,11 @@ export const patient = step("patient", {
   retry: { maxAttempts: 4, backoff: exponential({ initial: "90s", max: "5m", jitter: "none" }) },
   concurrency: 4,
 });
-export const undo = step("undo", { input: z.object({ of: z.int() }), output: z.void(), retry: { maxAttempts: 20, backoff: quick } });
+export const undo = step("undo", {
+  input: z.object({ of: z.int() }),
+  output: z.void(),
+  retry: { maxAttempts: 20, backoff: quick },
+});
 /** Nobody handles it: only its queue time-out ends it. */
 export const orphan = step("orphan", { input: z.void(), output: z.void(), timeout: { queue: "8s" } });
 
@@ -54,7 +58,9 @@ export const saga = workflow("saga", definition, async (input, w) => {
     await w.run(work, { ...input, fails: 0 });
     w.compensate(undo, { of: i });
   }
-  const parts = await w.all(Array.from({ length: input.width }, (_, i) => w.run(i === 0 ? beat : work, { ...input, final: i === 1 })));
+  const parts = await w.all(
+    Array.from({ length: input.width }, (_, i) => w.run(i === 0 ? beat : work, { ...input, final: i === 1 })),
+  );
   return sum(parts);
 });
 
