@@ -6,6 +6,7 @@
  */
 
 import { type Client, pipeline, step, type WorkflowContext, workflow } from "@stepstream/sdk";
+import type { Worker } from "@stepstream/step-worker";
 import { z } from "zod";
 
 const Order = z.object({ id: z.string(), cents: z.int() });
@@ -85,6 +86,22 @@ paid
   .step("label", print)
   .map("sizes", measure, (s) => [s.label])
   .build();
+
+// ---------------------------------------------------------------- handlers
+
+declare const worker: Worker;
+const pay = step("pay", { input: Order, output: Receipt, errors: { CardDeclined: z.object({ reason: z.string() }) } });
+
+// @ts-expect-error: Type 'string' is not assignable to type '{ receipt: string; }'
+worker.handle(pay, async (input) => input.id);
+// @ts-expect-error: Property 'amount' does not exist on type '{ id: string; cents: number; }'
+worker.handle(pay, async (input) => ({ receipt: String(input.amount) }));
+// @ts-expect-error: Argument of type '"CardExpired"' is not assignable to parameter of type '"CardDeclined"'
+worker.handle(pay, async (_input, ctx) => ctx.fail("CardExpired", {}));
+// @ts-expect-error: Property 'reason' is missing in type '{}'
+worker.handle(pay, async (_input, ctx) => ctx.fail("CardDeclined", {}));
+// @ts-expect-error: Argument of type '"CardDeclined"' is not assignable to parameter of type 'never'
+worker.handle(charge, async (_input, ctx) => ctx.fail("CardDeclined", { reason: "x" }));
 
 // ---------------------------------------------------------------- clients
 

@@ -9,12 +9,11 @@ import {
   type RunEvent,
   RunNotFoundError,
   StepError,
-  Subjects,
   toFailure,
   WorkflowCancelledError,
-  WrongLastSequenceError,
 } from "@stepstream/contracts";
-import type { Clock, EventLog, Stored } from "@stepstream/event-log";
+import type { AppendOptions, Clock, ReadOptions, Stored } from "@stepstream/event-log";
+import { MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { type Client, type ClientTelemetry, connect } from "./client.ts";
@@ -29,7 +28,7 @@ const other = workflow("other", { input: z.any(), output: z.any() }, async () =>
 
 /** A clock that stands still until it is told to go. */
 class TestClock implements Clock {
-  #now = 0;
+  #now = 1_000;
   #timers = new Map<number, { at: number; fn: () => void }>();
   #next = 1;
   now = () => this.#now;
@@ -58,55 +57,52 @@ class TestClock implements Clock {
   }
 }
 
-/** The part of a log that a client uses, with faults to order. */
-class TestLog {
-  readonly subjects = new Subjects("t", 4);
-  readonly messages: Stored[] = [];
-  readonly #bySubject = new Map<string, Stored[]>();
-  readonly followers = new Map<string, Set<(stored: Stored) => void>>();
-  /** What becomes of the next appends: stored or not, and an answer or none. */
+/** A log in memory, with faults to order and a look at what a client costs. */
+class TestLog extends MemoryLog {
+  /** What becomes of the next appends: stored or not, and no answer. */
   faults: ("lost" | "unanswered")[] = [];
+  /** Live messages do not get through. */
   deaf = false;
   reads = 0;
+  following = 0;
 
-  async append(subject: string, text: string, options: { expectLast?: number; id?: string } = {}) {
+  constructor(clock: Clock) {
+    super(new MemoryServer({ clock }), "client");
+  }
+  override async append(subject: string, text: string, options?: AppendOptions) {
     const fault = this.faults.shift();
-    if (fault === "lost") throw new LogUnavailableError("append", "no answer");
-    const sofar = this.#bySubject.get(subject) ?? [];
-    const last = sofar.at(-1)?.seq ?? 0;
-    if (options.expectLast !== undefined && options.expectLast !== last)
-      throw new WrongLastSequenceError(subject, options.expectLast);
-    const stored = { subject, seq: this.messages.length + 1, at: 1_000 + this.messages.length, text };
-    this.messages.push(stored);
-    this.#bySubject.set(subject, [...sofar, stored]);
-    if (fault === "unanswered") throw new LogUnavailableError("append", "no answer");
-    if (!this.deaf) for (const fn of this.followers.get(subject) ?? []) fn(stored);
-    return { seq: stored.seq, duplicate: false };
+    const stored = fault === "lost" ? undefined : await super.append(subject, text, options);
+    if (fault || !stored) throw new LogUnavailableError(`append ${subject}`, "no answer");
+    return stored;
   }
-  async read(subject: string, { fromSeq = 1 } = {}) {
+  override read(subject: string, options?: ReadOptions) {
     this.reads++;
-    return (this.#bySubject.get(subject) ?? []).filter((m) => m.seq >= fromSeq);
+    return super.read(subject, options);
   }
-  async last(subject: string) {
-    return (await this.read(subject)).at(-1);
+  override last(subject: string, options?: ReadOptions) {
+    this.reads++;
+    return super.last(subject, options);
   }
-  async list(_stream: string, filter: string) {
-    const pattern = new RegExp(`^${filter.replaceAll(".", "\\.").replace(/[*>]/, ".+")}$`);
-    return new Map(this.messages.filter((m) => pattern.test(m.subject)).map((m) => [m.subject, 1]));
+  override followJournal(run: string, fn: (stored: Stored) => void) {
+    this.following++;
+    const live = super.followJournal(run, (stored) => this.deaf || fn(stored));
+    return {
+      stop: () => {
+        this.following--;
+        live.stop();
+      },
+    };
   }
-  followJournal(run: string, fn: (stored: Stored) => void) {
-    const subject = this.subjects.journal(run);
-    const all = this.followers.get(subject) ?? new Set();
-    this.followers.set(subject, all.add(fn));
-    return { stop: () => void all.delete(fn) };
-  }
-  get following() {
-    return [...this.followers.values()].reduce((sum, set) => sum + set.size, 0);
+  get messages(): Stored[] {
+    const { server } = this;
+    return [...server.stream("EVENTS").list(">").keys()]
+      .flatMap((subject) => server.read(subject, 1, 0))
+      .sort((a, b) => a.seq - b.seq);
   }
   /** The coordinator's part. */
   decide(run: string, ...events: unknown[]) {
     const decision = Decision.parse({ v: 1, type: "Decision", upTo: 1, by: "test", events });
-    return this.append(this.subjects.journal(run), JSON.stringify(decision));
+    return this.server.append(this.subjects.journal(run), JSON.stringify(decision));
   }
 }
 
@@ -118,9 +114,9 @@ let log: TestLog;
 let clock: TestClock;
 let client: Client;
 beforeEach(async () => {
-  log = new TestLog();
   clock = new TestClock();
-  client = await connect({ log: log as unknown as EventLog, clock });
+  log = new TestLog(clock);
+  client = await connect({ log, clock });
 });
 
 describe("starting a run", () => {
@@ -134,7 +130,7 @@ describe("starting a run", () => {
   it("hands the trace on that the telemetry gives", async () => {
     const trace = { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` };
     const telemetry: ClientTelemetry = { start: (_run, send) => send(trace) };
-    const traced = await connect({ log: log as unknown as EventLog, clock, telemetry });
+    const traced = await connect({ log, clock, telemetry });
     await traced.start(order, { n: 1 });
     expect(JSON.parse(log.messages[0]!.text).trace).toEqual(trace);
   });
@@ -179,8 +175,8 @@ describe("a run's result", () => {
   it("is what the run ended with, parsed", async () => {
     const run = await client.start(order, { n: 1 }, { id: "r1" });
     const result = run.result();
-    await log.decide("r1", progress(1));
-    await log.decide("r1", completed);
+    log.decide("r1", progress(1));
+    log.decide("r1", completed);
     expect(await result).toEqual({ at: new Date("2026-01-01T00:00:00Z") });
     expect(await client.get("r1").result()).toEqual({ at: "2026-01-01T00:00:00Z" });
     expect([log.following, clock.pending]).toEqual([0, 0]);
@@ -191,7 +187,7 @@ describe("a run's result", () => {
     const result = run.result();
     await clock.go(500);
     log.deaf = true;
-    await log.decide(run.id, completed);
+    log.decide(run.id, completed);
     await clock.go(2_500);
     expect(await result).toBeDefined();
   });
@@ -200,7 +196,7 @@ describe("a run's result", () => {
     const run = await client.start(order, { n: 1 }, { id: "r1" });
     const cause = new TypeError("no");
     const error = toFailure(new StepError({ run: "r1", step: "a", slot: 1, attempt: 2 }, { x: 1 }, cause));
-    await log.decide("r1", { type: "RunFailed", error });
+    log.decide("r1", { type: "RunFailed", error });
     const failure = await run.result().catch((e) => e);
     expect(failure).toBeInstanceOf(StepError);
     expect(failure).toMatchObject({ step: "a", attempt: 2, input: { x: 1 }, cause: { name: "TypeError" } });
@@ -208,11 +204,11 @@ describe("a run's result", () => {
 
   it("is a WorkflowCancelledError, a RunNotFoundError, an InvalidOutputError where that is so", async () => {
     const run = await client.start(order, { n: 1 }, { id: "r1" });
-    await log.decide("r1", cancelledEvent);
+    log.decide("r1", cancelledEvent);
     await expect(run.result()).rejects.toThrow(WorkflowCancelledError);
     await expect(client.get("nope").result()).rejects.toThrow(RunNotFoundError);
     const odd = await client.start(order, { n: 1 }, { id: "r2" });
-    await log.decide("r2", { type: "RunCompleted", output: { at: "never" } });
+    log.decide("r2", { type: "RunCompleted", output: { at: "never" } });
     await expect(odd.result()).rejects.toThrow(InvalidOutputError);
   });
 
@@ -238,7 +234,7 @@ describe("a run's result", () => {
     const before = log.reads;
     await clock.go(10_000);
     expect(log.reads - before).toBeLessThan(5_000);
-    for (const run of runs) await log.decide(run.id, { type: "RunCompleted", output: run.id });
+    for (const run of runs) log.decide(run.id, { type: "RunCompleted", output: run.id });
     expect(await results).toEqual(runs.map((run) => run.id));
     expect([log.following, clock.pending]).toEqual([0, 0]);
     expect(warned).not.toHaveBeenCalled();
@@ -255,13 +251,13 @@ describe("a run's progress", () => {
 
   it("is the last known, then live, and ends with the run", async () => {
     const run = await client.start(order, { n: 1 }, { id: "r1" });
-    await log.decide("r1", progress(1));
-    await log.decide("r1", progress(2), { type: "TimerStarted", slot: 1, fireAt: 0 });
-    await log.decide("r1", { type: "TimerStarted", slot: 2, fireAt: 0 });
+    log.decide("r1", progress(1));
+    log.decide("r1", progress(2), { type: "TimerStarted", slot: 1, fireAt: 0 });
+    log.decide("r1", { type: "TimerStarted", slot: 2, fireAt: 0 });
     const steps = collect(run);
     await clock.go(10);
-    await log.decide("r1", progress(3));
-    await log.decide("r1", progress(4), completed);
+    log.decide("r1", progress(3));
+    log.decide("r1", progress(4), completed);
     expect(await steps).toEqual([2, 3, 4]);
     expect(await collect(run)).toEqual([4]);
     expect([log.following, clock.pending]).toEqual([0, 0]);
@@ -272,16 +268,16 @@ describe("a run's progress", () => {
     const steps = collect(run);
     await clock.go(10);
     log.deaf = true;
-    await log.decide("r1", progress(1));
-    await log.decide("r1", progress(2));
-    await log.decide("r1", cancelledEvent);
+    log.decide("r1", progress(1));
+    log.decide("r1", progress(2));
+    log.decide("r1", cancelledEvent);
     await clock.go(3_000);
     expect(await steps).toEqual([2]);
   });
 
   it("leaves nothing behind where the caller stops early", async () => {
     const run = await client.start(order, { n: 1 }, { id: "r1" });
-    await log.decide("r1", progress(1));
+    log.decide("r1", progress(1));
     for await (const _ of run.progress()) break;
     await clock.go(10);
     expect([log.following, clock.pending]).toEqual([0, 0]);
@@ -298,9 +294,9 @@ describe("cancelling a run", () => {
     await clock.go(10);
     expect(JSON.parse(log.messages[1]!.text)).toMatchObject({ reason: "changed my mind", graceMs: 2_000 });
     log.deaf = how === "lost";
-    await log.decide("r1", { type: "CancelAccepted", id: requestId(), reason: "changed my mind" });
+    log.decide("r1", { type: "CancelAccepted", id: requestId(), reason: "changed my mind" });
     log.deaf = false;
-    await log.decide("r1", cancelledEvent);
+    log.decide("r1", cancelledEvent);
     await cancelled;
   });
 
@@ -308,7 +304,7 @@ describe("cancelling a run", () => {
     const run = await client.start(order, { n: 1 }, { id: "r1" });
     const late = run.cancel({ reason: "late" }).catch((e) => e);
     await clock.go(10);
-    await log.decide("r1", completed);
+    log.decide("r1", completed);
     expect(await late).toBeInstanceOf(RunClosedError);
     const stored = log.messages.length;
     await expect(run.cancel()).rejects.toThrow(RunClosedError);
@@ -341,19 +337,22 @@ describe("looking at runs", () => {
       code: "UNKNOWN_WORKFLOW",
       error,
     };
-    await log.append(log.subjects.parked("r1"), JSON.stringify(parked));
-    expect(await run.status()).toMatchObject({ status: "parked", parked: { code: "UNKNOWN_WORKFLOW", since: 1_001 } });
-    await log.decide("r1", progress(1));
+    log.server.append(log.subjects.parked("r1"), JSON.stringify(parked));
+    expect(await run.status()).toMatchObject({ status: "parked", parked: { code: "UNKNOWN_WORKFLOW", since: 1_000 } });
+    log.decide("r1", progress(1));
     expect(await run.status()).toMatchObject({ status: "running" });
-    await log.decide("r1", { type: "RunFailed", error });
-    expect(await run.status()).toMatchObject({ status: "failed", endedAt: 1_003, error: { message: "who?" } });
+    log.decide("r1", { type: "RunFailed", error });
+    expect(await run.status()).toMatchObject({ status: "failed", endedAt: 1_000, error: { message: "who?" } });
     await expect(client.get("nope").status()).rejects.toThrow(RunNotFoundError);
   });
 
   it("lists them, newest first, by workflow and status", async () => {
-    for (const id of ["a", "b", "c"]) await client.start(order, { n: 1 }, { id });
+    for (const id of ["a", "b", "c"]) {
+      await client.start(order, { n: 1 }, { id });
+      await clock.go(1_000);
+    }
     await client.start(other, 1, { id: "d" });
-    await log.decide("b", completed);
+    log.decide("b", completed);
     const ids = async (options: Parameters<Client["list"]>[0]) => (await client.list(options)).map((r) => r.id);
     expect(await ids({})).toEqual(["d", "c", "b", "a"]);
     expect(await ids({ workflow: order, status: "running" })).toEqual(["c", "a"]);
@@ -363,12 +362,12 @@ describe("looking at runs", () => {
 
   it("tells all that is stored of a run, in order, what cannot be read included", async () => {
     const run = await client.start(order, { n: 1 }, { id: "r1" });
-    await log.decide("r1", progress(1));
+    log.decide("r1", progress(1));
     const error = toFailure(new Error("x"));
     const failed = { v: 1, type: "AttemptFailed", slot: 1, step: "a", attempt: 1, error };
-    await log.append(log.subjects.attempts("r1", 1), JSON.stringify(failed));
-    await log.append(log.subjects.inbox("r1"), "{oops");
-    await log.decide("r1", completed);
+    log.server.append(log.subjects.attempts("r1", 1), JSON.stringify(failed));
+    log.server.append(log.subjects.inbox("r1"), "{oops");
+    log.decide("r1", completed);
     const history = await run.history();
     expect(history.map((h) => [h.seq, h.kind])).toEqual([
       [1, "inbox"],
