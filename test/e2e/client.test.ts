@@ -1,0 +1,107 @@
+/** The client, against a real server and a real coordinator. The workflows need no worker. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
+import {
+  type Client,
+  connect,
+  RunAlreadyExistsError,
+  RunClosedError,
+  WorkflowCancelledError,
+  WorkflowFailedError,
+  workflow,
+} from "@stepstream/sdk";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { startTestServer, type TestServer } from "../support/nats.ts";
+
+const echo = workflow("echo", { input: z.number(), output: z.number() }, async (n) => n);
+const nap = workflow("nap", { input: z.number(), output: z.string() }, async (ms, w) => {
+  for (let step = 1; step <= 3; step++) {
+    w.progress({ step, total: 4, name: `nap ${step}` });
+    await w.sleep(ms);
+  }
+  return "awake";
+});
+const broken = workflow("broken", { input: z.void(), output: z.void() }, async () => {
+  throw new RangeError("by design");
+});
+const unknown = workflow("unknown", { input: z.void(), output: z.void() }, async () => {});
+
+let server: TestServer;
+let coordinator: Coordinator;
+let client: Client;
+beforeAll(async () => {
+  server = await startTestServer();
+  const bus = { nats: server.url, namespace: `client-${process.pid}` };
+  coordinator = await createCoordinator({ ...bus, workflows: [echo, nap, broken] }).start();
+  client = await connect(bus);
+});
+afterAll(async () => {
+  await client?.close();
+  await coordinator?.stop();
+  await server?.stop();
+});
+
+describe("a client on a real server", () => {
+  it("starts a run once, however often it is asked to, and gets its result", async () => {
+    const id = "once";
+    const starts = await Promise.allSettled([1, 2, 3, 4].map((n) => client.start(echo, n, { id })));
+    const started = starts.flatMap((s, i) => (s.status === "fulfilled" ? [i + 1] : []));
+    expect(started).toHaveLength(1);
+    for (const s of starts) if (s.status === "rejected") expect(s.reason).toBeInstanceOf(RunAlreadyExistsError);
+    const attached = await client.start(echo, 99, { id, onConflict: "attach" });
+    expect(await attached.result()).toBe(started[0]);
+  });
+
+  it("follows progress to the end, and tells the history", async () => {
+    const run = await client.start(nap, 100);
+    const steps: number[] = [];
+    for await (const { step } of run.progress()) steps.push(step);
+    expect(steps).toEqual([1, 2, 3]);
+    expect(await run.result()).toBe("awake");
+    const history = await run.history();
+    expect(history.map((h) => h.kind)).not.toContain("malformed");
+    expect(history.map((h) => h.seq)).toEqual(history.map((h) => h.seq).sort((a, b) => a - b));
+  });
+
+  it("throws what a run failed with, and says how it is", async () => {
+    const run = await client.start(broken, undefined, { id: "broken" });
+    await expect(run.result()).rejects.toMatchObject({ name: "WorkflowFailedError", cause: { name: "RangeError" } });
+    await expect(client.get("broken").result()).rejects.toBeInstanceOf(WorkflowFailedError);
+    expect(await client.list({ workflow: broken, status: "failed" })).toMatchObject([{ id: "broken" }]);
+  });
+
+  it("cancels a run, and is told where it is too late", async () => {
+    const run = await client.start(nap, 60_000);
+    await run.cancel({ reason: "enough" });
+    await expect(run.result()).rejects.toThrow(WorkflowCancelledError);
+    expect(await run.status()).toMatchObject({ status: "cancelled" });
+    await expect(run.cancel()).rejects.toThrow(RunClosedError);
+  });
+
+  it("sees that a run is parked, and why", async () => {
+    const run = await client.start(unknown, undefined);
+    while ((await run.status()).status !== "parked") await sleep(50);
+    expect(await run.status()).toMatchObject({ parked: { code: "UNKNOWN_WORKFLOW" } });
+  });
+
+  it("waits for 2,000 runs at once", async () => {
+    const numbers = Array.from({ length: 2_000 }, (_, i) => i);
+    const runs = await Promise.all(numbers.map((n) => client.start(echo, n)));
+    const startedAt = performance.now();
+    expect(await Promise.all(runs.map((run) => run.result()))).toEqual(numbers);
+    console.log(`2,000 results in ${Math.round(performance.now() - startedAt)} ms`);
+  });
+
+  it("starts a run, and waits for it, while the server is away", async () => {
+    const waiting = await client.start(nap, 500);
+    const result = waiting.result();
+    await server.kill();
+    const started = client.start(echo, 7);
+    await sleep(1_000);
+    await server.restart();
+    expect(await (await started).result()).toBe(7);
+    expect(await result).toBe("awake");
+  });
+});
