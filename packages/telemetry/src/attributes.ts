@@ -1,0 +1,53 @@
+import type { Attributes } from "@opentelemetry/api";
+
+/**
+ * Names of attributes: OpenTelemetry's conventions for messaging, where they say something, and our own.
+ *
+ * https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+ */
+export const RUN = "stepstream.run";
+export const WORKFLOW = "stepstream.workflow";
+export const WORKFLOW_VERSION = "stepstream.workflow.version";
+export const STEP = "stepstream.step";
+export const SLOT = "stepstream.slot";
+export const ATTEMPT = "stepstream.attempt";
+/** How often the command had been delivered when the attempt was made. */
+export const DELIVERIES = "stepstream.deliveries";
+/** From the slot's scheduling to the attempt: queueing, and all attempts before. */
+export const WAITED_MS = "stepstream.waited_ms";
+/** The inbox sequence up to which a decision consumed. */
+export const UP_TO = "stepstream.decision.up_to";
+/** How many events a decision holds. */
+export const EVENTS = "stepstream.decision.events";
+/** Set on a decision that another coordinator had taken already. */
+export const MOVED = "stepstream.decision.moved";
+/** completed, failed or cancelled. */
+export const OUTCOME = "stepstream.outcome";
+export const NAMESPACE = "stepstream.namespace";
+export const ERROR_TYPE = "error.type";
+
+/** A start is a message to the run's inbox. */
+export function sending(namespace: string, run: string): Attributes {
+  return {
+    "messaging.system": "nats",
+    "messaging.operation.name": "publish",
+    "messaging.operation.type": "send",
+    "messaging.destination.name": `${namespace}_EVENTS`,
+    "messaging.destination.template": `${namespace}.inbox.{partition}.{run}`,
+    "messaging.message.conversation_id": run,
+  };
+}
+
+/** An attempt is what a command, taken from the step's consumer, causes. */
+export function processing(namespace: string, run: string, step: string, messageId: string): Attributes {
+  return {
+    "messaging.system": "nats",
+    "messaging.operation.name": "process",
+    "messaging.operation.type": "process",
+    "messaging.destination.name": `${namespace}_COMMANDS`,
+    "messaging.destination.template": `${namespace}.command.${step}.{partition}.{run}.{slot}`,
+    "messaging.consumer.group.name": `step-${step}`,
+    "messaging.message.id": messageId,
+    "messaging.message.conversation_id": run,
+  };
+}
