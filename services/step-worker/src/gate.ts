@@ -1,89 +1,105 @@
 import { spawn } from "node:child_process";
+import { StringDecoder } from "node:string_decoder";
 import { ValidationError } from "@stepstream/contracts";
-import type { gate } from "@stepstream/sdk";
-import type { Handler } from "./shell/handling.ts";
-
-const KEPT_BYTES = 64 * 1024;
-
-export interface GateOptions {
-  /** Where commands run that name no folder of their own. Default: the process' working directory. */
-  cwd?: string;
-}
+import type { gate, HandlerInput, HandlerOutput } from "@stepstream/sdk";
+import type { StepContext } from "./shell/context.ts";
 
 /**
- * Runs a gate's command in a shell, and all that it starts in a process group of its own, so that nothing
- * outlives its time-out or a cancel. Keeps the last 64 KiB of standard output and of standard error.
+ * Gates: commands for the shell of the worker's machine. Only for workers that call `gates()`, and only as
+ * safe as whoever may start runs: a gate runs any command.
  *
- * @throws {ValidationError} The command did not end with 0, or not in time. Final: the same command on the
- *   same files fails the same way.
+ * Q1. Exit code 0 passes. Anything else, a signal or the time-out throws a ValidationError with what was printed.
+ * Q2. The command and all it started are killed at its time-out and when its step is aborted.
+ * Q3. Of each of stdout and stderr the last 64 KiB are kept.
  */
-export function runGate({ cwd }: GateOptions = {}): Handler<typeof gate> {
-  return (input, { signal }) =>
+export interface GateOptions {
+  /** Where commands run that do not say. Default: the worker's working directory. */
+  cwd?: string;
+  /** Added to the worker's environment. */
+  env?: Record<string, string>;
+}
+
+const KEPT_BYTES = 64 * 1024;
+/** Between the polite signal and the other one. */
+const KILL_AFTER_MS = 2_000;
+
+export function gateHandler({ cwd, env }: GateOptions = {}) {
+  return (input: HandlerInput<typeof gate>, ctx: StepContext<typeof gate>): Promise<HandlerOutput<typeof gate>> =>
     new Promise((resolve, reject) => {
+      const { command, timeoutMs } = input;
       const startedAt = performance.now();
-      const child = spawn(input.command, {
+      const posix = process.platform !== "win32";
+      const child = spawn(command, {
         shell: true,
-        detached: process.platform !== "win32",
-        stdio: ["ignore", "pipe", "pipe"],
         cwd: input.cwd ?? cwd,
-        env: { ...process.env, ...input.env },
+        env: { ...process.env, ...env, ...input.env },
+        stdio: ["ignore", "pipe", "pipe"],
+        // A process group of its own, so that it can be killed with all its children.
+        detached: posix,
       });
-      const stdout = tail(child.stdout);
-      const stderr = tail(child.stderr);
+      const stdout = new Tail();
+      const stderr = new Tail();
+      child.stdout.on("data", (bytes: Buffer) => stdout.add(bytes));
+      child.stderr.on("data", (bytes: Buffer) => stderr.add(bytes));
+
       let why: string | undefined;
-      const end = (reason: string) => {
-        why ??= reason;
-        killGroup(child.pid);
+      let harder: NodeJS.Timeout | undefined;
+      const signal = (name: NodeJS.Signals) => {
+        if (child.pid === undefined) return;
+        try {
+          if (posix) process.kill(-child.pid, name);
+          else spawn("taskkill", ["/pid", String(child.pid), "/t", "/f"], { stdio: "ignore" });
+        } catch {
+          // It is gone already.
+        }
       };
-      const onAbort = () => end(`aborted: ${(signal.reason as Error)?.message ?? "no reason given"}`);
-      signal.addEventListener("abort", onAbort, { once: true });
-      const timer = setTimeout(() => end(`not done within ${input.timeoutMs} ms`), input.timeoutMs);
-      const done = () => {
+      const end = (because: string) => {
+        if (why !== undefined) return;
+        why = because;
+        signal("SIGTERM");
+        harder = setTimeout(() => signal("SIGKILL"), KILL_AFTER_MS);
+      };
+      const timer = setTimeout(() => end(`killed after ${timeoutMs} ms`), timeoutMs);
+      const onAbort = () => end("aborted");
+      ctx.signal.addEventListener("abort", onAbort);
+      if (ctx.signal.aborted) onAbort();
+
+      const over = (exitCode: number | undefined, because: string | undefined) => {
         clearTimeout(timer);
-        signal.removeEventListener("abort", onAbort);
+        clearTimeout(harder);
+        ctx.signal.removeEventListener("abort", onAbort);
+        if (ctx.signal.aborted && why === "aborted") return reject(ctx.signal.reason);
+        const printed = { gate: input.gate, level: input.level, stdout: stdout.text(), stderr: stderr.text() };
+        const fault = because ?? why;
+        if (exitCode === 0 && fault === undefined)
+          return resolve({ ...printed, durationMs: Math.round(performance.now() - startedAt) });
+        reject(new ValidationError({ ...printed, command, exitCode: fault ? undefined : exitCode, why: fault }));
       };
-      const { gate: name, level, command } = input;
-      child.once("error", (error) => {
-        done();
-        reject(
-          new ValidationError({ gate: name, level, command, stdout: stdout(), stderr: stderr(), why: error.message }),
-        );
-      });
-      child.once("close", (code, killedBy) => {
-        done();
-        if (signal.aborted) return reject(signal.reason);
-        const durationMs = Math.round(performance.now() - startedAt);
-        if (code === 0 && !why) return resolve({ gate: name, level, durationMs, stdout: stdout(), stderr: stderr() });
-        const reason = why ?? (killedBy ? `ended by ${killedBy}` : undefined);
-        reject(
-          new ValidationError({
-            gate: name,
-            level,
-            command,
-            exitCode: code ?? undefined,
-            stdout: stdout(),
-            stderr: stderr(),
-            why: reason,
-          }),
-        );
+      child.on("error", (error) => over(undefined, `it could not be started (${error.message})`));
+      child.on("close", (code, killedBy) => {
+        // Its shell has ended; what it left in the background has not.
+        if (why !== undefined) signal("SIGKILL");
+        over(code ?? undefined, why ?? (killedBy ? `ended by ${killedBy}` : undefined));
       });
     });
 }
 
-function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(process.platform === "win32" ? pid : -pid, "SIGKILL");
-  } catch {
-    // It has ended by itself.
-  }
-}
+/** The last 64 KiB of a stream. */
+class Tail {
+  #chunks: Buffer[] = [];
+  #bytes = 0;
 
-/** Keeps the end of what a stream says. */
-function tail(stream: NodeJS.ReadableStream): () => string {
-  let kept = Buffer.alloc(0);
-  stream.on("data", (chunk: Buffer) => {
-    kept = Buffer.concat([kept, chunk]).subarray(-KEPT_BYTES);
-  });
-  return () => kept.toString("utf8");
+  add(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    while (this.#bytes - this.#chunks[0]!.length >= KEPT_BYTES) this.#bytes -= this.#chunks.shift()!.length;
+  }
+
+  text(): string {
+    const all = Buffer.concat(this.#chunks);
+    let from = Math.max(0, all.length - KEPT_BYTES);
+    // Not into the middle of a character.
+    while (from > 0 && from < all.length && (all[from]! & 0xc0) === 0x80) from++;
+    return new StringDecoder("utf8").end(all.subarray(from));
+  }
 }

@@ -1,8 +1,7 @@
-export { MAX_LOST, type Standing, standing } from "./attempt/standing.ts";
-export { judge, type Verdict } from "./attempt/verdict.ts";
-export { type GateOptions, runGate } from "./gate.ts";
+export { type GateOptions, gateHandler } from "./gate.ts";
+export type { BreakerState } from "./shell/breaker.ts";
 export type { StepContext } from "./shell/context.ts";
-export type { BreakerState, WorkerEvent } from "./shell/events.ts";
-export type { Handler } from "./shell/handling.ts";
+export type { WorkerEvent } from "./shell/deps.ts";
+export type { Logger } from "./shell/logger.ts";
 export type { WorkerTelemetry } from "./shell/telemetry.ts";
-export { createWorker, type Worker, type WorkerOptions } from "./worker.ts";
+export { createWorker, type Handler, type Worker, type WorkerOptions } from "./worker.ts";

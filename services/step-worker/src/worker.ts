@@ -1,131 +1,206 @@
 import { type BreakerChanged, NotRunningError } from "@stepstream/contracts";
-import { type Clock, type EventLog, sleep, systemClock } from "@stepstream/event-log";
+import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
-import { type AnyStep, gate } from "@stepstream/sdk";
-import { type GateOptions, runGate } from "./gate.ts";
-import { Breaker } from "./shell/breaker.ts";
+import { type AnyStep, gate, type HandlerInput, type HandlerOutput } from "@stepstream/sdk";
+import { type GateOptions, gateHandler } from "./gate.ts";
+import { Breaker, type BreakerState } from "./shell/breaker.ts";
 import { Cancels } from "./shell/cancels.ts";
-import type { Deps } from "./shell/deps.ts";
-import type { BreakerState, WorkerEvent } from "./shell/events.ts";
-import type { Handler } from "./shell/handling.ts";
-import { Stalls } from "./shell/stalls.ts";
-import { StepQueue } from "./shell/step-queue.ts";
+import type { StepContext } from "./shell/context.ts";
+import { DEFAULTS, type Deps, type Settings, type WorkerEvent } from "./shell/deps.ts";
+import { Lane, type Served } from "./shell/lane.ts";
+import type { Logger } from "./shell/logger.ts";
+import { Pulse } from "./shell/pulse.ts";
 import { noTelemetry, type WorkerTelemetry } from "./shell/telemetry.ts";
 
-export interface WorkerOptions extends Partial<ConnectOptions> {
-  /** For people: logs, breakers. Default: `w-` and chance. */
-  name?: string;
+export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings> {
   /** Instead of `nats` and `namespace`: a log that is connected already, and stays so on `stop()`. */
   log?: EventLog;
+  /** For people: logs, the connection, breaker reports. Default: `w-` and a random number. */
+  name?: string;
   clock?: Clock;
+  /** Where it and its handlers (`ctx.log`) log to. Default: the console. */
+  logger?: Logger;
   telemetry?: WorkerTelemetry;
-  /** What it does, for logs and tests. */
+  /** What it does, for logs and tests. What it throws is logged and changes nothing. */
   onEvent?: (event: WorkerEvent) => void;
-  /** How long `stop()` lets running attempts go on, in milliseconds. Default 30,000. */
-  drainMs?: number;
-  /** How long an aborted handler has to clean up before it is left behind, in milliseconds. Default 5,000. */
-  cleanUpMs?: number;
 }
+
+export type Handler<S> = (
+  input: HandlerInput<S>,
+  context: StepContext<S>,
+) => Promise<HandlerOutput<S>> | HandlerOutput<S>;
 
 export interface Worker {
   readonly name: string;
-  /** Adds a step. Before `start()`. @throws {RangeError} The step has a handler already. */
+  /**
+   * Says who does a step. Before `start()`.
+   *
+   * The handler's input has passed the step's schema; what it returns has to. A throw is a failed attempt,
+   * retried as the step's policy says; an error with `retry: "never"`, or one of the step's own by `ctx.fail`,
+   * is final. A handler may run more than once for one slot (crashes, lost connections): see
+   * `ctx.idempotencyKey`.
+   *
+   * @throws {RangeError} The step has a handler already, or shares a breaker by name but not by numbers.
+   */
   handle<S extends AnyStep>(step: S, handler: Handler<S>): Worker;
-  /** Adds the built-in step that runs gates' commands here, in `cwd`. */
+  /** Runs the commands of gates (`runGates`, a pipeline's `.gate`) on this machine. */
   gates(options?: GateOptions): Worker;
+  /** Connects and takes commands. */
   start(): Promise<Worker>;
-  /** Takes nothing more, lets what runs end, gives back what has not ended in time. */
+  /**
+   * Takes no more commands, lets running attempts finish, then aborts them and hands their commands back to
+   * other workers without using up an attempt.
+   *
+   * @param options.drainMs - How long they may finish, in milliseconds. Default: the worker's, 30,000.
+   */
   stop(options?: { drainMs?: number }): Promise<void>;
-  /** The state of each circuit breaker, by name. */
+  /** The state of each circuit breaker, by its name. */
   breakers(): Record<string, BreakerState>;
 }
 
-/** A step worker: takes commands from the queues of its steps and runs them. Start as many as you like. */
-export function createWorker(options: WorkerOptions = {}): Worker {
+/**
+ * A worker: runs steps. Any number of them, on any machines, share the work.
+ *
+ * @example await createWorker({ nats, namespace }).handle(charge, async (input, ctx) => { … }).start();
+ */
+export function createWorker(options: WorkerOptions): Worker {
   const clock = options.clock ?? systemClock;
   const name = options.name ?? `w-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
-  const emit = options.onEvent ?? (() => {});
-  const handlers = new Map<string, { step: AnyStep; handler: Handler<AnyStep> }>();
+  const logger = options.logger ?? console;
+  const settings: Settings = {
+    ackWaitMs: options.ackWaitMs ?? DEFAULTS.ackWaitMs,
+    cleanUpMs: options.cleanUpMs ?? DEFAULTS.cleanUpMs,
+    drainMs: options.drainMs ?? DEFAULTS.drainMs,
+  };
+  const steps = new Map<string, Served>();
   const breakers = new Map<string, Breaker>();
-  const queues: StepQueue[] = [];
-  let state: "new" | "running" | "stopped" = "new";
-  let givingUp = false;
+  const announced = new Map<string, BreakerState>();
+  let lanes: Lane[] = [];
+  let state: "new" | "running" | "stopping" | "stopped" = "new";
   let log: EventLog;
   let deps: Deps;
+  let reconnects: Subscription;
+  let stopped: Promise<void> | undefined;
+
+  function emit(event: WorkerEvent): void {
+    try {
+      options.onEvent?.(event);
+    } catch (error) {
+      logger.error("onEvent threw", { error: String(error) });
+    }
+  }
 
   function breakerOf(step: AnyStep): Breaker | undefined {
-    if (!step.breaker) return undefined;
-    let breaker = breakers.get(step.breaker.name);
-    if (!breaker) {
-      breaker = new Breaker(step.breaker, (state) => onBreaker(step.breaker!.name, state));
-      breakers.set(step.breaker.name, breaker);
+    const policy = step.breaker;
+    if (!policy) return undefined;
+    const known = breakers.get(policy.name);
+    if (known) {
+      if (known.policy.failures === policy.failures && known.policy.cooldownMs === policy.cooldownMs) return known;
+      throw new RangeError(`Step "${step.name}" shares breaker "${policy.name}", but with other numbers.`);
     }
+    const breaker = new Breaker(policy, clock, (now) => onBreaker(policy.name, now));
+    breakers.set(policy.name, breaker);
     return breaker;
   }
 
-  function onBreaker(breaker: string, state: BreakerState): void {
-    for (const queue of queues) {
-      if (queue.step.breaker?.name !== breaker) continue;
-      const step = queue.step.name;
-      emit({ type: "breaker", step, breaker, state });
-      const changed: BreakerChanged = { v: 1, type: "BreakerChanged", worker: name, step, state };
-      log.broadcast(log.subjects.breaker(step), JSON.stringify(changed));
-      queue.pull();
+  function onBreaker(breaker: string, now: BreakerState): void {
+    const sharing = lanes.filter((lane) => lane.served.breaker?.policy.name === breaker);
+    if ((announced.get(breaker) ?? "closed") !== now) {
+      announced.set(breaker, now);
+      for (const { served } of sharing) {
+        const step = served.step.name;
+        emit({ type: "breaker", step, breaker, state: now });
+        const changed: BreakerChanged = { v: 1, type: "BreakerChanged", worker: name, step, state: now };
+        log.broadcast(log.subjects.breaker(step), JSON.stringify(changed));
+        deps.telemetry.breaker?.(step, now);
+      }
     }
+    for (const lane of sharing) lane.pull();
+  }
+
+  function onCancel(run: string, slot: number, reason: string): void {
+    for (const lane of lanes) lane.find(run, slot)?.running?.cancel(reason);
+  }
+
+  function suspectAll(stalledMs: number): void {
+    for (const lane of lanes) lane.suspect(stalledMs);
+  }
+
+  async function drain(drainMs: number): Promise<void> {
+    await Promise.all(lanes.map((lane) => lane.close()));
+    const wait = (ms: number) => Promise.all(lanes.map((lane) => lane.settled(ms)));
+    if ((await wait(drainMs)).includes(false)) {
+      const leaveAt = clock.now() + settings.cleanUpMs;
+      for (const lane of lanes) for (const held of lane.inHand) held.running?.drain(leaveAt);
+      // And a little longer, for what they have to say to the log.
+      await wait(settings.cleanUpMs + 2_000);
+    }
+    state = "stopped";
+    reconnects.stop();
+    deps.cancels.stop();
+    deps.pulse.stop();
+    for (const breaker of breakers.values()) breaker.stop();
+    if (!options.log) await log.close();
   }
 
   const worker: Worker = {
     name,
     handle(step, handler) {
-      if (state !== "new") throw new NotRunningError(`Worker ${name}`, `${state}: add steps before start()`);
-      if (handlers.has(step.name)) throw new RangeError(`Step "${step.name}" has a handler already.`);
-      handlers.set(step.name, { step, handler: handler as unknown as Handler<AnyStep> });
+      if (state !== "new")
+        throw new NotRunningError(`The worker, to be given step "${step.name}",`, `${state} already`);
+      if (steps.has(step.name)) throw new RangeError(`Step "${step.name}" has a handler in this worker already.`);
+      const ackWaitMs = step.heartbeatMs ?? settings.ackWaitMs;
+      steps.set(step.name, { step, handler, breaker: breakerOf(step), ackWaitMs });
       return worker;
     },
-    gates: (options) => worker.handle(gate, runGate(options)),
+    gates: (gateOptions) => worker.handle(gate, gateHandler(gateOptions)),
     async start() {
-      if (state !== "new") throw new NotRunningError(`Worker ${name}`, `${state} already`);
-      if (handlers.size === 0) throw new RangeError(`Worker ${name} handles no step: call handle() first.`);
-      log =
-        options.log ??
-        (await connectEventLog({ nats: "nats://127.0.0.1:4222", namespace: "default", ...options, name, clock }));
+      if (state !== "new") throw new NotRunningError("The worker", `${state} already`);
+      if (steps.size === 0) throw new RangeError("The worker has nothing to do: call handle(step, handler) first.");
+      state = "running";
+      try {
+        log =
+          options.log ??
+          (await connectEventLog({ namespace: "default", nats: "nats://127.0.0.1:4222", ...options, name, clock }));
+      } catch (error) {
+        state = "new";
+        throw error;
+      }
+      const shortestMs = Math.min(...[...steps.values()].map((served) => served.ackWaitMs));
       deps = {
         log,
         clock,
         name,
+        logger,
+        settings,
         emit,
         telemetry: options.telemetry ?? noTelemetry,
-        cancels: new Cancels(log, clock),
-        stalls: new Stalls(clock),
-        cleanUpMs: options.cleanUpMs ?? 5_000,
-        stopping: () => givingUp,
+        cancels: new Cancels(clock, onCancel),
+        pulse: new Pulse(clock, shortestMs / 4, suspectAll),
+        alive: () => state !== "stopped",
       };
-      state = "running";
-      for (const { step, handler } of handlers.values())
-        queues.push(new StepQueue(deps, step, handler, breakerOf(step)));
-      await Promise.all(queues.map((queue) => queue.start()));
+      lanes = [...steps.values()].map((served) => new Lane(deps, served));
+      deps.cancels.listen(log);
+      deps.pulse.start();
+      // What was delivered before the cut may be another's by now.
+      reconnects = log.onReconnect(() => suspectAll(Number.POSITIVE_INFINITY));
+      try {
+        await Promise.all(lanes.map((lane) => lane.start()));
+      } catch (error) {
+        await worker.stop({ drainMs: 0 });
+        throw error;
+      }
       return worker;
     },
-    async stop({ drainMs = options.drainMs ?? 30_000 } = {}) {
-      if (state !== "running") return;
-      state = "stopped";
-      const drained = Promise.all(queues.map((queue) => queue.drain()));
-      let over = false;
-      void drained.then(() => {
-        over = true;
-      });
-      await Promise.race([drained, sleep(clock, drainMs)]);
-      if (!over) {
-        givingUp = true;
-        for (const queue of queues) queue.handBack();
-        await Promise.race([drained, sleep(clock, deps.cleanUpMs + 1_000)]);
+    async stop({ drainMs = settings.drainMs } = {}) {
+      if (state === "new") state = "stopped";
+      else if (state === "running") {
+        state = "stopping";
+        stopped = drain(drainMs);
       }
-      for (const breaker of breakers.values()) breaker.stop();
-      deps.cancels.stop();
-      deps.stalls.stop();
-      if (!options.log) await log.close();
+      await stopped;
     },
-    breakers: () => Object.fromEntries([...breakers].map(([breaker, { state }]) => [breaker, state])),
+    breakers: () => Object.fromEntries([...breakers].map(([key, breaker]) => [key, breaker.state])),
   };
   return worker;
 }

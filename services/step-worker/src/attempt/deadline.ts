@@ -17,7 +17,8 @@ export function overdue(command: RunStep, attempt: number, deliveries: number, n
   const { totalMs, queueMs } = command.timeout;
   const age = now - command.scheduledAt;
   if (totalMs !== undefined && age >= totalMs) return { kind: "total", ms: totalMs };
-  if (queueMs !== undefined && attempt === 1 && deliveries === 1 && age >= queueMs) return { kind: "queue", ms: queueMs };
+  if (queueMs !== undefined && attempt === 1 && deliveries === 1 && age >= queueMs)
+    return { kind: "queue", ms: queueMs };
   return undefined;
 }
 

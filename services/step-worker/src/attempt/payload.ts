@@ -22,7 +22,8 @@ import type { AnyStep } from "@stepstream/sdk";
 export function readCommand(subjects: Subjects, subject: string, seq: number, text: string): RunStep {
   const where = `${subject} #${seq}`;
   const parts = subjects.parse(subject);
-  if (!parts || !Number.isInteger(parts.slot)) throw new MalformedMessageError(where, "", "its subject is no command's");
+  if (!parts || !Number.isInteger(parts.slot))
+    throw new MalformedMessageError(where, "", "its subject is no command's");
   const command = decode(RunStep, text, where);
   for (const key of ["run", "step", "slot"] as const)
     if (command[key] !== parts[key])

@@ -1,5 +1,4 @@
-import type { AttemptFailed, AttemptRecord, InboxMessage, RunStep } from "@stepstream/contracts";
-import type { z } from "zod";
+import type { AttemptRecord, InboxMessage, RunStep } from "@stepstream/contracts";
 import { QUEUE_WAIT_MAX_MS } from "./verdict.ts";
 
 /**
@@ -18,7 +17,7 @@ import { QUEUE_WAIT_MAX_MS } from "./verdict.ts";
  */
 export interface Standing {
   /** run: the attempt; fail: StepFailed with `last`; postpone: RetryLater; lost: WORKER_LOST. */
-  then: "run" | "fail" | "postpone" | "lost";
+  next: "run" | "fail" | "postpone" | "lost";
   /** The number of the next attempt. */
   attempt: number;
   /** What the previous attempt reported last. */
@@ -26,10 +25,12 @@ export interface Standing {
   /** The sequence of the last message on the slot's attempts, 0 for none: the next record's fence. */
   lastSeq: number;
   /** The last failed attempt, if the last record is one. */
-  last: z.infer<typeof AttemptFailed> | undefined;
+  last: FailedRecord | undefined;
   /** What is left of the wait (postpone). */
   delayMs: number;
 }
+
+export type FailedRecord = Extract<AttemptRecord, { type: "AttemptFailed" }>;
 
 /** A record and when it was stored. What could not be read has a place, but nothing to say. */
 export interface Recorded {
@@ -46,19 +47,14 @@ export const SILENT_DELIVERIES_MAX = 10;
 
 /** Where a command stands that comes for the first time. */
 export function firstStanding(command: RunStep): Standing {
-  return { then: "run", attempt: command.attempt, details: undefined, lastSeq: 0, last: undefined, delayMs: 0 };
+  return { next: "run", attempt: command.attempt, details: undefined, lastSeq: 0, last: undefined, delayMs: 0 };
 }
 
 /**
  * @param records - In order. The last one suffices while `deliveries` is at most SILENT_DELIVERIES_MAX.
  * @param now - Epoch milliseconds.
  */
-export function standing(
-  command: RunStep,
-  deliveries: number,
-  records: readonly Recorded[],
-  now: number,
-): Standing {
+export function standing(command: RunStep, deliveries: number, records: readonly Recorded[], now: number): Standing {
   const at = firstStanding(command);
   let words = 0;
   let failedAt = 0;
@@ -73,11 +69,11 @@ export function standing(
     if (record.attempt >= command.attempt && (failed || record.handedBack)) words++;
   }
   const { last } = at;
-  if (last && (last.delayMs === undefined || last.attempt >= command.retry.maxAttempts)) at.then = "fail";
-  else if (deliveries - words > SILENT_DELIVERIES_MAX) at.then = "lost";
+  if (last && (last.delayMs === undefined || last.attempt >= command.retry.maxAttempts)) at.next = "fail";
+  else if (deliveries - words > SILENT_DELIVERIES_MAX) at.next = "lost";
   else if (last && last.attempt >= command.attempt && last.delayMs! > QUEUE_WAIT_MAX_MS) {
     at.delayMs = Math.min(last.delayMs!, failedAt + last.delayMs! - now);
-    if (at.delayMs > 0) at.then = "postpone";
+    if (at.delayMs > 0) at.next = "postpone";
   }
   return at;
 }

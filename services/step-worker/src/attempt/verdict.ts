@@ -17,9 +17,9 @@ import { backoffMs } from "@stepstream/sdk";
  *     timer: delayed commands count as pending, and a queue can only have so many of them.
  */
 export type Verdict =
-  | { then: "retry"; delayMs: number; via: "queue" | "inbox" }
+  | { next: "retry"; delayMs: number; via: "queue" | "inbox" }
   /** With `error`, which is not always what the attempt threw (V3). */
-  | { then: "fail"; error: unknown };
+  | { next: "fail"; error: unknown };
 
 /** Longest wait that a command sits out in its queue, in milliseconds. */
 export const QUEUE_WAIT_MAX_MS = 60_000;
@@ -41,12 +41,12 @@ export type Policy = Pick<RunStep, "run" | "step" | "slot" | "retry" | "timeout"
 
 export function judge(failed: FailedAttempt, policy: Policy): Verdict {
   const { error, attempt, now, draw } = failed;
-  if (attempt >= policy.retry.maxAttempts || isFinal(error) || !worthIt(failed)) return { then: "fail", error };
+  if (attempt >= policy.retry.maxAttempts || isFinal(error) || !worthIt(failed)) return { next: "fail", error };
   const delayMs = backoffMs(attempt, policy.retry, draw);
   const { totalMs } = policy.timeout;
   if (totalMs !== undefined && now + delayMs >= policy.scheduledAt + totalMs)
-    return { then: "fail", error: outOfTime("total", totalMs, { ...placeOf(policy), attempt }, error) };
-  return { then: "retry", delayMs, via: delayMs > QUEUE_WAIT_MAX_MS ? "inbox" : "queue" };
+    return { next: "fail", error: outOfTime("total", totalMs, { ...placeOf(policy), attempt }, error) };
+  return { next: "retry", delayMs, via: delayMs > QUEUE_WAIT_MAX_MS ? "inbox" : "queue" };
 }
 
 /** Can no attempt ever help? */

@@ -1,97 +1,92 @@
+import { EventEmitter } from "node:events";
+import type { Clock } from "@stepstream/event-log";
 import type { BreakerPolicy } from "@stepstream/sdk";
 import CircuitBreaker from "opossum";
-import type { BreakerState } from "./events.ts";
 
 /**
- * A circuit breaker round the handlers of one or more steps.
+ * A circuit breaker round the handlers of a step, or of several steps that name the same one.
  *
- * B1. Opens after `failures` failed attempts in a row. (opossum judges by percentages of a time window, where
- *     one success hides many failures; so the count is ours, and opossum keeps the states.)
- * B2. Open, it lets nothing through; after the cooldown one attempt, whose outcome closes or reopens it.
+ * B1. It opens after exactly `failures` failed attempts in a row. opossum keeps the states and the cool-down;
+ *     the counting is ours, for opossum opens by percentage of a time window.
+ * B2. Open: no attempt starts. Half open: one does, the probe; its success closes, its failure opens again.
+ * B3. An answer that says nothing about the health of what the handler calls (a cancellation, an input that
+ *     does not fit) counts neither way: after such a probe comes another.
  */
-export class Breaker {
-  readonly name: string;
-  readonly #policy: BreakerPolicy;
-  readonly #opossum: CircuitBreaker<[() => Promise<unknown>], unknown>;
-  #failures = 0;
-  #openedAt = 0;
-  #probing = false;
+export type BreakerState = "closed" | "open" | "halfOpen";
+export type Admission = "normal" | "probe";
 
-  constructor(policy: BreakerPolicy, onChange: (state: BreakerState) => void) {
-    this.name = policy.name;
-    this.#policy = policy;
-    this.#opossum = new CircuitBreaker((run: () => Promise<unknown>) => run(), {
+export class Breaker {
+  readonly policy: BreakerPolicy;
+  readonly #clock: Clock;
+  readonly #circuit: CircuitBreaker;
+  readonly #onChange: (state: BreakerState) => void;
+  #failures = 0;
+  #probing = false;
+  #openedAt = 0;
+
+  constructor(policy: BreakerPolicy, clock: Clock, onChange: (state: BreakerState) => void) {
+    this.policy = policy;
+    this.#clock = clock;
+    this.#onChange = onChange;
+    this.#circuit = new CircuitBreaker(async () => {}, {
+      name: policy.name,
       timeout: false,
       resetTimeout: policy.cooldownMs,
-      errorThresholdPercentage: 100,
-      volumeThreshold: Number.MAX_SAFE_INTEGER,
       rollingPercentilesEnabled: false,
-      name: policy.name,
+      enableSnapshots: false,
+      rotateBucketController: new EventEmitter(),
     });
-    this.#opossum.on("open", () => {
-      this.#openedAt = Date.now();
+    this.#circuit.on("open", () => {
+      this.#openedAt = this.#clock.now();
       onChange("open");
     });
-    this.#opossum.on("halfOpen", () => {
-      this.#probing = false;
-      onChange("halfOpen");
-    });
-    this.#opossum.on("close", () => {
-      this.#failures = 0;
-      onChange("closed");
-    });
+    this.#circuit.on("halfOpen", () => onChange("halfOpen"));
+    this.#circuit.on("close", () => onChange("closed"));
   }
 
   get state(): BreakerState {
-    if (this.#opossum.opened) return "open";
-    return this.#opossum.halfOpen ? "halfOpen" : "closed";
+    if (this.#circuit.opened) return "open";
+    return this.#circuit.halfOpen ? "halfOpen" : "closed";
   }
 
-  /** How many attempts may be started now: none, one to probe, or as many as there is room for. */
-  get room(): number {
-    if (this.state === "open") return 0;
-    if (this.state === "halfOpen") return this.#probing ? 0 : 1;
-    return Number.POSITIVE_INFINITY;
+  /** How many of `free` slots may be filled now. */
+  admits(free: number): number {
+    const { state } = this;
+    if (state === "closed") return free;
+    return state === "open" || this.#probing ? 0 : Math.min(1, free);
   }
 
-  /** What is left of the cooldown, in milliseconds. */
-  get cooldownMs(): number {
-    return Math.max(0, this.#openedAt + this.#policy.cooldownMs - Date.now());
+  /** Leave to start an attempt; undefined if there is none. `report` must follow. */
+  enter(): Admission | undefined {
+    if (this.admits(1) < 1) return undefined;
+    this.#probing = this.state === "halfOpen";
+    return this.#probing ? "probe" : "normal";
   }
 
-  /**
-   * Runs an attempt.
-   *
-   * @param counts - Does this error speak against what the step calls? Others are an answer of it.
-   * @returns undefined if the breaker did not let it through.
-   */
-  async fire<T>(attempt: () => Promise<T>, counts: (error: unknown) => boolean): Promise<{ value: T } | undefined> {
-    if (this.room === 0) return undefined;
-    const probe = this.state === "halfOpen";
-    if (probe) this.#probing = true;
-    let outcome: { ok: true; value: T } | { ok: false; error: unknown } | undefined;
-    const run = async () => {
-      try {
-        outcome = { ok: true, value: await attempt() };
-      } catch (error) {
-        outcome = { ok: false, error };
-        if (probe || counts(error)) throw error;
-      }
-    };
-    await this.#opossum.fire(run).then(
-      () => {
-        this.#failures = 0;
-      },
-      () => {
-        if (outcome && !probe && ++this.#failures >= this.#policy.failures) this.#opossum.open();
-      },
-    );
-    if (!outcome) return undefined;
-    if (!outcome.ok) throw outcome.error;
-    return { value: outcome.value };
+  /** How an attempt ended that was let in. */
+  report(admission: Admission, health: "good" | "bad" | "unknown"): void {
+    if (admission === "probe") {
+      this.#probing = false;
+      this.#failures = 0;
+      if (health === "good") this.#circuit.close();
+      else if (health === "bad") this.#circuit.open();
+      else this.#onChange("halfOpen");
+    } else if (this.state !== "closed") {
+      // Late news from before it opened; only the probe counts now.
+    } else if (health === "good") this.#failures = 0;
+    else if (health === "bad" && ++this.#failures >= this.policy.failures) {
+      this.#failures = 0;
+      this.#circuit.open();
+    }
+  }
+
+  /** Milliseconds until the next probe; 0 if it is not open. */
+  leftMs(): number {
+    if (this.state !== "open") return 0;
+    return Math.max(0, this.#openedAt + this.policy.cooldownMs - this.#clock.now());
   }
 
   stop(): void {
-    this.#opossum.shutdown();
+    this.#circuit.shutdown();
   }
 }

@@ -1,60 +1,57 @@
-import { CancelSlots, decode, StepCancelledError } from "@stepstream/contracts";
+import { CancelSlots, decode } from "@stepstream/contracts";
 import type { Clock, EventLog, Subscription } from "@stepstream/event-log";
 
-const KEPT_MS = 60_000;
+const KEEP_MS = 60_000;
+const KEEP_MAX = 10_000;
 
 /**
- * Which slots are wanted no more. Coordinators say so once a second while it matters; it reaches attempts
- * that run, and commands that this worker takes later.
+ * The slots that coordinators asked for to be given up. The request is repeated every second while a slot is
+ * open, so one that is lost does not matter; it is remembered for a minute, for commands still queued.
  */
 export class Cancels {
   readonly #clock: Clock;
-  readonly #running = new Map<string, Set<AbortController>>();
+  readonly #onCancel: (run: string, slot: number, reason: string) => void;
+  /** `run/slot` → why and when; the oldest first. */
   readonly #recent = new Map<string, { reason: string; at: number }>();
-  readonly #subscription: Subscription;
+  #subscription: Subscription | undefined;
 
-  constructor(log: EventLog, clock: Clock) {
+  constructor(clock: Clock, onCancel: (run: string, slot: number, reason: string) => void) {
     this.#clock = clock;
-    this.#subscription = log.listen(log.subjects.all.cancels(), (text, subject) => {
-      const { run, slots, reason } = decode(CancelSlots, text, subject);
-      for (const slot of slots) this.#cancel(run, slot, reason);
-    });
+    this.#onCancel = onCancel;
   }
 
-  /** Is the slot cancelled? With the reason. */
-  reasonOf(run: string, slot: number): string | undefined {
-    return this.#recent.get(`${run}/${slot}`)?.reason;
-  }
-
-  /** Aborts `controller` when the slot is cancelled. @returns what ends that. */
-  watch(run: string, slot: number, controller: AbortController): () => void {
-    const key = `${run}/${slot}`;
-    let controllers = this.#running.get(key);
-    if (!controllers) {
-      controllers = new Set();
-      this.#running.set(key, controllers);
-    }
-    controllers.add(controller);
-    return () => {
-      controllers.delete(controller);
-      if (controllers.size === 0) this.#running.delete(key);
-    };
+  listen(log: EventLog): void {
+    this.#subscription = log.listen(log.subjects.all.cancels(), (text, subject) => this.#take(text, subject));
   }
 
   stop(): void {
-    this.#subscription.stop();
+    this.#subscription?.stop();
   }
 
-  #cancel(run: string, slot: number, reason: string): void {
-    const key = `${run}/${slot}`;
-    const now = this.#clock.now();
-    this.#recent.delete(key);
-    this.#recent.set(key, { reason, at: now });
-    for (const [old, { at }] of this.#recent) {
-      if (now - at <= KEPT_MS) break;
-      this.#recent.delete(old);
+  /** Why the slot is to be given up; undefined if nobody said so. */
+  reason(run: string, slot: number): string | undefined {
+    if (this.#recent.size === 0) return undefined;
+    const asked = this.#recent.get(`${run}/${slot}`);
+    return asked && this.#clock.now() - asked.at < KEEP_MS ? asked.reason : undefined;
+  }
+
+  #take(text: string, subject: string): void {
+    let asked: CancelSlots;
+    try {
+      asked = decode(CancelSlots, text, subject);
+    } catch {
+      return; // A hint that cannot be read is no hint.
     }
-    for (const controller of this.#running.get(key) ?? [])
-      controller.abort(new StepCancelledError({ run, slot }, reason));
+    const at = this.#clock.now();
+    for (const slot of asked.slots) {
+      const key = `${asked.run}/${slot}`;
+      this.#recent.delete(key);
+      this.#recent.set(key, { reason: asked.reason, at });
+      this.#onCancel(asked.run, slot, asked.reason);
+    }
+    for (const [key, old] of this.#recent) {
+      if (this.#recent.size <= KEEP_MAX && at - old.at < KEEP_MS) break;
+      this.#recent.delete(key);
+    }
   }
 }

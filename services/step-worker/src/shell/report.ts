@@ -1,87 +1,92 @@
-import {
-  type AttemptRecord,
-  type DeadLetter,
-  type InboxMessage,
-  LogRefusedError,
-  LogUnavailableError,
-  type RunStep,
-  type StepstreamError,
-  toFailure,
-  WrongLastSequenceError,
-} from "@stepstream/contracts";
-import { type Stored, sleep } from "@stepstream/event-log";
-import type { Deps } from "./deps.ts";
+import { type DeadLetter, type Failure, type RunStep, type StepstreamError, toFailure } from "@stepstream/contracts";
+import type { Deps, Place } from "./deps.ts";
+import type { Held } from "./held.ts";
+import { isSettled } from "./look-up.ts";
+import { retrying } from "./retrying.ts";
 
 /**
- * What a worker says about a slot. Said again until the log has it, or the worker is stopped: then the command
- * comes back to another.
- */
-export async function tellRun(deps: Deps, run: string, message: InboxMessage, key: string): Promise<boolean> {
-  const { log } = deps;
-  const append = () => log.append(log.subjects.inbox(run), JSON.stringify(message), { id: `${run}.${key}` });
-  return (await insist(deps, `tell run ${run} ${message.type}`, append)) !== undefined;
-}
-
-/**
- * Puts an attempt on record, fenced by the subject's last sequence.
+ * What a worker says about a slot.
  *
- * @returns The record's sequence; undefined if another worker has written: the slot is in its hands.
+ * W1. Store first, then ack: what is acked has its outcome in the inbox.
+ * W2. The same outcome of the same attempt has the same message id, whoever says it and however often.
  */
-export async function recordAttempt(
-  deps: Deps,
-  command: RunStep,
-  record: AttemptRecord,
-  expectLast: number,
-): Promise<number | undefined> {
-  const { log } = deps;
-  const subject = log.subjects.attempts(command.run, command.slot);
-  const text = JSON.stringify(record);
-  const append = async () => {
-    try {
-      return (await log.append(subject, text, { expectLast })).seq;
-    } catch (error) {
-      if (!(error instanceof WrongLastSequenceError)) throw error;
-      // Our own, whose acknowledgement was lost?
-      const last = await log.last(subject, { fresh: true });
-      return last?.text === text ? last.seq : -1;
-    }
-  };
-  const seq = await insist(deps, `record an attempt of run ${command.run}`, append);
-  return seq === -1 ? undefined : seq;
+export async function completed(deps: Deps, held: Held, command: RunStep, attempt: number, output: string) {
+  const { slot, step } = command;
+  const head = `{"v":1,"type":"StepCompleted","slot":${slot},"step":"${step}","attempt":${attempt}`;
+  const stored = await conclude(
+    deps,
+    held,
+    command,
+    attempt,
+    output === "" ? `${head}}` : `${head},"output":${output}}`,
+  );
+  if (stored) deps.emit({ type: "completed", ...placeOf(command, attempt) });
 }
 
-/** Keeps a command that cannot be run. */
-export async function bury(deps: Deps, stored: Stored, error: StepstreamError & { path?: string }): Promise<boolean> {
+export async function failed(deps: Deps, held: Held, command: RunStep, attempt: number, error: unknown, as?: Failure) {
+  const { slot, step } = command;
+  const message = { v: 1, type: "StepFailed", slot, step, attempt, error: as ?? toFailure(error) };
+  if (await conclude(deps, held, command, attempt, JSON.stringify(message)))
+    deps.emit({ type: "failed", ...placeOf(command, attempt), error });
+}
+
+export async function cancelled(deps: Deps, held: Held, command: RunStep, attempt: number) {
+  const { slot, step } = command;
+  const message = { v: 1, type: "StepCancelled", slot, step, attempt };
+  if (await conclude(deps, held, command, attempt, JSON.stringify(message)))
+    deps.emit({ type: "cancelled", ...placeOf(command, attempt) });
+}
+
+/** Has the next attempt come back after a wait that is too long for the queue. */
+export async function postponed(deps: Deps, held: Held, command: RunStep, attempt: number, delayMs: number) {
+  const { run, slot, step } = command;
+  const message = { v: 1, type: "RetryLater", slot, step, attempt, delayMs };
+  await append(deps, run, JSON.stringify(message), `${run}.${slot}.${attempt}.later`);
+  held.ack();
+}
+
+/** @returns false if the slot had its outcome already. */
+async function conclude(deps: Deps, held: Held, command: RunStep, attempt: number, text: string): Promise<boolean> {
+  const { run, slot } = command;
+  if (held.isSuspect() && (await isSettled(deps, command))) {
+    held.ack();
+    deps.emit({ type: "settled", ...placeOf(command, attempt) });
+    return false;
+  }
+  await append(deps, run, text, `${run}.${slot}.${attempt}.done`);
+  held.ack();
+  return true;
+}
+
+/** Says something to a run's inbox, for as long as it takes. */
+export async function append(deps: Deps, run: string, text: string, id: string): Promise<void> {
   const { log } = deps;
-  const { step, run, slot } = log.subjects.parse(stored.subject)!;
+  await retrying(deps, `tell run ${run}`, () => log.append(log.subjects.inbox(run), text, { id }));
+}
+
+/** Keeps a command that cannot be handled, with all that is needed to look into it. */
+export async function bury(deps: Deps, held: Held, error: StepstreamError & { path?: string }): Promise<void> {
+  const { log } = deps;
+  const { subject, seq, text } = held.delivery;
+  const parts = log.subjects.parse(subject);
   const letter: DeadLetter = {
     v: 1,
     type: "DeadLetter",
     code: error.code,
     message: error.message,
     ...(error.path ? { path: error.path } : {}),
-    subject: stored.subject,
-    seq: stored.seq,
-    text: stored.text,
+    subject,
+    seq,
+    text,
     error: toFailure(error),
   };
-  const id = `dead.${stored.subject}.${stored.seq}`;
-  const append = () => log.append(log.subjects.dead(step!, run, slot!), JSON.stringify(letter), { id });
-  const done = await insist(deps, `bury ${stored.subject}`, append);
-  if (done) deps.emit({ type: "dead", subject: stored.subject, error });
-  return done !== undefined;
+  const slot = Number.isInteger(parts?.slot) ? parts!.slot! : 0;
+  const grave = log.subjects.dead(parts?.step ?? "-", parts?.run ?? "-", slot);
+  const id = `dead.${subject}.${seq}`;
+  await retrying(deps, `bury ${subject}`, () => log.append(grave, JSON.stringify(letter), { id }));
+  deps.emit({ type: "dead", subject, error });
 }
 
-/** Waits 50 ms, doubling, at most 2 s. @returns undefined if the worker was stopped before it succeeded. */
-async function insist<T>(deps: Deps, what: string, act: () => Promise<T>): Promise<T | undefined> {
-  for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 2_000)) {
-    try {
-      return await act();
-    } catch (error) {
-      if (!(error instanceof LogUnavailableError || error instanceof LogRefusedError)) throw error;
-      deps.emit({ type: "trouble", what, error });
-    }
-    if (deps.stopping()) return undefined;
-    await sleep(deps.clock, waitMs);
-  }
+export function placeOf({ run, step, slot }: RunStep, attempt: number): Place {
+  return { run, step, slot, attempt };
 }

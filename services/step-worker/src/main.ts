@@ -1,0 +1,113 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import type { AnyStep } from "@stepstream/sdk";
+import { createWorker, type Handler, type Worker, type WorkerEvent } from "./index.ts";
+
+const HELP = `Runs steps.
+
+  node services/step-worker/src/main.ts [options] <module> [<module> …]
+
+Each module exports \`handlers\`: an array of { step, handler }, or a function that is given the worker
+and calls worker.handle(step, handler).
+
+Options
+  --nats <url>          default: NATS_URL, or nats://127.0.0.1:4222
+  --namespace <name>    default: STEPSTREAM_NAMESPACE, or "default"
+  --name <name>         for people; default: a random one
+  --gates               runs the commands of gates, in the working directory
+  --drain <seconds>     how long running attempts may finish on shutdown; default 30
+  --quiet               only trouble is logged
+  -h, --help
+
+Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
+SIGTERM or SIGINT: takes no more commands, lets running attempts finish, hands the others back to other
+workers; a second one ends it at once (nothing is lost: what it had in hand goes to another worker).`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    nats: { type: "string", default: process.env.NATS_URL ?? "nats://127.0.0.1:4222" },
+    namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE ?? "default" },
+    name: { type: "string" },
+    gates: { type: "boolean", default: false },
+    drain: { type: "string", default: "30" },
+    quiet: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+if (values.help || (positionals.length === 0 && !values.gates)) {
+  console.log(HELP);
+  process.exit(values.help ? 0 : 2);
+}
+const drainMs = Number(values.drain) * 1_000;
+if (!(drainMs >= 0)) {
+  console.error(`--drain takes seconds, not "${values.drain}".`);
+  process.exit(2);
+}
+
+const worker = createWorker({
+  nats: values.nats,
+  namespace: values.namespace,
+  ...(values.name ? { name: values.name } : {}),
+  drainMs,
+  onEvent: logEvent,
+});
+if (values.gates) worker.gates();
+for (const module of positionals) await load(module);
+await worker.start();
+say(`worker ${worker.name} is ready`);
+
+let stopping = false;
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.on(signal, async () => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    say(`${signal}: finishing what is under way`);
+    await worker.stop();
+    process.exit(0);
+  });
+}
+
+async function load(module: string): Promise<void> {
+  type Handlers = readonly { step: AnyStep; handler: Handler<any> }[] | ((worker: Worker) => unknown);
+  const { handlers } = (await import(pathToFileURL(resolve(module)).href)) as { handlers?: Handlers };
+  if (typeof handlers === "function") await handlers(worker);
+  else if (Array.isArray(handlers)) for (const { step, handler } of handlers) worker.handle(step, handler);
+  else {
+    console.error(`${module} exports no \`handlers\`: an array of { step, handler }, or a function of the worker.`);
+    process.exit(2);
+  }
+}
+
+function logEvent(event: WorkerEvent): void {
+  switch (event.type) {
+    case "retrying":
+      return say(`${place(event)} failed, again in ${Math.round(event.delayMs)} ms: ${text(event.error)}`);
+    case "failed":
+      return console.error(`${place(event)} failed for good: ${text(event.error)}`);
+    case "handed-back":
+      return say(`${place(event)} is handed back: ${text(event.error)}`);
+    case "left-behind":
+      return console.error(`${place(event)} ignored its signal and was left behind`);
+    case "dead":
+      return console.error(`a message went to the dead letters: ${text(event.error)}`);
+    case "breaker":
+      return console.error(`circuit breaker "${event.breaker}" is ${event.state}`);
+    case "trouble":
+      return console.error(`${event.what}: ${text(event.error)}`);
+  }
+}
+
+function place({ run, step, slot, attempt }: { run: string; step: string; slot: number; attempt: number }): string {
+  return `step "${step}" of run ${run} (slot ${slot}, attempt ${attempt})`;
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function say(line: string): void {
+  if (!values.quiet) console.log(line);
+}

@@ -1,0 +1,58 @@
+import { WrongLastSequenceError } from "@stepstream/contracts";
+import type { KeptRecord } from "../attempt/standing.ts";
+import type { Deps } from "./deps.ts";
+import { isTrouble, retrying } from "./retrying.ts";
+
+/**
+ * The records of one slot's attempts, as one delivery of its command writes them.
+ *
+ * A1. Every record is fenced by the one before. Whoever finds the fence moved has lost the slot to another
+ *     worker and writes no more: of two that tried the same attempt, one counts.
+ * A2. Records are written one after the other. One whose acknowledgement was lost is recognised by its text,
+ *     and is not taken for another worker's.
+ */
+export class AttemptLog {
+  readonly #deps: Deps;
+  readonly #subject: string;
+  #lastSeq: number;
+  #tail: Promise<unknown> = Promise.resolve();
+  lost = false;
+
+  constructor(deps: Deps, run: string, slot: number, lastSeq: number) {
+    this.#deps = deps;
+    this.#subject = deps.log.subjects.attempts(run, slot);
+    this.#lastSeq = lastSeq;
+  }
+
+  /** @returns false if another worker has the slot; then nothing was written. */
+  append(record: KeptRecord): Promise<boolean> {
+    const text = JSON.stringify(record);
+    const written = this.#tail.then(() => this.#append(text));
+    this.#tail = written.catch(() => {});
+    return written;
+  }
+
+  async #append(text: string): Promise<boolean> {
+    if (this.lost) return false;
+    const { log } = this.#deps;
+    let unsure = false;
+    try {
+      this.#lastSeq = await retrying(this.#deps, `append to ${this.#subject}`, async () => {
+        try {
+          return (await log.append(this.#subject, text, { expectLast: this.#lastSeq })).seq;
+        } catch (error) {
+          if (isTrouble(error)) unsure = true;
+          if (!(unsure && error instanceof WrongLastSequenceError)) throw error;
+          const last = await log.last(this.#subject, { fresh: true });
+          if (last?.text !== text) throw error;
+          return last.seq;
+        }
+      });
+      return true;
+    } catch (error) {
+      if (!(error instanceof WrongLastSequenceError)) throw error;
+      this.lost = true;
+      return false;
+    }
+  }
+}

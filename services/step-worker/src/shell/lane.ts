@@ -1,0 +1,139 @@
+import type { ConsumeOptions, Consumption, Delivery } from "@stepstream/event-log";
+import type { AnyStep } from "@stepstream/sdk";
+import type { Breaker } from "./breaker.ts";
+import type { StepContext } from "./context.ts";
+import type { Deps } from "./deps.ts";
+import { Held } from "./held.ts";
+import { Stopped } from "./retrying.ts";
+import { work } from "./work.ts";
+
+/** A step and who does it. */
+export interface Served {
+  readonly step: AnyStep;
+  readonly handler: (input: any, context: StepContext<any>) => unknown;
+  readonly breaker: Breaker | undefined;
+  readonly ackWaitMs: number;
+}
+
+/**
+ * The commands of one step in this worker. Each step has a lane of its own, with a durable consumer of its
+ * own: none holds up another.
+ *
+ * L1. It asks for no more commands than it has free slots, and for none while its breaker is open.
+ * L2. No more than `concurrency` are worked on at a time. Should more arrive, they wait here, kept alive.
+ * L3. One subject, one piece of work at a time: a command that comes again while it is in hand only renews
+ *     the hold on it.
+ */
+export class Lane {
+  readonly served: Served;
+  readonly #deps: Deps;
+  /** Worked on, by subject. */
+  readonly #held = new Map<string, Held>();
+  #waiting: Held[] = [];
+  #consumption: Consumption | undefined;
+  #stopping = false;
+  readonly #idle: (() => void)[] = [];
+
+  constructor(deps: Deps, served: Served) {
+    this.#deps = deps;
+    this.served = served;
+  }
+
+  async start(): Promise<void> {
+    const { log } = this.#deps;
+    const { name } = this.served.step;
+    const options: ConsumeOptions = {
+      stream: "COMMANDS",
+      consumer: log.subjects.stepConsumer(name),
+      filter: log.subjects.all.commandsOfStep(name),
+      ackWaitMs: this.served.ackWaitMs,
+      demand: () => this.#demand(),
+      onDelivery: (delivery) => this.#take(delivery),
+    };
+    this.#consumption = await log.consume(options);
+  }
+
+  /** `demand` may have grown. */
+  pull(): void {
+    if (!this.#stopping) this.#consumption?.pull();
+  }
+
+  get inHand(): Iterable<Held> {
+    return this.#held.values();
+  }
+
+  find(run: string, slot: number): Held | undefined {
+    return this.#held.get(this.#deps.log.subjects.command(this.served.step.name, run, slot));
+  }
+
+  suspect(stalledMs: number): void {
+    for (const held of [...this.#held.values(), ...this.#waiting]) held.suspectFrom(stalledMs);
+  }
+
+  /** Takes no more, and gives back what has not been begun. */
+  async close(): Promise<void> {
+    this.#stopping = true;
+    for (const held of this.#waiting) {
+      this.#deps.pulse.remove(held);
+      held.nak(0);
+    }
+    this.#waiting = [];
+    await this.#consumption?.stop();
+  }
+
+  /** Resolves when nothing is in hand, or after `ms`. @returns whether nothing is. */
+  async settled(ms: number): Promise<boolean> {
+    if (this.#held.size === 0) return true;
+    const { clock } = this.#deps;
+    await new Promise<void>((resolve) => {
+      const timer = clock.setTimeout(resolve, ms);
+      this.#idle.push(() => {
+        clock.clearTimeout(timer);
+        resolve();
+      });
+    });
+    return this.#held.size === 0;
+  }
+
+  #demand(): number {
+    if (this.#stopping) return 0;
+    const free = this.served.step.concurrency - this.#held.size - this.#waiting.length;
+    return this.served.breaker ? this.served.breaker.admits(free) : free;
+  }
+
+  #take(delivery: Delivery): void {
+    const { clock, pulse } = this.#deps;
+    if (this.#stopping) return delivery.nak();
+    const same = this.#held.get(delivery.subject);
+    const again =
+      same?.delivery.seq === delivery.seq ? same : this.#waiting.find((w) => w.delivery.seq === delivery.seq);
+    if (again) return again.adopt(delivery);
+    const { ackWaitMs } = this.served;
+    const held = new Held(delivery, clock, ackWaitMs, pulse.stalledMs(clock.now()) > ackWaitMs / 2);
+    pulse.add(held);
+    if (same || this.#held.size >= this.served.step.concurrency) this.#waiting.push(held);
+    else void this.#work(held);
+  }
+
+  async #work(held: Held): Promise<void> {
+    const { subject } = held.delivery;
+    this.#held.set(subject, held);
+    try {
+      await work(this.#deps, this.served, held);
+    } catch (error) {
+      // It is neither acked nor nak'ed, and so comes again.
+      if (!(error instanceof Stopped)) this.#deps.emit({ type: "trouble", what: `work on ${subject}`, error });
+    } finally {
+      this.#deps.pulse.remove(held);
+      this.#held.delete(subject);
+      this.#next();
+    }
+  }
+
+  #next(): void {
+    const index = this.#waiting.findIndex((held) => !this.#held.has(held.delivery.subject));
+    if (index >= 0) void this.#work(this.#waiting.splice(index, 1)[0]!);
+    this.pull();
+    if (this.#held.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,67 @@
+import { AttemptRecord, decode, InboxMessage, type RunStep } from "@stepstream/contracts";
+import type { Stored } from "@stepstream/event-log";
+import {
+  explained,
+  type KeptRecord,
+  type Recorded,
+  SILENT_DELIVERIES_MAX,
+  type Standing,
+  settles,
+  standing,
+} from "../attempt/standing.ts";
+import type { Deps } from "./deps.ts";
+import type { Held } from "./held.ts";
+import { retrying } from "./retrying.ts";
+
+/**
+ * What the log knows of a slot whose command may have been in other hands.
+ *
+ * @returns undefined if there is nothing left to do for this command.
+ */
+export async function lookUp(deps: Deps, held: Held, command: RunStep): Promise<Standing | undefined> {
+  const { deliveries } = held.delivery;
+  // Records first: who writes a record and then the inbox is seen in one of the two.
+  const records = (await readRecords(deps, command, deliveries > SILENT_DELIVERIES_MAX)).map(recorded);
+  const first = deliveries === 1 && !held.isSuspect();
+  const sure = first || (!held.isSuspect() && explained(command, deliveries, records.at(-1)?.record));
+  if (!sure && (await isSettled(deps, command))) return undefined;
+  return standing(command, deliveries, records, deps.clock.now());
+}
+
+/** Does the run's inbox have an outcome of the slot, or anything else that makes this command void? */
+export async function isSettled(deps: Deps, command: RunStep): Promise<boolean> {
+  const { log } = deps;
+  const inbox = log.subjects.inbox(command.run);
+  const options = { fromSeq: command.after + 1, fresh: true };
+  const messages = await retrying(deps, `read ${inbox}`, () => log.read(inbox, options));
+  // Most of a wide run's inbox is about other slots: parse only what names this one.
+  const mark = `"slot":${command.slot}`;
+  return messages.some((stored) => {
+    if (!stored.text.includes(mark)) return false;
+    try {
+      return settles(decode(InboxMessage, stored.text, inbox), command);
+    } catch {
+      return false; // Not ours to bury.
+    }
+  });
+}
+
+function readRecords(deps: Deps, command: RunStep, all: boolean): Promise<Stored[]> {
+  const { log } = deps;
+  const subject = log.subjects.attempts(command.run, command.slot);
+  return retrying(deps, `read ${subject}`, async () => {
+    if (all) return log.read(subject, { fresh: true });
+    const last = await log.last(subject, { fresh: true });
+    return last ? [last] : [];
+  });
+}
+
+function recorded({ seq, at, text, subject }: Stored): Recorded {
+  try {
+    const record: KeptRecord = decode(AttemptRecord, text, subject);
+    if ((JSON.parse(text) as { handedBack?: unknown }).handedBack === true) record.handedBack = true;
+    return { seq, at, record };
+  } catch {
+    return { seq, at, record: undefined };
+  }
+}

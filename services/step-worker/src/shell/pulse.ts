@@ -1,0 +1,90 @@
+import type { Clock } from "@stepstream/event-log";
+
+/**
+ * One timer for all commands in hand: it keeps them alive and watches their deadlines.
+ *
+ * U1. It wakes for the earliest deadline, and at least every `beatMs`. An attempt that ends soon costs no
+ *     timer: its first deadline is later than that.
+ * U2. It notices that the process was frozen (or its event loop blocked): a wake-up much too late, or none
+ *     where one was due. What is in hand by then, or comes in shortly after, may belong to another worker.
+ */
+export interface Watched {
+  /** When it wants to be looked after next, in epoch milliseconds. */
+  dueAt(): number;
+  onDue(now: number): void;
+}
+
+export class Pulse {
+  readonly #clock: Clock;
+  readonly #beatMs: number;
+  readonly #onStall: (lateMs: number) => void;
+  readonly #watched = new Set<Watched>();
+  #timer: unknown;
+  #wakeAt = Number.POSITIVE_INFINITY;
+  #stall = { lateMs: 0, until: 0 };
+  #running = false;
+
+  /** @param onStall - Called with each wake-up that comes too late. */
+  constructor(clock: Clock, beatMs: number, onStall: (lateMs: number) => void) {
+    this.#clock = clock;
+    this.#beatMs = beatMs;
+    this.#onStall = onStall;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#arm(this.#clock.now() + this.#beatMs);
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#clock.clearTimeout(this.#timer);
+    this.#watched.clear();
+  }
+
+  add(watched: Watched): void {
+    this.#watched.add(watched);
+    this.sooner(watched.dueAt());
+  }
+
+  remove(watched: Watched): void {
+    this.#watched.delete(watched);
+  }
+
+  /** Something has become due earlier than before. */
+  sooner(dueAt: number): void {
+    if (dueAt < this.#wakeAt && this.#running) this.#arm(dueAt);
+  }
+
+  /** How long this process has just been frozen, in milliseconds; 0 if it has not. */
+  stalledMs(now: number): number {
+    if (now < this.#stall.until) return this.#stall.lateMs;
+    return Math.max(0, now - this.#wakeAt);
+  }
+
+  #arm(at: number): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#wakeAt = at;
+    this.#timer = this.#clock.setTimeout(() => this.#wake(), Math.max(0, at - this.#clock.now()));
+  }
+
+  #wake(): void {
+    this.#timer = undefined;
+    if (!this.#running) return;
+    const now = this.#clock.now();
+    const lateMs = now - this.#wakeAt;
+    // Small delays are everyday; they are not worth remembering.
+    if (lateMs > this.#beatMs / 2) {
+      this.#stall = { lateMs, until: now + this.#beatMs };
+      this.#onStall(lateMs);
+    }
+    let next = now + this.#beatMs;
+    this.#wakeAt = next;
+    for (const watched of this.#watched) {
+      if (watched.dueAt() <= now) watched.onDue(now);
+      next = Math.min(next, watched.dueAt());
+    }
+    // Not at once again, should something stay due.
+    if (this.#running) this.#arm(Math.max(next, now + 1));
+  }
+}

@@ -1,0 +1,178 @@
+import { type RunStep, StepCancelledError, type Where } from "@stepstream/contracts";
+import { type Deadline, deadlineOf } from "../attempt/deadline.ts";
+import { outOfTime } from "../attempt/verdict.ts";
+import type { AttemptLog } from "./attempt-log.ts";
+import type { Deps } from "./deps.ts";
+
+/**
+ * One attempt under way: the handler's promise, and all that can end it from outside.
+ *
+ * R1. It ends once: with what the handler returned or threw, or, left behind, a clean-up time after it was
+ *     told to stop by a clock or by a worker that shuts down. What the handler does later is dropped.
+ * R2. A cancellation waits for the handler: what it does must be over before compensations start. (The
+ *     coordinator has a grace period, and the attempt's own time-out goes on.)
+ * R3. The first reason to stop is the signal's; the outcome goes by all of them.
+ */
+export type Ended = { how: "returned"; value: unknown } | { how: "threw"; error: unknown } | { how: "leftBehind" };
+
+export class Running {
+  readonly command: RunStep;
+  readonly attempt: number;
+  readonly deadline: Deadline;
+  /** Its time was over before it ended. */
+  timedOut: Error | undefined;
+  /** Its run does not want it any more. */
+  cancelled = false;
+  /** Its worker shuts down. */
+  draining = false;
+  /** The last heartbeat's details; those of the attempt before until there are some. */
+  details: unknown;
+  readonly #deps: Deps;
+  readonly #records: AttemptLog;
+  readonly #storeEveryMs: number;
+  readonly #end: (ended: Ended) => void;
+  #controller: AbortController | undefined;
+  #reason: Error | undefined;
+  #over = false;
+  #beatAt: number;
+  #leaveAt = Number.POSITIVE_INFINITY;
+  #dirty = false;
+  #storing = false;
+  #storedAt = 0;
+
+  constructor(
+    deps: Deps,
+    command: RunStep,
+    attempt: number,
+    details: unknown,
+    records: AttemptLog,
+    silenceMs: number,
+    end: (ended: Ended) => void,
+  ) {
+    this.#deps = deps;
+    this.command = command;
+    this.attempt = attempt;
+    this.details = details;
+    this.#records = records;
+    this.#storeEveryMs = silenceMs / 2;
+    this.#end = end;
+    const now = deps.clock.now();
+    this.#beatAt = now;
+    this.deadline = deadlineOf(command, now);
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  get where(): Where {
+    const { run, step, slot } = this.command;
+    return { run, step, slot, attempt: this.attempt };
+  }
+
+  /** Calls the handler. */
+  start(handle: () => Promise<unknown>): void {
+    handle().then(
+      (value) => this.#finish({ how: "returned", value }),
+      (error) => this.#finish({ how: "threw", error }),
+    );
+  }
+
+  #finish(ended: Ended): void {
+    if (!this.#over) {
+      this.#over = true;
+      this.#end(ended);
+    } else if (ended.how === "threw") {
+      const { error } = ended;
+      this.#deps.logger.warn("a handler that was left behind has failed", { ...this.where, error: String(error) });
+    } else this.#deps.logger.warn("a handler that was left behind has ended; its result is dropped", this.where);
+  }
+
+  // ---------------------------------------------------------------- reasons to stop
+
+  cancel(reason: string): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    this.#abort(new StepCancelledError(this.where, reason));
+  }
+
+  /** The worker shuts down. @param leaveAt - When it is left behind, in epoch milliseconds. */
+  drain(leaveAt: number): void {
+    this.draining = true;
+    this.#leaveAt = Math.min(this.#leaveAt, leaveAt);
+    this.#abort(new StepCancelledError(this.where, "worker is shutting down"));
+    this.#deps.pulse.sooner(this.dueAt());
+  }
+
+  #timeOut(error: Error, now: number): void {
+    this.timedOut = error;
+    this.#leaveAt = Math.min(this.#leaveAt, now + this.#deps.settings.cleanUpMs);
+    this.#abort(error);
+  }
+
+  #abort(reason: Error): void {
+    this.#reason ??= reason;
+    this.#controller?.abort(this.#reason);
+  }
+
+  // ---------------------------------------------------------------- time
+
+  dueAt(): number {
+    if (this.#over) return Number.POSITIVE_INFINITY;
+    const store = this.#dirty && !this.#storing ? this.#storedAt + this.#storeEveryMs : Number.POSITIVE_INFINITY;
+    if (this.timedOut) return Math.min(this.#leaveAt, store);
+    return Math.min(this.deadline.at, this.#silentAt(), this.#leaveAt, store);
+  }
+
+  onDue(now: number): void {
+    if (this.#over) return;
+    if (this.#dirty && now >= this.#storedAt + this.#storeEveryMs) this.#store(now);
+    if (now >= this.#leaveAt) return this.#finish({ how: "leftBehind" });
+    if (this.timedOut) return;
+    const { deadline } = this;
+    if (now >= deadline.at) this.#timeOut(outOfTime(deadline.kind, deadline.ms, this.where), now);
+    else if (now >= this.#silentAt()) this.#timeOut(outOfTime("heartbeat", this.command.heartbeatMs!, this.where), now);
+  }
+
+  #silentAt(): number {
+    const { heartbeatMs } = this.command;
+    return heartbeatMs === undefined ? Number.POSITIVE_INFINITY : this.#beatAt + heartbeatMs;
+  }
+
+  heartbeat(details: unknown): void {
+    if (this.#over) return;
+    const now = this.#deps.clock.now();
+    this.#beatAt = now;
+    if (details === undefined) return;
+    // A copy: the handler may go on changing its own. Throws to the handler what is no JSON.
+    this.details = JSON.parse(JSON.stringify(details) ?? "null");
+    this.#dirty = true;
+    if (now >= this.#storedAt + this.#storeEveryMs) this.#store(now);
+    else this.#deps.pulse.sooner(this.#storedAt + this.#storeEveryMs);
+  }
+
+  /** Details that come while others are being stored wait for their turn; only the last ones count. */
+  #store(now: number): void {
+    if (this.#storing) return;
+    this.#dirty = false;
+    this.#storing = true;
+    this.#storedAt = now;
+    const { slot, step } = this.command;
+    this.#records
+      .append({ v: 1, type: "AttemptHeartbeat", slot, step, attempt: this.attempt, details: this.details })
+      .then(
+        (kept) => {
+          if (!kept) this.#abort(new StepCancelledError(this.where, "another worker has taken it over"));
+        },
+        (error) => this.#deps.emit({ type: "trouble", what: "keep a heartbeat", error }),
+      )
+      .finally(() => {
+        this.#storing = false;
+        if (this.#dirty) this.#deps.pulse.sooner(this.dueAt());
+      });
+  }
+}
