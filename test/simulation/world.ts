@@ -24,8 +24,10 @@ const LIMIT_MS = 40 * 60_000;
 /**
  * One simulated world: coordinators and workers (the real code) on the log in memory, with mishaps for a minute
  * and a half, then none. After that every run must end, and everything must have been as promised.
+ *
+ * @param trace - Hears of everything that processes do, a line each.
  */
-export async function simulate(seed: number, runs: number): Promise<Outcome> {
+export async function simulate(seed: number, runs: number, trace?: (line: string) => void): Promise<Outcome> {
   const chance = new Chance(seed);
   const clock = new VirtualClock(chance.next);
   const ledger = new Ledger();
@@ -35,6 +37,7 @@ export async function simulate(seed: number, runs: number): Promise<Outcome> {
   };
   let faulty = true;
   const t0 = clock.now();
+  const note = (who: string, what: string) => trace?.(`+${Math.round(clock.now() - t0)} ${who} ${what}`);
   const boundary = createBoundary(countedMacrotask);
 
   // Each world has weather of its own: some are calm but for crashes, some lose every tenth message.
@@ -66,12 +69,20 @@ export async function simulate(seed: number, runs: number): Promise<Outcome> {
   };
   const server = new MemoryServer({ namespace: "sim", partitions: 3, clock, faults });
 
+  const noteEvent = (who: string, event: object) =>
+    trace &&
+    note(
+      who,
+      JSON.stringify(event, (_key, value) => (value instanceof Error ? value.message : value)),
+    );
+
   // ---------------------------------------------------------------- processes
 
   function crash(name: string): void {
     const member = members.get(name);
     if (!member) return;
     count("crash");
+    note(name, "crashes");
     member.log.kill();
     members.delete(name);
     clock.setTimeout(() => boot(name), 100 + chance.exponential(2_000));
@@ -80,7 +91,7 @@ export async function simulate(seed: number, runs: number): Promise<Outcome> {
   function boot(name: string): void {
     const log = server.connect(name);
     members.set(name, { log, frozenAt: Number.NEGATIVE_INFINITY });
-    const started = name.startsWith("c") ? bootCoordinator(log) : bootWorker(name, log);
+    const started = name.startsWith("c") ? bootCoordinator(name, log) : bootWorker(name, log);
     started.catch((error) => {
       // The log was away while it started; a process manager would start it again.
       if (members.get(name)?.log !== log) return;
@@ -89,9 +100,10 @@ export async function simulate(seed: number, runs: number): Promise<Outcome> {
     });
   }
 
-  function bootCoordinator(log: MemoryLog): Promise<unknown> {
+  function bootCoordinator(name: string, log: MemoryLog): Promise<unknown> {
     const settings = { graceMs: 6_000, idleMs: 4_000, hotRuns: 3, unparkMs: 10_000 };
     const onEvent = (event: { type: string; error?: unknown; what?: string }) => {
+      noteEvent(name, event);
       if (event.type === "parked") ledger.fault(`parked: ${(event.error as Error).message}`);
       if (event.type === "dead") ledger.fault(`dead letter: ${(event.error as Error).message}`);
       if (event.type === "moved" || event.type === "rebuilt") count(event.type);
@@ -138,6 +150,7 @@ export async function simulate(seed: number, runs: number): Promise<Outcome> {
       name,
       cleanUpMs: 2_000,
       onEvent: (event) => {
+        noteEvent(name, event);
         if (event.type === "trouble" && (event.error as { code?: string }).code !== "LOG_UNAVAILABLE")
           ledger.fault(`worker trouble: ${event.what}: ${(event.error as Error).stack}`);
         if (event.type === "dead") ledger.fault(`dead command: ${event.error.message}`);
@@ -193,6 +206,7 @@ export async function simulate(seed: number, runs: number): Promise<Outcome> {
       if (member) {
         count(what);
         const ms = chance.exponential(what === "cut" ? 800 : 5_000);
+        note(name, `${what} for ${Math.round(ms)} ms`);
         member.frozenAt = clock.now() + ms;
         if (what === "cut") member.log.cut(ms);
         else member.log.pause(ms);

@@ -28,6 +28,8 @@ export class Effects {
   readonly #inMemory = new Set<number>();
   /** Slots with a timer in the log, to be removed when they are done. */
   readonly #stored = new Set<number>();
+  /** Steps whose deadline is known to this process only. */
+  readonly #watched = new Set<number>();
   #graceEnds: number | undefined;
 
   /** @param wanted - False once the run is let go: nothing more is to be done. */
@@ -81,6 +83,11 @@ export class Effects {
       this.#inMemory.delete(number);
       this.#timers.clear(`timer.${number}`);
     }
+    for (const number of this.#watched) {
+      if (this.#run.slots.get(number)!.state === "open") continue;
+      this.#watched.delete(number);
+      this.#timers.clear(`deadline.${number}`);
+    }
     for (const number of this.#stored) {
       if (this.#run.slots.get(number)!.state !== "done") continue;
       this.#stored.delete(number);
@@ -90,7 +97,8 @@ export class Effects {
 
   /** The run may be let go now: nothing of it is under way in this process alone. */
   get idle(): boolean {
-    return this.#inMemory.size === 0 && !this.#timers.has("settle");
+    if (this.#inMemory.size > 0 || this.#timers.has("settle")) return false;
+    return this.#watched.size === 0;
   }
 
   stop(): void {
@@ -122,25 +130,26 @@ export class Effects {
   // ---------------------------------------------------------------- deadlines
 
   /** When the coordinator has to look after a step itself, in epoch ms. */
-  #deadline(slot: Slot): number | undefined {
+  #deadline(slot: Slot, pickedUp: boolean): number {
     const { totalMs, queueMs } = timeoutOf(slot.step!);
-    const queue = queueMs === undefined || slot.attempt > 1 ? Number.POSITIVE_INFINITY : slot.scheduledAt + queueMs;
     const total = totalMs === undefined ? Number.POSITIVE_INFINITY : slot.scheduledAt + totalMs + DEADLINE_GRACE_MS;
-    const now = this.#deps.serverClock.now();
-    const next = queue > now ? Math.min(queue, total) : total;
-    return Number.isFinite(next) ? next : undefined;
+    if (queueMs === undefined || slot.attempt > 1 || pickedUp) return total;
+    return Math.min(slot.scheduledAt + queueMs, total);
   }
 
   /** Soon: in memory. Later: stored if the slot lives long enough for it to matter. */
-  #watchDeadline(slot: Slot): void {
-    const at = this.#deadline(slot);
-    if (at === undefined) return;
+  #watchDeadline(slot: Slot, pickedUp = false): void {
+    const at = this.#deadline(slot, pickedUp);
+    if (!Number.isFinite(at)) return void this.#watched.delete(slot.slot);
     const waitMs = at - this.#deps.serverClock.now();
     const soon = waitMs <= this.#deps.settings.deadlineAfterMs;
+    this.#watched.add(slot.slot);
     this.#timers.set(`deadline.${slot.slot}`, soon ? waitMs : this.#deps.settings.deadlineAfterMs, () => {
       if (slot.state !== "open") return;
-      if (soon) void this.checkDeadline(slot).catch((error) => this.#trouble("check a deadline", error));
-      else void this.#storeTimer(slot, at).catch((error) => this.#trouble("store a deadline", error));
+      const act = soon
+        ? this.checkDeadline(slot)
+        : this.#storeTimer(slot, at).then(() => this.#watched.delete(slot.slot));
+      act.catch((error) => this.#trouble("look after a deadline", error));
     });
   }
 
@@ -154,9 +163,9 @@ export class Effects {
     if (totalMs !== undefined && age >= totalMs) return this.#timeOut(slot, "total");
     if (queueMs !== undefined && slot.attempt === 1 && age >= queueMs) {
       const command = await log.last(log.subjects.command(name, this.#run.runId, slot.slot), { fresh: true });
-      if (!command) return;
-      if (command.seq > (await log.delivered("COMMANDS", log.subjects.stepConsumer(name))))
-        return this.#timeOut(slot, "queue");
+      const delivered = await log.delivered("COMMANDS", log.subjects.stepConsumer(name));
+      if (command && command.seq > delivered) return this.#timeOut(slot, "queue");
+      return this.#watchDeadline(slot, true);
     }
     this.#watchDeadline(slot);
   }

@@ -57,11 +57,8 @@ export class Partition {
     this.#consumption = consumption;
     this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
-    this.#every(settings.unparkMs, () => this.#unpark());
-    this.#unpark();
-    rearmDeadlines(this.#deps, this.number, () => !this.#released).catch((error) =>
-      this.#trouble("re-arm deadlines", error),
-    );
+    this.#every(settings.unparkMs, () => this.#lookAround());
+    this.#lookAround();
   }
 
   /** Lets the partition go: nothing more is taken, what is under way is finished, what is held goes back. */
@@ -182,14 +179,18 @@ export class Partition {
     for (const [run, at] of this.#recent) if (now - at > RECENT_MS) this.#recent.delete(run);
   }
 
-  #unpark(): void {
+  /** Now and then: is there something that nobody has told us of? */
+  #lookAround(): void {
+    this.#unpark().catch((error) => this.#trouble("look for parked runs", error));
+    const wanted = () => !this.#released;
+    const watched = (run: string) => this.#actors.has(run);
+    rearmDeadlines(this.#deps, this.number, wanted, watched).catch((error) => this.#trouble("re-arm deadlines", error));
+  }
+
+  async #unpark(): Promise<void> {
     const { log } = this.#deps;
-    log
-      .list("EVENTS", log.subjects.all.parked(this.number))
-      .then((parked) => {
-        for (const subject of parked.keys()) if (!this.#released) this.#actor(log.subjects.parse(subject)!.run).wake();
-      })
-      .catch((error) => this.#trouble("look for parked runs", error));
+    const parked = await log.list("EVENTS", log.subjects.all.parked(this.number));
+    for (const subject of parked.keys()) if (!this.#released) this.#actor(log.subjects.parse(subject)!.run).wake();
   }
 
   #every(ms: number, fn: () => void): void {

@@ -2,10 +2,18 @@ import { decode, RunStep } from "@stepstream/contracts";
 import type { Deps } from "./deps.ts";
 
 /**
- * On gaining a partition: commands that are out and whose deadline nobody has stored get a timer. (The
- * coordinator before kept the deadlines of young commands in memory only.)
+ * Commands that are out and whose deadline nobody has stored get a timer: a coordinator that is gone kept the
+ * deadlines of young commands in memory only.
+ *
+ * @param wanted - Is the partition still this coordinator's?
+ * @param watched - Is the run in memory here, so that its deadlines are known?
  */
-export async function rearmDeadlines(deps: Deps, partition: number, wanted: () => boolean): Promise<void> {
+export async function rearmDeadlines(
+  deps: Deps,
+  partition: number,
+  wanted: () => boolean,
+  watched: (run: string) => boolean,
+): Promise<void> {
   const { log, serverClock } = deps;
   const { all } = log.subjects;
   const commands = await log.list("COMMANDS", all.commandsOfPartition(partition));
@@ -14,7 +22,7 @@ export async function rearmDeadlines(deps: Deps, partition: number, wanted: () =
   for (const subject of commands.keys()) {
     const { run, slot } = log.subjects.parse(subject)!;
     if (!wanted()) return;
-    if (timers.has(log.subjects.timer(run, slot!))) continue;
+    if (watched(run) || timers.has(log.subjects.timer(run, slot!))) continue;
     const stored = await log.last(subject);
     if (!stored) continue;
     const { timeout, scheduledAt, attempt } = decode(RunStep, stored.text, subject);
