@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 export interface Child {
   readonly name: string;
   readonly pid: number;
+  /** @throws {Error} It ended before it was ready. */
+  readonly ready: Promise<void>;
   /** Asks it to end, and makes it after 8 s. Resolves when it is gone. */
   stop(): Promise<void>;
   /** SIGKILL: it gets no last words. Resolves when it is gone. */
@@ -12,11 +14,8 @@ export interface Child {
 
 const PATIENCE_MS = 8_000;
 
-/**
- * Starts a module of this folder as a process of its own; resolves once it says it is ready.
- * @throws {Error} It ended first.
- */
-export async function startChild(name: string, module: string, args: string[]): Promise<Child> {
+/** Starts a module of this folder as a process of its own. */
+export function startChild(name: string, module: string, args: string[]): Child {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), args, {
     execArgv: ["--disable-warning=ExperimentalWarning"],
     // Their words go where ours go, but never into a result on stdout.
@@ -25,14 +24,16 @@ export async function startChild(name: string, module: string, args: string[]): 
     detached: process.platform !== "win32",
   });
   const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  await new Promise<void>((resolve, reject) => {
+  const ready = new Promise<void>((resolve, reject) => {
     child.once("message", () => resolve());
     child.once("error", reject);
     child.once("exit", (code, signal) => reject(new Error(`${name} ended before it was ready (${signal ?? code})`)));
   });
+  ready.catch(() => {}); // Whoever waits for it hears of it.
   return {
     name,
     pid: child.pid!,
+    ready,
     async stop() {
       const force = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
       child.kill("SIGTERM");

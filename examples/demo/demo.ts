@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startNatsServer } from "@stepstream/infra";
 import { connect, type HistoryEntry, type Progress } from "@stepstream/sdk";
+import { startTelemetry } from "@stepstream/telemetry";
 import { type Child, startChild } from "./children.ts";
 import { etl, type Report } from "./pipeline.ts";
 
@@ -20,8 +21,7 @@ export interface DemoOptions {
 
 export interface Summary {
   run: string;
-  /** Absent where the run carries none. */
-  traceId?: string;
+  traceId: string;
   report: Report;
   chunks: number;
   /** Attempts that failed and were followed by another, by step. */
@@ -47,8 +47,8 @@ export async function runDemo(options: DemoOptions): Promise<Summary> {
   const { rows, keep, seed, signal, onProgress, onNews } = options;
   const undo: (() => Promise<unknown>)[] = [];
   const pids: number[] = [];
-  const start = async (name: string, module: string) => {
-    const child = await startChild(name, module, [server.url, namespace]);
+  const start = (name: string, module: string) => {
+    const child = startChild(name, module, [server.url, namespace]);
     undo.push(() => child.stop());
     pids.push(child.pid);
     return child;
@@ -56,13 +56,17 @@ export async function runDemo(options: DemoOptions): Promise<Summary> {
   const folder = await mkdtemp(join(tmpdir(), "stepstream-demo-"));
   if (!keep) undo.push(() => rm(folder, { recursive: true, force: true }));
   const namespace = `demo-${Date.now().toString(36)}`;
+  const traces = await startTelemetry({ serviceName: "demo-client" });
+  undo.push(() => traces.stop());
   // The search for a server is worth telling, the server's own log is not.
   const server = await startNatsServer({ log: (line) => line.startsWith("[") || onNews(line) });
   undo.push(() => server.stop());
   if (server.pid !== undefined) pids.push(server.pid);
   try {
-    await start("coordinator", "./coordinator.ts");
-    const workers = [await start("worker 1", "./worker.ts"), await start("worker 2", "./worker.ts")];
+    const coordinator = start("coordinator", "./coordinator.ts");
+    const workers = [start("worker 1", "./worker.ts"), start("worker 2", "./worker.ts")];
+    await Promise.all([coordinator, ...workers].map((child) => child.ready));
+    signal.throwIfAborted();
     onNews(`nats-server at ${server.url}, a coordinator and two workers, each a process of its own`);
 
     const client = await connect({ nats: server.url, namespace });
@@ -84,14 +88,13 @@ export async function runDemo(options: DemoOptions): Promise<Summary> {
     }
     const report = await run.result();
     const history = await run.history();
-    const { startedAt, endedAt } = await run.status();
+    const { startedAt, endedAt, traceId } = await run.status();
     const historyFile = join(folder, "history.jsonl");
     await mkdir(folder, { recursive: true });
     await writeFile(historyFile, history.map((entry) => JSON.stringify(entry)).join("\n"));
-    const traceId = traceOf(history);
     return {
       run: run.id,
-      ...(traceId && { traceId }),
+      traceId,
       report,
       chunks: report.audit.chunks,
       retries: retriesIn(history),
@@ -115,11 +118,4 @@ function retriesIn(history: readonly HistoryEntry[]): Record<string, number> {
     if (delayMs !== undefined) retries[step] = (retries[step] ?? 0) + 1;
   }
   return retries;
-}
-
-/** `00-<trace id>-<span id>-01` */
-function traceOf(history: readonly HistoryEntry[]): string | undefined {
-  const first = history[0];
-  if (first?.kind !== "inbox" || first.message.type !== "RunStarted") return undefined;
-  return first.message.trace?.traceparent.split("-")[1];
 }

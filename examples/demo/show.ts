@@ -57,7 +57,7 @@ export function summaryText(summary: Summary, keep: boolean): string {
     `movies      best genre ${stats.movies.bestGenre}; median IMDB rating ${stats.movies.medianImdb}`,
     `wall time   ${(wallMs / 1000).toFixed(1)} s${killed ? ", with one worker killed half-way" : ""}`,
     `run         ${run}`,
-    ...(traceId ? [`trace       ${traceId}`] : []),
+    `trace       ${traceId}`,
     "",
     ...(keep
       ? [

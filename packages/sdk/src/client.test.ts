@@ -131,8 +131,9 @@ describe("starting a run", () => {
     const trace = { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` };
     const telemetry: ClientTelemetry = { start: (_run, send) => send(trace) };
     const traced = await connect({ log, clock, telemetry });
-    await traced.start(order, { n: 1 });
+    const run = await traced.start(order, { n: 1 });
     expect(JSON.parse(log.messages[0]!.text).trace).toEqual(trace);
+    expect(await run.status()).toMatchObject({ traceId: "a".repeat(32) });
   });
 
   it("sends nothing that does not fit, and says where it does not", async () => {
@@ -325,6 +326,7 @@ describe("looking at runs", () => {
       status: "running",
       workflow: "order",
       version: 1,
+      traceId: expect.stringMatching(/^[0-9a-f]{32}$/),
       startedAt: 1_000,
     });
     const error = toFailure(new Error("who?"));

@@ -1,6 +1,7 @@
-import { Namespace, NotRunningError, type Trace } from "@stepstream/contracts";
+import { Namespace, NotRunningError } from "@stepstream/contracts";
 import { type Clock, type EventLog, systemClock } from "@stepstream/event-log";
 import type { NatsTarget } from "@stepstream/event-log/jetstream";
+import { createTelemetry, type Telemetry } from "@stepstream/telemetry";
 import { RunHandle } from "./run-handle.ts";
 import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
 import { checkRunId, newId, startRun } from "./start-run.ts";
@@ -17,9 +18,15 @@ export interface ConnectOptions {
   log?: EventLog;
   /** Where time comes from. Default: the system. */
   clock?: Clock;
-  /** Spans for starts, and the trace that the run goes on with. Default: none. */
+  /**
+   * Spans for starts, and the trace that the run goes on with. Default: with the OpenTelemetry SDK that this process
+   * has set up before, if it has.
+   */
   telemetry?: ClientTelemetry;
 }
+
+/** The part of telemetry that a client has use for. */
+export type ClientTelemetry = Pick<Telemetry, "start">;
 
 export interface StartOptions {
   /** The run's id, and its idempotency key. 1 to 64 of A-Z a-z 0-9 _ -. Default: a random one. */
@@ -34,17 +41,6 @@ export interface ListOptions {
   /** At most so many. Default 100. */
   limit?: number;
 }
-
-/** What a client tells about its starts. Without it, nothing is traced and nothing is spent. */
-export interface ClientTelemetry {
-  /** Starts a run, inside a span if there are any. `send` gets the trace that the run is to be part of. */
-  start<T>(
-    run: { id: string; workflow: string; version: number },
-    send: (trace: Trace | undefined) => Promise<T>,
-  ): Promise<T>;
-}
-
-export const noTelemetry: ClientTelemetry = { start: (_run, send) => send(undefined) };
 
 /** Runs read at a time by `list`. */
 const LIST_CONCURRENCY = 16;
@@ -152,7 +148,8 @@ export class Client {
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { nats = "localhost:4222", namespace = "default", partitions, log } = options;
-  const { clock = systemClock, telemetry = noTelemetry } = options;
+  const { clock = systemClock } = options;
+  const telemetry = options.telemetry ?? createTelemetry({ namespace: log?.subjects.namespace ?? namespace });
   if (log) return new Client(log, false, clock, telemetry);
   if (!Namespace.safeParse(namespace).success)
     throw new RangeError(`A namespace is 1 to 32 of A-Z a-z 0-9 _ -, not "${namespace}".`);

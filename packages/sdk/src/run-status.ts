@@ -8,6 +8,7 @@ import {
   type TerminalEvent,
 } from "@stepstream/contracts";
 import type { EventLog, Stored } from "@stepstream/event-log";
+import { idsOfRun } from "@stepstream/telemetry";
 import { readStart } from "./start-run.ts";
 
 /** "parked": no coordinator at hand can take it further; it goes on by itself once one can. */
@@ -19,6 +20,8 @@ export interface RunStatus {
   /** Empty, and 0, if the message that started the run cannot be read. */
   readonly workflow: string;
   readonly version: number;
+  /** The trace that the run is, or is part of: known also where nobody records it. 32 hex digits. */
+  readonly traceId: string;
   /** In epoch milliseconds, by the server's clock. */
   readonly startedAt: number;
   /** Where the run is over. */
@@ -44,6 +47,7 @@ export async function readStatus(log: EventLog, run: string): Promise<RunStatus>
     id: run,
     workflow: first.started?.workflow ?? "",
     version: first.started?.version ?? 0,
+    traceId: first.started?.trace?.traceparent.split("-")[1] ?? idsOfRun(subjects.namespace, run).traceId,
     startedAt: first.stored.at,
   };
   const end = journal && endOf(journal);
