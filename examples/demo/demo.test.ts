@@ -3,8 +3,9 @@
  * and nothing of the demo's code.
  */
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { access, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -195,6 +196,24 @@ describe("the demo's command line", () => {
     expect(summary.report.rowsIn).toEqual({ flights: 100, weather: 100, movies: 100 });
     await expect(access(summary.folder)).rejects.toThrow();
     expect(summary.pids.filter(isAlive)).toEqual([]);
+  });
+
+  it("stops on Ctrl-C in the middle of its work, and leaves nothing running", async () => {
+    const demo = spawn(process.execPath, [main], { stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    demo.stdout.on("data", (text) => {
+      said += text;
+      if (said.includes("transform")) demo.kill("SIGINT");
+    });
+    demo.stderr.on("data", (text) => {
+      said += text;
+    });
+    const [code] = await once(demo, "close");
+    expect(said).toContain("nothing is left running");
+    expect(code).toBe(130);
+    const pids = [...said.matchAll(/is process (\d+)/g)].map((match) => Number(match[1]));
+    expect(pids).toHaveLength(3);
+    expect(pids.filter(isAlive)).toEqual([]);
   });
 
   it("explains itself, and refuses what makes no sense", async () => {

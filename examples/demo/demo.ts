@@ -67,7 +67,9 @@ export async function runDemo(options: DemoOptions): Promise<Summary> {
     const workers = [start("worker 1", "./worker.ts"), start("worker 2", "./worker.ts")];
     await Promise.all([coordinator, ...workers].map((child) => child.ready));
     signal.throwIfAborted();
-    onNews(`nats-server at ${server.url}, a coordinator and two workers, each a process of its own`);
+    onNews(
+      `nats-server at ${server.url}; ${[coordinator, ...workers].map((c) => `${c.name} is process ${c.pid}`).join(", ")}`,
+    );
 
     const client = await connect({ nats: server.url, namespace });
     undo.push(() => client.close());
