@@ -1,0 +1,733 @@
+/**
+ * What the port promises (L1 to L6 of port.ts), asked of an implementation. Whatever passes may stand
+ * behind Stepstream. Each test has a bed, hence a namespace, of its own.
+ *
+ * Tests wait for events. Where nothing may come, they wait for something that would come later.
+ */
+import { LogRefusedError, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
+import type { Delivery, EventLog, Stored } from "@stepstream/event-log";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ack, type Bed, Caught, counted, takeCommands, takeDue, takeInboxes, texts } from "./bed.ts";
+
+export type { Bed } from "./bed.ts";
+
+const ACK_WAIT_MS = 400;
+
+export function conformance(name: string, makeBed: () => Promise<Bed>): void {
+  let bed: Bed;
+  let log: EventLog;
+  let inbox: string;
+  let journal: string;
+  let command: string;
+
+  beforeEach(async () => {
+    bed = await makeBed();
+    log = await bed.connect();
+    inbox = log.subjects.inbox("r1");
+    journal = log.subjects.journal("r1");
+    command = log.subjects.command("charge", "r1", 1);
+  });
+  afterEach(() => bed.close());
+
+  /** Appends texts one after the other. */
+  async function write(subject: string, ...all: string[]): Promise<number[]> {
+    const seqs: number[] = [];
+    for (const text of all) seqs.push((await log.append(subject, text)).seq);
+    return seqs;
+  }
+
+  describe(`${name}: what is stored`, () => {
+    it("is read in its order, with its sequence and time", async () => {
+      const before = Date.now();
+      const [a, b] = await write(inbox, "a", "b");
+      await write(journal, "j");
+      const [c] = await write(inbox, "c");
+      const after = Date.now();
+      const read = await log.read(inbox);
+      expect(texts(read)).toEqual(["a", "b", "c"]);
+      expect(read.map(({ seq }) => seq)).toEqual([a, b, c]);
+      expect(b!).toBeGreaterThan(a!);
+      expect(read.every((stored) => stored.subject === inbox)).toBe(true);
+      const times = read.map(({ at }) => at);
+      expect(times).toEqual(times.toSorted((x, y) => x - y));
+      expect(times[0]!).toBeGreaterThanOrEqual(before - 1);
+      expect(times[2]!).toBeLessThanOrEqual(after + 1);
+    });
+
+    it("is read from a sequence on, fresh or not", async () => {
+      const [a, b] = await write(inbox, "a", "b", "c");
+      for (const fresh of [false, true]) {
+        expect(texts(await log.read(inbox, { fromSeq: b!, fresh }))).toEqual(["b", "c"]);
+        expect(texts(await log.read(inbox, { fromSeq: a! + 1, fresh }))).toEqual(["b", "c"]);
+        expect(await log.read(inbox, { fromSeq: 1_000, fresh })).toEqual([]);
+      }
+    });
+
+    it("has a last message, if any", async () => {
+      for (const fresh of [false, true]) {
+        expect(await log.last(inbox, { fresh })).toBeUndefined();
+        expect(await log.read(inbox, { fresh })).toEqual([]);
+      }
+      const [, b] = await write(inbox, "a", "b");
+      for (const fresh of [false, true])
+        expect(await log.last(inbox, { fresh })).toMatchObject({ subject: inbox, seq: b, text: "b" });
+    });
+
+    it("is seen by other processes, and keeps any text as it was", async () => {
+      const other = await bed.connect();
+      const odd = ["", " ", '{"a":"ä€😀"}', "line\r\nline\0", "x".repeat(70_000)];
+      await write(inbox, ...odd);
+      expect(texts(await other.read(inbox, { fresh: true }))).toEqual(odd);
+    });
+
+    it("keeps the order in which one process sent it", async () => {
+      const sent = Array.from({ length: 200 }, (_, i) => `${i}`);
+      const seqs = (await Promise.all(sent.map((text) => log.append(inbox, text)))).map(({ seq }) => seq);
+      expect(new Set(seqs).size).toBe(200);
+      const read = await log.read(inbox, { fresh: true });
+      expect(read.map(({ seq, text }) => `${seq} ${text}`).toSorted()).toEqual(
+        sent.map((text, i) => `${seqs[i]} ${text}`).toSorted(),
+      );
+    });
+  });
+
+  describe(`${name}: a fence (L2)`, () => {
+    it("of 0 lets the first message through, and no other", async () => {
+      const { seq } = await log.append(inbox, "first", { expectLast: 0 });
+      const second = log.append(inbox, "second", { expectLast: 0 });
+      await expect(second).rejects.toThrow(WrongLastSequenceError);
+      expect(await log.last(inbox, { fresh: true })).toMatchObject({ seq, text: "first" });
+    });
+
+    it("holds the subject's last sequence, whatever else the stream takes", async () => {
+      const { seq } = await log.append(journal, "1", { expectLast: 0 });
+      await write(inbox, "noise");
+      const second = await log.append(journal, "2", { expectLast: seq });
+      await expect(log.append(journal, "3", { expectLast: seq })).rejects.toThrow(WrongLastSequenceError);
+      await expect(log.append(journal, "3", { expectLast: second.seq + 1 })).rejects.toThrow(WrongLastSequenceError);
+      expect(texts(await log.read(journal, { fresh: true }))).toEqual(["1", "2"]);
+    });
+
+    it("has one winner among rivals", async () => {
+      const rivals = await Promise.all([bed.connect(), bed.connect(), bed.connect()]);
+      const tries = Array.from({ length: 30 }, (_, i) => rivals[i % 3]!.append(journal, `${i}`, { expectLast: 0 }));
+      const outcomes = await Promise.allSettled(tries);
+      expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+      expect(outcomes.every((one) => one.status === "fulfilled" || one.reason instanceof WrongLastSequenceError)).toBe(
+        true,
+      );
+      expect(await log.read(journal, { fresh: true })).toHaveLength(1);
+    });
+  });
+
+  describe(`${name}: an id (L1)`, () => {
+    it("is stored once, and its repeats are told the first one's sequence", async () => {
+      const { seq } = await log.append(inbox, "a", { id: "x" });
+      await write(inbox, "b");
+      expect(await log.append(inbox, "a", { id: "x" })).toEqual({ seq, duplicate: true });
+      const other = await bed.connect();
+      expect(await other.append(inbox, "a", { id: "x" })).toEqual({ seq, duplicate: true });
+      expect((await log.append(inbox, "a", { id: "y" })).duplicate).toBe(false);
+      expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["a", "b", "a"]);
+    });
+
+    it("is looked at after the fence", async () => {
+      const { seq } = await log.append(inbox, "a", { id: "x", expectLast: 0 });
+      await expect(log.append(inbox, "a", { id: "x", expectLast: 0 })).rejects.toThrow(WrongLastSequenceError);
+      expect(await log.append(inbox, "a", { id: "x", expectLast: seq })).toEqual({ seq, duplicate: true });
+    });
+
+    it("may hold any characters", async () => {
+      await log.append(inbox, "a", { id: "r1/ä:1\r\nX: y" });
+      expect((await log.append(inbox, "a", { id: "r1/ä:1\r\nX: y" })).duplicate).toBe(true);
+    });
+  });
+
+  describe(`${name}: a command`, () => {
+    it("is alone on its subject while it is outstanding", async () => {
+      const { seq } = await log.append(command, "1", { expectLast: 0, id: "r1.1.1" });
+      await expect(log.append(command, "2", { expectLast: 0 })).rejects.toThrow(WrongLastSequenceError);
+      await expect(log.append(command, "2")).rejects.toThrow(LogRefusedError);
+      await expect(log.append(command, "2", { expectLast: seq })).rejects.toThrow(LogRefusedError);
+      expect(await log.append(command, "1", { id: "r1.1.1" })).toEqual({ seq, duplicate: true });
+      expect(texts(await log.read(command, { fresh: true }))).toEqual(["1"]);
+    });
+
+    it("is gone once it is acknowledged; its fence then holds again, its id does not", async () => {
+      await log.append(command, "1", { expectLast: 0, id: "r1.1.1" });
+      const { came } = await takeCommands(log, "charge", { on: ack });
+      await came.count(1);
+      await expect.poll(() => log.list("COMMANDS", ">")).toEqual(new Map());
+      expect(await log.last(command, { fresh: true })).toBeUndefined();
+      expect((await log.append(command, "1", { expectLast: 0, id: "r1.1.1" })).duplicate).toBe(true);
+      expect(await log.last(command, { fresh: true })).toBeUndefined();
+      expect((await log.append(command, "2", { expectLast: 0, id: "r1.1.2" })).duplicate).toBe(false);
+      expect((await came.nth(2)).text).toBe("2");
+    });
+
+    it("comes to the consumer of its step, and to no other", async () => {
+      const [charge, print] = [await takeCommands(log, "charge"), await takeCommands(log, "print")];
+      await write(log.subjects.command("print", "r1", 2), "print");
+      await write(command, "charge");
+      expect((await charge.came.nth(1)).subject).toBe(command);
+      expect((await print.came.nth(1)).text).toBe("print");
+      expect([charge.came.all, print.came.all].map((all) => all.length)).toEqual([1, 1]);
+    });
+
+    it("never comes again once it is removed, whoever has it", async () => {
+      await write(command, "1");
+      const { came } = await takeCommands(log, "charge", { ackWaitMs: ACK_WAIT_MS });
+      await came.count(1);
+      expect(await log.purge(command)).toBe(1);
+      await write(log.subjects.command("charge", "r1", 2), "2");
+      // The second one is delivered again: by then the first would have been.
+      await came.until((all) => all.filter(({ text }) => text === "2").length === 2);
+      expect(counted(came.all).get("1")).toBe(1);
+    });
+  });
+
+  describe(`${name}: a consumer (L3)`, () => {
+    it("delivers what there was and what comes, in order, once each if all goes well", async () => {
+      const before = await write(inbox, "1", "2", "3");
+      const { came } = await takeInboxes(log, { on: ack });
+      await came.count(3);
+      await write(journal, "no inbox");
+      const after = await write(inbox, "4", "5");
+      const all = await came.count(5);
+      expect(all.map(({ seq }) => seq)).toEqual([...before, ...after]);
+      expect(all.map(({ consumerSeq }) => consumerSeq)).toEqual([1, 2, 3, 4, 5]);
+      expect(all.every(({ deliveries, subject }) => deliveries === 1 && subject === inbox)).toBe(true);
+      const stored = await log.read(inbox, { fresh: true });
+      expect(all.map(({ at }) => at)).toEqual(stored.map(({ at }) => at));
+    });
+
+    it("delivers again what stays without an answer, and counts", async () => {
+      await write(inbox, "1");
+      const { came } = await takeInboxes(log, { ackWaitMs: ACK_WAIT_MS });
+      const startedAt = Date.now();
+      const [first, second, third] = await came.count(3);
+      expect(Date.now() - startedAt).toBeGreaterThan(1.5 * ACK_WAIT_MS);
+      expect([first, second, third].map((one) => one!.deliveries)).toEqual([1, 2, 3]);
+      expect(new Set([first, second, third].map((one) => one!.seq)).size).toBe(1);
+      expect(second!.consumerSeq).toBeGreaterThan(first!.consumerSeq);
+      third!.ack();
+      const [seq] = await write(inbox, "2");
+      await came.until((all) => all.some((one) => one.seq === seq));
+    });
+
+    it("lets new messages overtake those that come again", async () => {
+      await write(inbox, "1", "2");
+      const { came } = await takeInboxes(log, { ackWaitMs: ACK_WAIT_MS });
+      await came.count(2);
+      await write(inbox, "3");
+      const all = await came.count(5);
+      expect(texts(all.slice(0, 3))).toEqual(["1", "2", "3"]);
+      expect(all.slice(3).every(({ deliveries }) => deliveries === 2)).toBe(true);
+    });
+
+    it("waits longer for who is still at it", async () => {
+      await write(inbox, "kept", "forgotten");
+      const { came } = await takeInboxes(log, { ackWaitMs: ACK_WAIT_MS });
+      const [kept] = await came.count(2);
+      const beat = setInterval(() => kept!.working(), 50);
+      const forgotten = (all: readonly Delivery[]) => all.filter(({ text }) => text === "forgotten");
+      await came.until((all) => forgotten(all).length === 3);
+      clearInterval(beat);
+      expect(counted(came.all).get("kept")).toBe(1);
+      await came.until((all) => all.some(({ text, deliveries }) => text === "kept" && deliveries === 2));
+    });
+
+    it("delivers at once what is given back", async () => {
+      await write(inbox, "1");
+      const { came } = await takeInboxes(log);
+      (await came.nth(1)).nak();
+      expect(await came.nth(2)).toMatchObject({ text: "1", deliveries: 2 });
+    });
+
+    it("delivers later what is given back for later, and others meanwhile", async () => {
+      await write(inbox, "1");
+      const { came } = await takeInboxes(log);
+      const first = await came.nth(1);
+      const givenAt = Date.now();
+      first.nak(300);
+      await write(inbox, "2");
+      expect((await came.nth(2)).text).toBe("2");
+      expect(await came.nth(3)).toMatchObject({ text: "1", deliveries: 2 });
+      expect(Date.now() - givenAt).toBeGreaterThanOrEqual(299);
+    });
+
+    it("takes the acknowledgement of an earlier delivery, too", async () => {
+      await write(command, "1");
+      const { came } = await takeCommands(log, "charge", { ackWaitMs: ACK_WAIT_MS });
+      const [late] = await came.count(2);
+      late!.ack();
+      await expect.poll(() => log.list("COMMANDS", ">")).toEqual(new Map());
+    });
+
+    it("takes one word for each delivery: what is acknowledged cannot be given back", async () => {
+      await write(inbox, "1");
+      const { came } = await takeInboxes(log, {
+        ackWaitMs: ACK_WAIT_MS,
+        on(delivery) {
+          if (delivery.text !== "1") return;
+          delivery.ack();
+          delivery.nak();
+        },
+      });
+      await came.count(1);
+      await write(inbox, "2");
+      await came.until((all) => all.filter(({ text }) => text === "2").length === 2);
+      expect(counted(came.all).get("1")).toBe(1);
+    });
+
+    it("remembers, whoever comes after, how far it is", async () => {
+      const seqs = await write(inbox, "1", "2");
+      expect(await log.delivered("EVENTS", "inboxes")).toBe(0);
+      const first = await takeInboxes(log, { on: ack });
+      await first.came.count(2);
+      await expect.poll(() => log.delivered("EVENTS", "inboxes")).toBe(seqs[1]);
+      await first.stop();
+      await write(inbox, "3");
+      const second = await takeInboxes(await bed.connect(), { on: ack });
+      expect((await second.came.nth(1)).text).toBe("3");
+    });
+  });
+
+  describe(`${name}: demand`, () => {
+    it("is never exceeded", async () => {
+      await Promise.all(Array.from({ length: 200 }, (_, i) => log.append(inbox, `${i}`)));
+      let held = 0;
+      let most = 0;
+      const taking = await takeInboxes(log, {
+        demand: () => 7 - held,
+        on(delivery) {
+          most = Math.max(most, ++held);
+          setImmediate(() => {
+            held--;
+            delivery.ack();
+            taking.pull();
+          });
+        },
+      });
+      await taking.came.count(200);
+      expect(most).toBeLessThanOrEqual(7);
+      expect(new Set(texts(taking.came.all)).size).toBe(200);
+    });
+
+    it("of none brings nothing until it grows", async () => {
+      let wanted = 0;
+      const taking = await takeInboxes(log, { demand: () => wanted - taking?.came.all.length });
+      const other = await takeCommands(log, "charge", { on: ack });
+      await write(inbox, "1", "2", "3");
+      await write(command, "x");
+      await other.came.count(1);
+      expect(taking.came.all).toEqual([]);
+      wanted = 1;
+      taking.pull();
+      await taking.came.count(1);
+      wanted = 3;
+      taking.pull();
+      expect(texts(await taking.came.count(3))).toEqual(["1", "2", "3"]);
+    });
+
+    it("leaves to others what it does not ask for", async () => {
+      await write(inbox, "1", "2", "3");
+      let full = false;
+      const greedy = await takeInboxes(log, { demand: () => (full ? 0 : 1), on: () => (full = true) });
+      await greedy.came.count(1);
+      const { came } = await takeInboxes(await bed.connect(), { on: ack });
+      expect(texts(await came.count(2))).toEqual(["2", "3"]);
+      expect(greedy.came.all).toHaveLength(1);
+    });
+  });
+
+  describe(`${name}: processes on one durable`, () => {
+    it("share the work", async () => {
+      const [one, two] = [await bed.connect(), await bed.connect()];
+      const came = new Caught<string>();
+      const shares = [0, 0];
+      for (const [i, process] of [one, two].entries()) {
+        let held = 0;
+        const taking = await takeInboxes(process, {
+          demand: () => 2 - held,
+          on(delivery) {
+            held++;
+            shares[i]!++;
+            setTimeout(() => {
+              held--;
+              delivery.ack();
+              came.add(delivery.text);
+              taking.pull();
+            }, 2);
+          },
+        });
+      }
+      await Promise.all(Array.from({ length: 100 }, (_, i) => log.append(inbox, `${i}`)));
+      expect(new Set(await came.count(100)).size).toBe(100);
+      expect(Math.min(...shares)).toBeGreaterThan(0);
+    });
+
+    it("inherit what a process had that is gone", async () => {
+      await write(inbox, "1", "2");
+      const gone = await bed.connect();
+      const first = await takeInboxes(gone, { ackWaitMs: ACK_WAIT_MS });
+      const [one] = await first.came.count(2);
+      one!.ack();
+      await gone.close();
+      const second = await takeInboxes(log, { ackWaitMs: ACK_WAIT_MS, on: ack });
+      expect(await second.came.nth(1)).toMatchObject({ text: "2", deliveries: 2 });
+      await write(inbox, "3");
+      expect(texts(await second.came.count(2))).toEqual(["2", "3"]);
+    });
+
+    it("get nothing more after a stop, and may still acknowledge what they have", async () => {
+      await write(inbox, "1");
+      const stopped = await takeInboxes(log, { ackWaitMs: ACK_WAIT_MS });
+      const mine = await stopped.came.nth(1);
+      await stopped.stop();
+      const other = await takeInboxes(await bed.connect(), { ackWaitMs: ACK_WAIT_MS });
+      mine.ack();
+      await write(inbox, "2", "3");
+      await other.came.until((all) => all.filter(({ text }) => text === "3").length === 2);
+      expect(texts(stopped.came.all)).toEqual(["1"]);
+      expect(counted(other.came.all).get("1")).toBeUndefined();
+    });
+
+    it("lose nothing by a stop in the middle of it", async () => {
+      const came = new Caught<Delivery>();
+      const on = (delivery: Delivery) => {
+        delivery.ack();
+        came.add(delivery);
+      };
+      const [first, second] = [await takeInboxes(log, { on }), await takeInboxes(await bed.connect(), { on })];
+      const wrote = Array.from({ length: 300 }, (_, i) => log.append(inbox, `${i}`));
+      await came.count(50);
+      await first.stop();
+      const had = first.came.all.length;
+      await Promise.all(wrote);
+      // ack_wait is 30 s: whatever was on its way to the first is given back.
+      await came.until((all) => new Set(texts(all)).size === 300);
+      expect(first.came.all).toHaveLength(had);
+      expect(second.came.all.length).toBeGreaterThan(0);
+    });
+  });
+
+  describe(`${name}: timers (L5)`, () => {
+    it("fire on the due subject of run and slot, not before their time", async () => {
+      const { came } = await takeDue(log);
+      const at = new Map([1, 2, 3, 4].map((slot) => [slot, Date.now() + 150.5 * slot]));
+      await Promise.all([...at].map(([slot, ms]) => log.setTimer("r1", slot, ms)));
+      for (const due of await came.count(4)) {
+        const { run, slot } = log.subjects.parse(due.subject)!;
+        expect([run, due.subject]).toEqual(["r1", log.subjects.due("r1", slot!)]);
+        expect(due.at).toBeGreaterThanOrEqual(Math.floor(at.get(slot!)!));
+      }
+      await expect.poll(() => log.list("TIMERS", ">")).toEqual(new Map());
+    });
+
+    it("of the past fire at once", async () => {
+      const { came } = await takeDue(log);
+      await log.setTimer("r1", 1, Date.now() - 60_000);
+      await log.setTimer("r1", 2, 0);
+      expect((await came.count(2)).map(({ subject }) => subject).toSorted()).toEqual([
+        log.subjects.due("r1", 1),
+        log.subjects.due("r1", 2),
+      ]);
+    });
+
+    it("set again fire at their new time, sooner or later than the old one, once", async () => {
+      const { came } = await takeDue(log);
+      const now = Date.now();
+      await log.setTimer("r1", 1, now + 86_400_000);
+      await log.setTimer("r1", 1, now + 200);
+      await log.setTimer("r1", 2, now + 200);
+      await log.setTimer("r1", 2, now + 600);
+      const [first, second] = await came.count(2);
+      expect([first, second].map((one) => one!.subject)).toEqual([
+        log.subjects.due("r1", 1),
+        log.subjects.due("r1", 2),
+      ]);
+      expect(second!.at).toBeGreaterThanOrEqual(now + 600);
+    });
+
+    it("do not fire once they are cancelled, and cancelling none is no error", async () => {
+      const { came } = await takeDue(log);
+      const now = Date.now();
+      await log.setTimer("r1", 1, now + 300);
+      await log.cancelTimer("r1", 1);
+      await log.cancelTimer("r1", 9);
+      await log.setTimer("r1", 2, now + 700);
+      expect((await came.nth(1)).subject).toBe(log.subjects.due("r1", 2));
+    });
+
+    it("far away wait for their time", async () => {
+      const { came } = await takeDue(log);
+      await log.setTimer("r1", 1, Date.now() + 400 * 86_400_000);
+      await log.setTimer("r1", 2, Date.now() + 100);
+      expect((await came.nth(1)).subject).toBe(log.subjects.due("r1", 2));
+      expect(await log.list("TIMERS", log.subjects.timer("r1", 1))).toEqual(
+        new Map([[log.subjects.timer("r1", 1), 1]]),
+      );
+    });
+
+    it("wait for their consumer, and come again if it does not answer", async () => {
+      await log.setTimer("r1", 1, Date.now());
+      await expect.poll(() => log.list("TIMERS", log.subjects.all.due())).toHaveLength(1);
+      const { came } = await takeDue(log, { ackWaitMs: ACK_WAIT_MS, on: () => {} });
+      expect((await came.nth(1)).deliveries).toBe(1);
+      expect((await came.nth(2)).deliveries).toBe(2);
+    });
+  });
+
+  describe(`${name}: a purge`, () => {
+    it("deletes a subject's messages and says how many", async () => {
+      await write(inbox, "1", "2", "3");
+      await write(journal, "j");
+      expect(await log.purge(inbox)).toBe(3);
+      expect(await log.read(inbox, { fresh: true })).toEqual([]);
+      expect(texts(await log.read(journal))).toEqual(["j"]);
+      expect(await log.purge(inbox)).toBe(0);
+      expect((await log.append(inbox, "4", { expectLast: 0 })).duplicate).toBe(false);
+    });
+
+    it("keeps the last ones if asked to, and with them the fence", async () => {
+      const seqs = await write(inbox, "1", "2", "3");
+      expect(await log.purge(inbox, { keep: 1 })).toBe(2);
+      expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["3"]);
+      expect(await log.purge(inbox, { keep: 5 })).toBe(0);
+      await expect(log.append(inbox, "4", { expectLast: 0 })).rejects.toThrow(WrongLastSequenceError);
+      await log.append(inbox, "4", { expectLast: seqs[2]! });
+    });
+  });
+
+  describe(`${name}: a listing`, () => {
+    it("counts the messages of the subjects that match", async () => {
+      const { subjects } = log;
+      await write(inbox, "1", "2");
+      await write(subjects.inbox("r2"), "1");
+      await write(journal, "1");
+      expect(await log.list("EVENTS", inbox)).toEqual(new Map([[inbox, 2]]));
+      expect(await log.list("EVENTS", `${subjects.namespace}.inbox.>`)).toEqual(
+        new Map([
+          [inbox, 2],
+          [subjects.inbox("r2"), 1],
+        ]),
+      );
+      expect([...(await log.list("EVENTS", `${subjects.namespace}.*.*.r1`)).keys()].toSorted()).toEqual([
+        inbox,
+        journal,
+      ]);
+      expect(await log.list("EVENTS", `${subjects.namespace}.parked.>`)).toEqual(new Map());
+      expect(await log.list("DEAD", ">")).toEqual(new Map());
+    });
+
+    it("finds the commands of a run, of a partition, of a step", async () => {
+      const { subjects } = log;
+      const other = subjects.command("print", "r1", 2);
+      const third = subjects.command("charge", "r2", 1);
+      for (const subject of [command, other, third]) await write(subject, "x");
+      const keys = async (filter: string) => [...(await log.list("COMMANDS", filter)).keys()].toSorted();
+      expect(await keys(subjects.all.commandsOfRun("r1"))).toEqual([command, other]);
+      expect(await keys(subjects.all.commandsOfStep("charge"))).toEqual([command, third]);
+      expect(await keys(subjects.all.commandsOfPartition(subjects.partition("r1")))).toEqual(
+        [command, other, third]
+          .filter((subject) => subjects.parse(subject)!.partition === subjects.partition("r1"))
+          .toSorted(),
+      );
+    });
+  });
+
+  describe(`${name}: large texts`, () => {
+    it.each([
+      ["300 KiB", 300 * 1_024],
+      ["5 MB", 5_000_000],
+    ])("of %s go through all doors", async (_size, bytes) => {
+      // Not one letter many times over, and not one byte per letter.
+      const text = `${bytes}`.padEnd(bytes - 400, "0123456789abcdef").concat("ä".repeat(200));
+      const same = (one: { text: string } | undefined) => expect(one!.text === text).toBe(true);
+      const live = new Caught<Stored>();
+      log.followJournal("r1", (stored) => live.add(stored));
+      const inboxes = await takeInboxes(log, { on: ack });
+      const commands = await takeCommands(await bed.connect(), "charge", { on: ack });
+      await log.append(inbox, text, { expectLast: 0, id: "1" });
+      expect((await log.append(inbox, text, { id: "1" })).duplicate).toBe(true);
+      await write(inbox, "small");
+      await log.append(command, text);
+      const { seq } = await log.append(journal, text);
+      await write(journal, "small");
+      same(await inboxes.came.nth(1));
+      expect((await inboxes.came.nth(2)).text).toBe("small");
+      same(await commands.came.nth(1));
+      same(await live.nth(1));
+      expect(live.all[0]!.seq).toBe(seq);
+      expect((await live.nth(2)).text).toBe("small");
+      for (const fresh of [false, true]) {
+        const read = await log.read(inbox, { fresh });
+        same(read[0]);
+        expect(texts(read.slice(1))).toEqual(["small"]);
+      }
+      await log.purge(journal);
+      await log.append(journal, text);
+      for (const fresh of [false, true]) same(await log.last(journal, { fresh }));
+    });
+  });
+
+  describe(`${name}: what is said to all`, () => {
+    it("a journal's messages, as they are stored, in order, to each follower of the run", async () => {
+      await write(journal, "before");
+      const [mine, theirs] = [new Caught<Stored>(), new Caught<Stored>()];
+      const other = await bed.connect();
+      const following = log.followJournal("r1", (stored) => mine.add(stored));
+      other.followJournal("r1", (stored) => theirs.add(stored));
+      // A round trip each: subscribing takes effect in the order of what one connection says.
+      await Promise.all([log.last(journal), other.last(journal)]);
+      await write(log.subjects.journal("r2"), "another run");
+      await Promise.all(Array.from({ length: 50 }, (_, i) => log.append(journal, `${i}`)));
+      await write(inbox, "no journal");
+      const stored = (await log.read(journal, { fresh: true })).slice(1);
+      expect(await mine.count(50)).toEqual(stored);
+      expect(await theirs.count(50)).toEqual(stored);
+      following.stop();
+      await write(journal, "after");
+      expect((await theirs.nth(51)).text).toBe("after");
+      expect(mine.all).toHaveLength(50);
+    });
+
+    it("hints, to whoever listens to the subject (L6)", async () => {
+      const other = await bed.connect();
+      const heard = new Caught<string>();
+      const exact = new Caught<string>();
+      const subscription = other.listen(log.subjects.all.cancels(), (text, subject) => heard.add(`${subject} ${text}`));
+      other.listen(log.subjects.cancel("r2"), (text) => exact.add(text));
+      await other.last(inbox);
+      log.broadcast(log.subjects.cancel("r1"), "a");
+      log.broadcast(log.subjects.presence, "not listened to");
+      log.broadcast(log.subjects.cancel("r2"), "b");
+      expect(await heard.count(2)).toEqual([`${log.subjects.cancel("r1")} a`, `${log.subjects.cancel("r2")} b`]);
+      expect(await exact.count(1)).toEqual(["b"]);
+      subscription.stop();
+      await other.last(inbox);
+      log.broadcast(log.subjects.cancel("r2"), "c");
+      await exact.count(2);
+      expect(heard.all).toHaveLength(2);
+    });
+  });
+
+  describe(`${name}: a lost connection`, () => {
+    it("is told once it is back, and that the flow was broken; and the flow goes on", async ({ skip }) => {
+      if (!bed.cut) return skip();
+      const writer = await bed.connect();
+      const back = new Caught<string>();
+      const order: string[] = [];
+      log.onReconnect((serverId) => back.add(serverId));
+      const taking = await takeInboxes(log, {
+        ackWaitMs: ACK_WAIT_MS,
+        on(delivery) {
+          order.push(delivery.text);
+          delivery.ack();
+        },
+        onInterrupted(why) {
+          order.push("interrupted");
+          taking.interrupted.add(why);
+        },
+      });
+      await writer.append(inbox, "1");
+      await taking.came.count(1);
+      await bed.cut(log);
+      expect(await back.nth(1)).toBe(log.serverId);
+      await taking.interrupted.count(1);
+      await writer.append(inbox, "2");
+      await taking.came.until((all) => all.some(({ text }) => text === "2"));
+      // Whoever must not trust the order any more is told before the first delivery.
+      expect(order.indexOf("interrupted")).toBeLessThan(order.indexOf("2"));
+      await log.append(inbox, "3");
+      await taking.came.until((all) => all.some(({ text }) => text === "3"));
+    });
+
+    it("loses no message, whatever was on its way", async ({ skip }) => {
+      if (!bed.cut) return skip();
+      const writer = await bed.connect();
+      const taking = await takeInboxes(log, { ackWaitMs: ACK_WAIT_MS, on: ack });
+      const wrote: Promise<unknown>[] = [];
+      for (let i = 0; i < 100; i++) wrote.push(writer.append(inbox, `${i}`));
+      const back = new Promise((resolve) => log.onReconnect(resolve));
+      await bed.cut(log);
+      for (let i = 100; i < 200; i++) wrote.push(writer.append(inbox, `${i}`));
+      await Promise.all([...wrote, back]);
+      await taking.came.until((all) => new Set(texts(all)).size === 200);
+    });
+
+    it("still takes the acknowledgement of what came before it", async ({ skip }) => {
+      if (!bed.cut) return skip();
+      await write(command, "1");
+      const { came } = await takeCommands(log, "charge");
+      const mine = await came.nth(1);
+      const back = new Promise((resolve) => log.onReconnect(resolve));
+      await bed.cut(log);
+      await back;
+      mine.ack();
+      await expect.poll(() => log.list("COMMANDS", ">")).toEqual(new Map());
+    });
+
+    it("goes on with listening and following", async ({ skip }) => {
+      if (!bed.cut) return skip();
+      const writer = await bed.connect();
+      const [heard, live] = [new Caught<string>(), new Caught<Stored>()];
+      log.listen(log.subjects.all.cancels(), (text) => heard.add(text));
+      log.followJournal("r1", (stored) => live.add(stored));
+      const back = new Promise((resolve) => log.onReconnect(resolve));
+      await bed.cut(log);
+      await back;
+      await log.last(inbox);
+      writer.broadcast(log.subjects.cancel("r1"), "a");
+      await writer.append(journal, "j");
+      expect(await heard.nth(1)).toBe("a");
+      expect((await live.nth(1)).text).toBe("j");
+    });
+  });
+
+  describe(`${name}: a server that is killed and comes back`, () => {
+    it("has all that it acknowledged, and goes on with it, as another process", { timeout: 30_000 }, async ({
+      skip,
+    }) => {
+      if (!bed.restartServer) return skip();
+      const before = log.serverId;
+      const taking = await takeInboxes(log, { ackWaitMs: ACK_WAIT_MS, on: ack });
+      const due = await takeDue(log);
+      const acked: string[] = [];
+      for (let i = 0; i < 50; i++) {
+        await log.append(inbox, `${i}`, { id: `${i}` });
+        acked.push(`${i}`);
+      }
+      await write(command, "c");
+      await log.setTimer("r1", 1, Date.now() + 300);
+      const back = new Caught<string>();
+      log.onReconnect((serverId) => back.add(serverId));
+      const last = await log.last(inbox, { fresh: true });
+      await bed.restartServer();
+      const serverId = await back.nth(1);
+      expect(serverId).not.toBe(before);
+      expect(log.serverId).toBe(serverId);
+      expect(texts(await log.read(inbox, { fresh: true }))).toEqual(acked);
+      expect(await log.append(inbox, "0", { id: "0" })).toMatchObject({ duplicate: true });
+      await expect(log.append(inbox, "x", { expectLast: 0 })).rejects.toThrow(WrongLastSequenceError);
+      await log.append(inbox, "after", { expectLast: last!.seq });
+      await taking.came.until((all) => new Set(texts(all)).size === 51);
+      expect(texts(await log.read(command, { fresh: true }))).toEqual(["c"]);
+      expect((await due.came.nth(1)).subject).toBe(log.subjects.due("r1", 1));
+    });
+  });
+
+  describe(`${name}: an end`, () => {
+    it("sends what is buffered; other processes go on", async () => {
+      const other = await bed.connect();
+      await write(command, "1");
+      const { came } = await takeCommands(other, "charge");
+      (await came.nth(1)).ack();
+      await other.close();
+      await expect.poll(() => log.list("COMMANDS", ">")).toEqual(new Map());
+      await expect(other.append(inbox, "x")).rejects.toThrow(LogUnavailableError);
+      await write(inbox, "y");
+    });
+  });
+}
