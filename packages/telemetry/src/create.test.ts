@@ -1,0 +1,79 @@
+import { trace } from "@opentelemetry/api";
+import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
+import type { RunStarted, RunStep } from "@stepstream/contracts";
+import { afterEach, describe, expect, it } from "vitest";
+import { createTelemetry } from "./create.ts";
+import { idGenerator } from "./id-generator.ts";
+import { startTelemetry } from "./setup.ts";
+import { noTelemetry } from "./telemetry.ts";
+
+afterEach(() => trace.disable());
+
+const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+const started: RunStarted = {
+  v: 1,
+  type: "RunStarted",
+  id: "m",
+  workflow: "order",
+  version: 1,
+  trace: { traceparent },
+};
+
+describe("without an SDK", () => {
+  it("telemetry is a constant", () => expect(createTelemetry({ namespace: "dev" })).toBe(noTelemetry));
+
+  it("wraps nothing, makes nothing, and hands trace contexts on", () => {
+    const made = Promise.resolve();
+    expect(noTelemetry.attempt({} as RunStep, 1, 1, () => made)).toBe(made);
+    expect(noTelemetry.start({ id: "r", workflow: "order", version: 1 }, () => made)).toBe(made);
+    expect(noTelemetry.decision(started, "r", 1, 1)).toBe(noTelemetry.decision(started, "r", 2, 1));
+    expect(noTelemetry.traceOf(started, "r")).toBe(started.trace);
+  });
+
+  it("a decision and a command cost under 200 ns", () => {
+    const calls = 1_000_000;
+    const best = Math.min(...[1, 2, 3, 4, 5].map(() => timeMs(calls)));
+    expect((best / calls) * 1e6).toBeLessThan(200);
+  });
+});
+
+function timeMs(calls: number): number {
+  const since = performance.now();
+  for (let n = 0; n < calls; n++) {
+    const span = noTelemetry.decision(started, "r", n, 1);
+    noTelemetry.traceOf(started, "r");
+    span.end();
+  }
+  return performance.now() - since;
+}
+
+describe("with an SDK", () => {
+  it.each([
+    ["ours", idGenerator],
+    ["the user's own", undefined],
+  ])("spans go to it: %s", (_whose, generator) => {
+    const exporter = new InMemorySpanExporter();
+    const spanProcessors = [new SimpleSpanProcessor({ exporter })];
+    trace.setGlobalTracerProvider(
+      new TracerProvider({ spanProcessors, ...(generator ? { idGenerator: generator } : {}) }),
+    );
+    const telemetry = createTelemetry({ namespace: "dev" });
+    telemetry.runEnded({ run: "r", started, startedAtMs: 1, endedAtMs: 2, outcome: "RunCancelled" });
+    const [span, ...others] = exporter.getFinishedSpans();
+    expect(others).toEqual([]); // What was asked of the SDK on the way is not exported.
+    expect(span!.spanContext().traceId).toBe("a".repeat(32));
+    expect(span!.attributes["stepstream.outcome"]).toBe("cancelled");
+  });
+});
+
+describe("startTelemetry", () => {
+  it.each([
+    ["nothing is set", {}],
+    ["the SDK is disabled", { OTEL_SDK_DISABLED: "true", OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" }],
+    ["there is no exporter", { OTEL_TRACES_EXPORTER: "none", OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" }],
+  ])("stays off when %s", async (_when, env) => {
+    const started = await startTelemetry({ serviceName: "test", env });
+    expect(createTelemetry({ namespace: "dev" })).toBe(noTelemetry);
+    await started.stop();
+  });
+});
