@@ -1,18 +1,17 @@
 /**
  * Brings what this repository needs and the machine lacks.
  *
- *   Node.js >= 22.22   used as it is, else the npm package of its binary      cache/node-<key>
- *   pnpm               the pinned version, from npm                           cache/pnpm-<key>
+ *   Node.js >= 22.22   used as it is, else the npm package of its binary      cache/node-<version>
+ *   pnpm               the pinned version, from npm                           cache/pnpm-<version>
  *   packages           pnpm install, if a manifest or the lockfile changed    node_modules, cache/pnpm-store
  *   nats-server        see infra/src/find.ts                                  cache/nats-server
  *
- * Nothing else is written outside the checkout. A tool's SHA-512 is pinned by the package-lock.json in toolchain/ and
- * checked by npm. Each tool is unpacked beside its place and moved there in one step, so that several runs at once do
+ * Nothing else is written outside the checkout. A tool's version and SHA-512 are pinned in toolchain.json and checked by
+ * npm. Each tool is unpacked beside its place and moved there in one step, so that several runs at once do
  * no harm and a cut leaves nothing that looks whole.
  */
 import { createHash } from "node:crypto";
 import {
-  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -31,7 +30,9 @@ import { outputOf, runChild, seconds, tell } from "./child.mjs";
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const CACHE = cacheFolder();
+/** The one folder outside the checkout. */
+export const CACHE = cacheFolder();
+const TOOLCHAIN = JSON.parse(readFileSync(join(ROOT, "scripts", "toolchain.json"), "utf8"));
 const MODULES = join(ROOT, "node_modules");
 /** Holds the {@link fingerprint} of what was installed. */
 const STAMP = join(MODULES, ".stepstream-installed");
@@ -63,6 +64,7 @@ export function environment({ firstOnPath = [] } = {}) {
   }
   env.npm_config_confirm_modules_purge = "false"; // packages that another pnpm put there are replaced without a question
   env.COREPACK_HOME = join(CACHE, "corepack");
+  env.NODE_USE_SYSTEM_CA ??= "1"; // behind a proxy that has a certificate of its own
   if (env.HTTPS_PROXY || env.https_proxy) env.NODE_USE_ENV_PROXY ??= "1";
   return env;
 }
@@ -73,30 +75,28 @@ export function isNodeNewEnough(version) {
   return major >= 24 || (major === 22 && minor >= 22);
 }
 
-/** @returns {Promise<string>} The path of a Node.js that is new enough. */
+/**
+ * @returns {Promise<string>} The path of a Node.js that is new enough: 24, or on macOS, for which npm has not every
+ *   version, the nearest that there is.
+ */
 export async function bringNode() {
   const why = `Node.js ${process.versions.node} is older than 22.22`;
-  const folder = await bring("node", why);
-  const packages = join(folder, "node_modules");
-  const name = process.platform === "win32" ? "node.exe" : "node";
-  const found = readdirSync(packages)
-    .map((entry) => join(packages, entry, "bin", name))
-    .find((path) => existsSync(path));
   const advice = "Install Node.js 22.22 or newer (https://nodejs.org, or your system's packages) and try again.";
-  if (!found) throw new Error(`${why}, and npm has none for ${process.platform} on ${process.arch}. ${advice}`);
+  const pin = TOOLCHAIN.node[`${process.platform}-${process.arch}`];
+  if (!pin) throw new Error(`${why}, and npm has none for ${process.platform} on ${process.arch}. ${advice}`);
+  const path = join(await bring("node", pin, why), "bin", process.platform === "win32" ? "node.exe" : "node");
   try {
-    await outputOf(found, ["--version"]);
+    await outputOf(path, ["--version"]);
   } catch {
-    throw new Error(`${why}, and this system cannot run the one from npm (${found}). ${advice}`);
+    throw new Error(`${why}, and this system cannot run the one from npm (${path}). ${advice}`);
   }
-  return found;
+  return path;
 }
 
 /** Installs the workspace's packages, unless they are. */
 export async function bringPackages() {
   if (areInstalled()) return;
-  const folder = await bring("pnpm", "it installs the workspace's packages");
-  const pnpm = join(folder, "node_modules", "pnpm", "bin", "pnpm.cjs");
+  const pnpm = join(await bring("pnpm", TOOLCHAIN.pnpm, "it installs the workspace's packages"), "bin", "pnpm.cjs");
   mkdirSync(MODULES, { recursive: true });
   await locked(join(MODULES, ".stepstream-installing"), async () => {
     if (areInstalled()) return;
@@ -148,30 +148,36 @@ export async function bringServer() {
 }
 
 /**
- * Installs toolchain/<name> into the cache, where it is not there yet.
+ * Installs a package into the cache, where it is not there yet.
  *
- * @param {string} name
+ * @param {string} name - What people call it, in lower case.
+ * @param {{ package: string, version: string, integrity: string }} pin
  * @param {string} why - Ends the line that is printed.
- * @returns {Promise<string>} Its folder, which has a node_modules.
+ * @returns {Promise<string>} The folder of the package.
  */
-async function bring(name, why) {
-  const toolchain = join(ROOT, "scripts", "toolchain", name);
-  const key = createHash("sha256")
-    .update(readFileSync(join(toolchain, "package-lock.json")))
-    .digest("hex")
-    .slice(0, 12);
-  const folder = join(CACHE, `${name}-${key}`);
-  if (existsSync(folder)) return folder;
+async function bring(name, pin, why) {
+  const folder = join(CACHE, `${name}-${pin.version}`);
+  const result = join(folder, "node_modules", pin.package);
+  if (existsSync(folder)) return result;
 
   const begin = Date.now();
-  tell(`fetching ${name === "node" ? "Node.js" : name} from npm into ${CACHE}: ${why}`);
+  tell(`fetching ${name} ${pin.version} from npm into ${CACHE}: ${why}`);
   mkdirSync(CACHE, { recursive: true });
   const temporary = mkdtempSync(join(CACHE, "fetching-"));
   try {
-    for (const file of ["package.json", "package-lock.json"])
-      copyFileSync(join(toolchain, file), join(temporary, file));
+    // npm ci takes what a lockfile says or fails; so the pin becomes one.
+    const manifest = { name: "toolchain", version: "0.0.0", dependencies: { [pin.package]: pin.version } };
+    const locked = {
+      "": manifest,
+      [`node_modules/${pin.package}`]: { version: pin.version, integrity: pin.integrity },
+    };
+    writeFileSync(join(temporary, "package.json"), JSON.stringify(manifest));
+    writeFileSync(
+      join(temporary, "package-lock.json"),
+      JSON.stringify({ name: "toolchain", version: "0.0.0", lockfileVersion: 3, requires: true, packages: locked }),
+    );
     const [command, args, shell] = npm();
-    const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--include=optional", "--loglevel=error"];
+    const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     const code = await runChild(command, [...args, "ci", "--prefix", temporary, ...flags], {
       cwd: temporary,
       env: { ...environment(), npm_config_cache: join(temporary, "npm-cache") },
@@ -180,7 +186,7 @@ async function bring(name, why) {
     });
     if (code !== 0) {
       throw new Error(
-        `npm could not fetch ${name} (exit code ${code}; what it said is above). Check your connection and try again.`,
+        `npm could not fetch ${pin.package}@${pin.version} (exit code ${code}; what it said is above). Check your connection to the registry and try again.`,
       );
     }
     rmSync(join(temporary, "npm-cache"), { recursive: true, force: true }); // twice the size, and of no more use
@@ -188,8 +194,8 @@ async function bring(name, why) {
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
-  tell(`fetched ${name === "node" ? "Node.js" : name} in ${seconds(begin)}`);
-  return folder;
+  tell(`fetched ${name} in ${seconds(begin)}`);
+  return result;
 }
 
 /** @param {string} from @param {string} to */
