@@ -39,6 +39,8 @@ export interface Offloaded {
 export const INLINE_BYTES_MAX = 256 * 1024;
 /** One chunk. Well under the server's default `max_payload` of 1 MiB. */
 const CHUNK_BYTES = 512 * 1024;
+/** Chunks on their way at a time. */
+const WINDOW = 8;
 const REF_HEADER = "Stepstream-Ref";
 const REF_START = '{"v":1,"type":"Ref",';
 
@@ -60,12 +62,10 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
 
   async function store(run: string, data: Buffer): Promise<Offloaded> {
     const hash = createHash("sha256").update(data).digest("hex");
-    const writes: Promise<unknown>[] = [];
-    for (let at = 0, n = 1; at < data.length; at += chunkBytes, n++) {
-      const subject = `${ns}.blob.${run}.${hash}.${n}`;
-      writes.push(publisher.publish(subject, data.subarray(at, at + chunkBytes)).catch(unlessThere));
-    }
-    await Promise.all(writes);
+    await windowed(Math.ceil(data.length / chunkBytes), (i) => {
+      const chunk = data.subarray(i * chunkBytes, (i + 1) * chunkBytes);
+      return publisher.publish(`${ns}.blob.${run}.${hash}.${i + 1}`, chunk).then(() => {}, unlessThere);
+    });
     const ref: Ref = { v: 1, type: "Ref", key: `${run}/${hash}`, bytes: data.length, chunk: chunkBytes };
     return { text: JSON.stringify(ref), lines: `${REF_HEADER}: ${hash}\r\n` };
   }
@@ -73,9 +73,7 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   async function fetch(ref: Ref): Promise<string> {
     const [run, hash] = ref.key.split("/");
     const count = Math.ceil(ref.bytes / ref.chunk);
-    const chunks = await Promise.all(
-      Array.from({ length: count }, (_, i) => chunk(`${ns}.blob.${run}.${hash}.${i + 1}`)),
-    );
+    const chunks = await windowed(count, (i) => chunk(`${ns}.blob.${run}.${hash}.${i + 1}`));
     const missing = chunks.indexOf(undefined);
     if (missing >= 0) return lost(ref, `chunk ${missing + 1} of ${count} is not in the store`);
     const data = Buffer.concat(chunks as Uint8Array[]);
@@ -112,6 +110,16 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
       });
     },
   };
+}
+
+/** Calls `fn` for 0 … n − 1, some at a time: a slow line then answers each in time, and no buffer overflows. */
+async function windowed<T>(n: number, fn: (i: number) => Promise<T>): Promise<T[]> {
+  const all: T[] = [];
+  for (let from = 0; from < n; from += WINDOW) {
+    const size = Math.min(WINDOW, n - from);
+    all.push(...(await Promise.all(Array.from({ length: size }, (_, i) => fn(from + i)))));
+  }
+  return all;
 }
 
 /** @returns undefined if it is none: then it stays what it is, and the reader's decoder refuses it. */
