@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startNatsServer } from "@stepstream/infra";
@@ -47,22 +47,23 @@ export async function runDemo(options: DemoOptions): Promise<Summary> {
   const { rows, keep, seed, signal, onProgress, onNews } = options;
   const undo: (() => Promise<unknown>)[] = [];
   const pids: number[] = [];
-  const start = (name: string, module: string) => {
-    const child = startChild(name, module, [server.url, namespace]);
-    undo.push(() => child.stop());
-    pids.push(child.pid);
-    return child;
-  };
-  const folder = await mkdtemp(join(tmpdir(), "stepstream-demo-"));
-  if (!keep) undo.push(() => rm(folder, { recursive: true, force: true }));
-  const namespace = `demo-${Date.now().toString(36)}`;
-  const traces = await startTelemetry({ serviceName: "demo-client" });
-  undo.push(() => traces.stop());
-  // The search for a server is worth telling, the server's own log is not.
-  const server = await startNatsServer({ log: (line) => line.startsWith("[") || onNews(line) });
-  undo.push(() => server.stop());
-  if (server.pid !== undefined) pids.push(server.pid);
   try {
+    const folder = await mkdtemp(join(tmpdir(), "stepstream-demo-"));
+    if (!keep) undo.push(() => rm(folder, { recursive: true, force: true }));
+    const namespace = `demo-${Date.now().toString(36)}`;
+    const traces = await startTelemetry({ serviceName: "demo-client" });
+    undo.push(() => traces.stop());
+    // The search for a server is worth telling, the server's own log is not.
+    const server = await startNatsServer({ log: (line) => line.startsWith("[") || onNews(line) });
+    undo.push(() => server.stop());
+    if (server.pid !== undefined) pids.push(server.pid);
+
+    const start = (name: string, module: string) => {
+      const child = startChild(name, module, [server.url, namespace]);
+      undo.push(() => child.stop());
+      pids.push(child.pid);
+      return child;
+    };
     const coordinator = start("coordinator", "./coordinator.ts");
     const workers = [start("worker 1", "./worker.ts"), start("worker 2", "./worker.ts")];
     await Promise.all([coordinator, ...workers].map((child) => child.ready));
@@ -92,7 +93,6 @@ export async function runDemo(options: DemoOptions): Promise<Summary> {
     const history = await run.history();
     const { startedAt, endedAt, traceId } = await run.status();
     const historyFile = join(folder, "history.jsonl");
-    await mkdir(folder, { recursive: true });
     await writeFile(historyFile, history.map((entry) => JSON.stringify(entry)).join("\n"));
     return {
       run: run.id,
