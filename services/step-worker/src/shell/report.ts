@@ -1,7 +1,6 @@
 import { type DeadLetter, type Failure, type RunStep, type StepstreamError, toFailure } from "@stepstream/contracts";
 import type { Deps, Place } from "./deps.ts";
 import type { Held } from "./held.ts";
-import { isSettled } from "./look-up.ts";
 import { retrying } from "./retrying.ts";
 
 /**
@@ -13,28 +12,22 @@ import { retrying } from "./retrying.ts";
 export async function completed(deps: Deps, held: Held, command: RunStep, attempt: number, output: string) {
   const { slot, step } = command;
   const head = `{"v":1,"type":"StepCompleted","slot":${slot},"step":"${step}","attempt":${attempt}`;
-  const stored = await conclude(
-    deps,
-    held,
-    command,
-    attempt,
-    output === "" ? `${head}}` : `${head},"output":${output}}`,
-  );
-  if (stored) deps.emit({ type: "completed", ...placeOf(command, attempt) });
+  await conclude(deps, held, command, attempt, output === "" ? `${head}}` : `${head},"output":${output}}`);
+  deps.emit({ type: "completed", ...placeOf(command, attempt) });
 }
 
 export async function failed(deps: Deps, held: Held, command: RunStep, attempt: number, error: unknown, as?: Failure) {
   const { slot, step } = command;
   const message = { v: 1, type: "StepFailed", slot, step, attempt, error: as ?? toFailure(error) };
-  if (await conclude(deps, held, command, attempt, JSON.stringify(message)))
-    deps.emit({ type: "failed", ...placeOf(command, attempt), error });
+  await conclude(deps, held, command, attempt, JSON.stringify(message));
+  deps.emit({ type: "failed", ...placeOf(command, attempt), error });
 }
 
 export async function cancelled(deps: Deps, held: Held, command: RunStep, attempt: number) {
   const { slot, step } = command;
   const message = { v: 1, type: "StepCancelled", slot, step, attempt };
-  if (await conclude(deps, held, command, attempt, JSON.stringify(message)))
-    deps.emit({ type: "cancelled", ...placeOf(command, attempt) });
+  await conclude(deps, held, command, attempt, JSON.stringify(message));
+  deps.emit({ type: "cancelled", ...placeOf(command, attempt) });
 }
 
 /** Has the next attempt come back after a wait that is too long for the queue. */
@@ -45,17 +38,10 @@ export async function postponed(deps: Deps, held: Held, command: RunStep, attemp
   held.ack();
 }
 
-/** @returns false if the slot had its outcome already. */
-async function conclude(deps: Deps, held: Held, command: RunStep, attempt: number, text: string): Promise<boolean> {
+async function conclude(deps: Deps, held: Held, command: RunStep, attempt: number, text: string): Promise<void> {
   const { run, slot } = command;
-  if (held.isSuspect() && (await isSettled(deps, command))) {
-    held.ack();
-    deps.emit({ type: "settled", ...placeOf(command, attempt) });
-    return false;
-  }
   await append(deps, run, text, `${run}.${slot}.${attempt}.done`);
   held.ack();
-  return true;
 }
 
 /** Says something to a run's inbox, for as long as it takes. */

@@ -19,7 +19,7 @@ import { createContext } from "./context.ts";
 import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
 import type { Served } from "./lane.ts";
-import { lookUp } from "./look-up.ts";
+import { isSettled, lookUp } from "./look-up.ts";
 import { append, bury, cancelled, completed, failed, placeOf, postponed } from "./report.ts";
 import { type Ended, Running } from "./running.ts";
 
@@ -28,7 +28,8 @@ import { type Ended, Running } from "./running.ts";
  *
  * K1. Every command that is taken up ends in an ack, a nak, or (another worker has it, this one stopped) in
  *     silence, upon which it comes again.
- * K2. A command that cannot be read, or whose input does not fit, is buried and reported: it blocks nothing.
+ * K2. Nothing is said by a worker that may have lost the command before it has looked for an outcome.
+ * K3. A command that cannot be read, or whose input does not fit, is buried and reported: it blocks nothing.
  */
 export async function work(deps: Deps, served: Served, held: Held): Promise<void> {
   const { subject, seq, text, deliveries } = held.delivery;
@@ -41,10 +42,7 @@ export async function work(deps: Deps, served: Served, held: Held): Promise<void
   let at = firstStanding(command);
   if (deliveries > 1 || command.attempt > 1 || held.isSuspect()) {
     const known = await lookUp(deps, held, command);
-    if (!known) {
-      held.ack();
-      return deps.emit({ type: "settled", ...placeOf(command, command.attempt) });
-    }
+    if (!known) return settled(deps, held, command, command.attempt);
     at = known;
   }
   if (at.next === "fail")
@@ -87,7 +85,14 @@ export async function work(deps: Deps, served: Served, held: Held): Promise<void
   } finally {
     if (admission) breaker!.report(admission, attempted?.health ?? "unknown");
   }
+  // A stall, or a cut of the connection: another worker may have had it meanwhile.
+  if (held.isSuspect() && (await isSettled(deps, command))) return settled(deps, held, command, at.attempt);
   return attempted.conclude();
+}
+
+function settled(deps: Deps, held: Held, command: RunStep, attempt: number): void {
+  held.ack();
+  deps.emit({ type: "settled", ...placeOf(command, attempt) });
 }
 
 /** What came of an attempt: what it says about the health of what the handler calls, and what is to be done. */
