@@ -146,10 +146,18 @@ export class Effects {
     this.#watched.add(slot.slot);
     this.#timers.set(`deadline.${slot.slot}`, soon ? waitMs : this.#deps.settings.deadlineAfterMs, () => {
       if (slot.state !== "open") return;
-      const act = soon
-        ? this.checkDeadline(slot)
-        : this.#storeTimer(slot, at).then(() => this.#watched.delete(slot.slot));
-      act.catch((error) => this.#trouble("look after a deadline", error));
+      if (soon) this.#lookAfter(slot);
+      else {
+        const stored = this.#storeTimer(slot, at).then(() => this.#watched.delete(slot.slot));
+        stored.catch((error) => this.#trouble("store a deadline", error));
+      }
+    });
+  }
+
+  #lookAfter(slot: Slot): void {
+    this.checkDeadline(slot).catch((error) => {
+      this.#trouble("look after a deadline", error);
+      this.#timers.set(`deadline.${slot.slot}`, 1_000, () => this.#lookAfter(slot));
     });
   }
 
@@ -163,15 +171,18 @@ export class Effects {
     if (totalMs !== undefined && age >= totalMs) return this.#timeOut(slot, "total");
     if (queueMs !== undefined && slot.attempt === 1 && age >= queueMs) {
       const command = await log.last(log.subjects.command(name, this.#run.runId, slot.slot), { fresh: true });
+      // Not out yet, or done already: look again.
+      if (!command) return this.#timers.set(`deadline.${slot.slot}`, 1_000, () => this.#lookAfter(slot));
       const delivered = await log.delivered("COMMANDS", log.subjects.stepConsumer(name));
-      if (command && command.seq > delivered) return this.#timeOut(slot, "queue");
+      if (command.seq > delivered) return this.#timeOut(slot, "queue");
       return this.#watchDeadline(slot, true);
     }
     this.#watchDeadline(slot);
   }
 
   async #timeOut(slot: Slot, kind: "queue" | "total"): Promise<void> {
-    await this.#tell({ v: 1, type: "SlotTimedOut", slot: slot.slot, kind }, `${slot.slot}.timeout`);
+    // First the outcome, then the command: without an outcome a command that is gone would never come back.
+    if (!(await this.#tell({ v: 1, type: "SlotTimedOut", slot: slot.slot, kind }, `${slot.slot}.timeout`))) return;
     this.#askToStop([slot.slot], `its ${kind} time-out is over`);
     await this.#removeCommand(slot);
   }
@@ -218,14 +229,14 @@ export class Effects {
     await retrying(this.#deps, `remove ${subject}`, () => log.purge(subject), this.#wanted);
   }
 
-  /** Says to the run's inbox what only the coordinator can know. */
-  async #tell(message: InboxMessage & { slot: number }, key: string): Promise<void> {
+  /** Says to the run's inbox what only the coordinator can know. @returns whether it has been said. */
+  async #tell(message: InboxMessage & { slot: number }, key: string): Promise<boolean> {
     const { log } = this.#deps;
     const { runId } = this.#run;
     const id = `${runId}.${key}`;
     const wanted = () => this.#wanted() && this.#run.slots.get(message.slot)!.state !== "done";
     const append = () => log.append(log.subjects.inbox(runId), JSON.stringify(message), { id });
-    await retrying(this.#deps, `tell run ${runId} ${message.type}`, append, wanted);
+    return (await retrying(this.#deps, `tell run ${runId} ${message.type}`, append, wanted)) !== undefined;
   }
 
   #trouble(what: string, error: unknown): void {

@@ -318,12 +318,15 @@ export class RunActor {
     const scheduledNow = new Set<number>();
     for (const { event } of decided) if (event.type === "StepScheduled") scheduledNow.add(event.slot);
     await effects.arm(slots, batch.length > 0, out, all ? unsent : scheduledNow);
+    // Let go meanwhile? Then not all of it was done, and the messages are not ours to acknowledge.
+    this.#check();
     effects.sweep();
 
     for (const { message } of batch) {
       const slot = message.type === "TimerFired" ? execution.slots.get(message.slot) : undefined;
       if (slot?.kind === "step" && slot.state === "open") await effects.checkDeadline(slot);
     }
+    this.#check();
     this.#settleBatch(
       batch,
       slots.map((slot) => slot.slot).filter((n) => effects.needsHold(n)),
