@@ -14,6 +14,8 @@ import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jets
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { startWire, type Wire } from "../support/wire.ts";
+import { Caught, texts } from "./bed.ts";
+import { conformance } from "./suite.ts";
 
 let server: TestServer;
 let wire: Wire;
@@ -38,9 +40,13 @@ afterAll(async () => {
   await server.stop();
 });
 
+function freshNamespace(): string {
+  return `t${process.pid.toString(36)}-${++count}-${Date.now().toString(36)}`;
+}
+
 /** A log of this test's own namespace. */
 async function open(options: Partial<ConnectOptions> = {}): Promise<EventLog> {
-  namespace ||= `t${process.pid.toString(36)}-${++count}-${Date.now().toString(36)}`;
+  namespace ||= freshNamespace();
   const log = await connectEventLog({ nats: server.url, namespace, ...options });
   logs.push(log);
   return log;
@@ -49,24 +55,6 @@ async function open(options: Partial<ConnectOptions> = {}): Promise<EventLog> {
 async function api(name: string): Promise<any> {
   const answer = await admin.request(`$JS.API.${name}`, "", { timeout: 10_000 });
   return answer.json();
-}
-
-/** Keeps what comes, and lets a test wait until enough has come. */
-class Caught<T> {
-  readonly all: T[] = [];
-  #waiters: { enough: (all: T[]) => boolean; resolve: () => void }[] = [];
-
-  add(one: T): void {
-    this.all.push(one);
-    this.#waiters = this.#waiters.filter(({ enough, resolve }) => !enough(this.all) || resolve());
-  }
-  until(enough: (all: T[]) => boolean): Promise<T[]> {
-    if (enough(this.all)) return Promise.resolve(this.all);
-    return new Promise((resolve) => this.#waiters.push({ enough, resolve: () => resolve(this.all) }));
-  }
-  count(n: number): Promise<T[]> {
-    return this.until((all) => all.length >= n);
-  }
 }
 
 /** All inbox messages of the namespace, acked as they come unless told otherwise. */
@@ -89,7 +77,27 @@ async function inboxes(log: EventLog, options: Partial<ConsumeOptions> = {}) {
   return { caught, interrupted, consumption };
 }
 
-const texts = (all: readonly { text: string }[]) => all.map(({ text }) => text);
+conformance("JetStream", async () => {
+  const namespace = freshNamespace();
+  const wires = new Map<EventLog, Wire>();
+  return {
+    async connect() {
+      const wire = await startWire(server.url);
+      const log = await connectEventLog({ nats: wire.url, namespace });
+      wires.set(log, wire);
+      return log;
+    },
+    cut: async (log) => wires.get(log)?.cut(),
+    async restartServer() {
+      await server.kill();
+      await server.restart();
+    },
+    async close() {
+      await Promise.all([...wires.keys()].map((log) => log.close()));
+      await Promise.all([...wires.values()].map((wire) => wire.stop()));
+    },
+  };
+});
 
 describe("a namespace", () => {
   it("is made by any number of processes at once, and has the partitions of the first", async () => {
