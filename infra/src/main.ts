@@ -17,46 +17,53 @@ const HELP = `usage: node infra/src/main.ts <command>
   find    finds a nats-server of 2.12 or newer, or fetches one, and prints it as JSON
 `;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    help: { type: "boolean", short: "h" },
-    port: { type: "string", default: "4222" },
-    store: { type: "string" },
-    "sync-always": { type: "boolean" },
-  },
-});
-
 const say = (line: string) => console.error(line);
 
-if (values.help || positionals.length !== 1) {
-  console.log(HELP);
-  process.exitCode = values.help ? 0 : 2;
-} else {
-  try {
-    await command(positionals[0]!);
-  } catch (error) {
-    say(error instanceof Error ? error.message : String(error));
-    process.exitCode = error instanceof NatsServerNotFoundError ? 3 : 1;
+try {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      help: { type: "boolean", short: "h" },
+      port: { type: "string", default: "4222" },
+      store: { type: "string" },
+      "sync-always": { type: "boolean" },
+    },
+  });
+  if (values.help || positionals.length !== 1) {
+    console.log(HELP);
+    process.exitCode = values.help ? 0 : 2;
+  } else {
+    await command(positionals[0]!, values);
   }
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = error instanceof NatsServerNotFoundError ? 3 : 1;
 }
 
-async function command(name: string): Promise<void> {
+interface Flags {
+  port: string;
+  store?: string;
+  "sync-always"?: boolean;
+}
+
+async function command(name: string, values: Flags): Promise<void> {
   switch (name) {
     case "find":
       console.log(JSON.stringify(await findNatsServer({ log: say })));
       return;
     case "nats": {
       const port = Number(values.port);
-      if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`--port takes 0 to 65535.`);
-      const server = await startNatsServer({
+      if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error("--port takes 0 to 65535.");
+      const starting = startNatsServer({
         port,
         ...(values.store ? { storeDir: values.store } : {}),
         syncInterval: values["sync-always"] ? "always" : "2m",
         log: say,
       });
-      console.log(`NATS_URL=${server.url}`);
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void server.stop());
+      for (const signal of ["SIGINT", "SIGTERM"] as const) {
+        process.once(signal, () => void starting.then((server) => server.stop()).catch(() => {}));
+      }
+      console.log(`NATS_URL=${(await starting).url}`);
       return;
     }
     default:

@@ -31,7 +31,7 @@ export const release: Source = {
     if (actual !== wanted) throw new Error(`${name} has SHA-256 ${actual}, not ${wanted}: it was thrown away`);
     return intoCache(machine, "release archive", async (folder) => {
       writeFileSync(join(folder, name), archive);
-      await machine.run("tar", ["-xf", name], { cwd: folder, timeoutMs: 60_000 }); // that of Windows reads zip as well
+      await machine.run(tar(machine), ["-xf", name], { cwd: folder, timeoutMs: 60_000 });
       return join(folder, name.replace(/\.(tar\.gz|zip)$/, ""), executable(machine.platform));
     });
   },
@@ -43,6 +43,11 @@ export function archiveName({ platform, arch }: Pick<Machine, "platform" | "arch
   const processor = ARCHITECTURES[arch];
   if (!system || !processor) throw new Error(`no archive for ${platform} on ${arch}`);
   return `nats-server-v${NATS_VERSION}-${system}-${processor}.${system === "windows" ? "zip" : "tar.gz"}`;
+}
+
+/** On Windows that of the system, which reads zip as well; another may come first on the path. */
+function tar({ platform, env }: Machine): string {
+  return platform === "win32" ? join(env.SystemRoot ?? "C:\\Windows", "System32", "tar.exe") : "tar";
 }
 
 function pinned(name: string): string | undefined {
