@@ -18,6 +18,8 @@ export interface Outcome {
   virtualMs: number;
 }
 
+const quiet = () => {};
+const silent = { debug: quiet, info: quiet, warn: quiet, error: quiet };
 const FAULTY_MS = 90_000;
 const LIMIT_MS = 40 * 60_000;
 
@@ -149,6 +151,7 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
       clock: log.clock,
       name,
       cleanUpMs: 2_000,
+      logger: silent,
       onEvent: (event) => {
         noteEvent(name, event);
         if (event.type === "trouble" && (event.error as { code?: string }).code !== "LOG_UNAVAILABLE")

@@ -2,14 +2,14 @@ import { NotRunningError } from "@stepstream/contracts";
 import { type Clock, type Consumption, type EventLog, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
+import { createTelemetry } from "@stepstream/telemetry";
 import { guardGlobals } from "./run/globals.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
-import { type CoordinatorEvent, DEFAULTS, type Deps, type Settings } from "./shell/deps.ts";
+import { type CoordinatorEvent, type CoordinatorTelemetry, DEFAULTS, type Deps, type Settings } from "./shell/deps.ts";
 import { takeDueTimers } from "./shell/due.ts";
 import { Membership } from "./shell/membership.ts";
 import { Partition } from "./shell/partition.ts";
 import { ServerClock } from "./shell/server-clock.ts";
-import { type CoordinatorTelemetry, noTelemetry } from "./shell/telemetry.ts";
 
 export interface CoordinatorOptions extends Partial<ConnectOptions> {
   /** The workflows it runs. Runs of others wait, parked, for a coordinator that knows them. */
@@ -18,6 +18,7 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
   log?: EventLog;
   clock?: Clock;
   boundary?: Boundary;
+  /** Default: the OpenTelemetry SDK of this process, if there is one. */
   telemetry?: CoordinatorTelemetry;
   /** What it does, for logs and tests. A throw in it is a bug of the caller's. */
   onEvent?: (event: CoordinatorEvent) => void;
@@ -99,7 +100,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         id,
         workflow: (name, version) => workflows.get(`${name}@${version}`),
         boundary: options.boundary ?? createBoundary(),
-        telemetry: options.telemetry ?? noTelemetry,
+        telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
         emit: options.onEvent ?? (() => {}),
         settings: { ...DEFAULTS, ...options.settings },
       };

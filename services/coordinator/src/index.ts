@@ -1,5 +1,4 @@
 export { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
 export { RunExecution } from "./run/execution.ts";
 export { createBoundary } from "./shell/boundary.ts";
-export type { CoordinatorEvent, Settings } from "./shell/deps.ts";
-export type { CoordinatorTelemetry } from "./shell/telemetry.ts";
+export type { CoordinatorEvent, CoordinatorTelemetry, Settings } from "./shell/deps.ts";

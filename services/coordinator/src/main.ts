@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { AnyWorkflow } from "@stepstream/sdk";
+import { startTelemetry } from "@stepstream/telemetry";
 import { type CoordinatorEvent, createCoordinator } from "./index.ts";
 
 const HELP = `Runs the coordinator: takes workflow runs further.
@@ -35,6 +36,7 @@ if (values.help || positionals.length === 0) {
 }
 
 const workflows = await loadWorkflows(positionals);
+const telemetry = await startTelemetry({ serviceName: "stepstream-coordinator" });
 const coordinator = await createCoordinator({
   nats: values.nats,
   namespace: values.namespace,
@@ -50,6 +52,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     stopping = true;
     say(`${signal}: finishing what is under way`);
     await coordinator.stop();
+    await telemetry.stop();
     process.exit(0);
   });
 }

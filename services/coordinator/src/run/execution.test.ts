@@ -175,7 +175,7 @@ describe("time and chance", () => {
     const play = new Play(
       flow(async (_n, w) => [
         Date.now() === w.now(),
-        Number(new Date()) === w.now(),
+        new Date().toISOString() === new Date(w.now()).toISOString(),
         new Date(5).getTime(),
         new Date() instanceof Date,
         Math.random() < 1,
@@ -269,6 +269,17 @@ describe("cancel and compensation", () => {
     await play.failed(5, b);
     await play.done(6, a);
     expect(play.spelled).toBe("a1 b2 c3 c4 cancel !3,4 closing:cancelled ~b5 !~5 ~a6 cancelled");
+  });
+
+  it("takes note of a second cancel, and of a repeated one not again (R3)", async () => {
+    const play = new Play(flow((_n, w) => w.run(a, 0)));
+    await play.start(0);
+    const request = { v: 1, type: "CancelRequested", reason: "enough" } as const;
+    await play.send({ ...request, id: "one" });
+    await play.send({ ...request, id: "one" });
+    await play.send({ ...request, id: "two" });
+    await play.cancelled(1, a);
+    expect(play.spelled).toBe("a1 cancel !1 cancel cancelled");
   });
 
   it("lets the workflow see the cancel, and starts nothing new", async () => {

@@ -71,6 +71,8 @@ export class RunExecution {
   #random: () => number;
   #lastSlot = 0;
   #ended: { ok: true; value: unknown } | { ok: false; error: unknown } | undefined;
+  /** Requests that were taken note of: a repeat of one changes nothing. */
+  readonly #cancelIds = new Set<string>();
   readonly #abort = new AbortController();
   readonly #closing = new Closing(this);
 
@@ -225,9 +227,11 @@ export class RunExecution {
   }
 
   #cancel(id: string, reason: string, graceMs: number | undefined): void {
-    if (this.cancelRequest || this.#ended || !this.started) return;
-    this.cancelRequest = { reason, graceMs };
+    if (this.#ended || !this.started || this.#cancelIds.has(id)) return;
+    this.#cancelIds.add(id);
     this.decide({ type: "CancelAccepted", id, reason, ...(graceMs === undefined ? {} : { graceMs }) });
+    if (this.cancelRequest) return;
+    this.cancelRequest = { reason, graceMs };
     this.cancelSlots(this.slots.keys(), reason);
     frames.run({ execution: this, scope: new Scope() }, () => this.#abort.abort(this.#cancelledError()));
   }

@@ -1,8 +1,11 @@
 import type { Clock, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
+import type { Telemetry } from "@stepstream/telemetry";
 import type { Boundary } from "./boundary.ts";
 import type { ServerClock } from "./server-clock.ts";
-import type { CoordinatorTelemetry } from "./telemetry.ts";
+
+/** What a coordinator tells about its work. */
+export type CoordinatorTelemetry = Pick<Telemetry, "traceOf" | "decision" | "runEnded">;
 
 /** What everything in the shell of one coordinator shares. */
 export interface Deps {

@@ -1,8 +1,10 @@
 import {
   InboxMessage,
   isTerminal,
+  type RunStarted,
   StalledError,
   type StepstreamError,
+  type TerminalEvent,
   UnknownWorkflowError,
 } from "@stepstream/contracts";
 import type { Delivery } from "@stepstream/event-log";
@@ -219,7 +221,8 @@ export class RunActor {
     if (started?.type !== "RunStarted") return "none";
     const last = history.events.at(-1);
     if (last && isTerminal(last)) {
-      this.#tellTelemetry(history.inbox[0]!, history.inbox, last.type);
+      const endedAtMs = history.inbox.findLast((x) => x.seq <= history.upTo)!.at;
+      this.#tellTelemetry(started, history.inbox[0]!.at, endedAtMs, last);
       return "over";
     }
     const workflow = this.#deps.workflow(started.workflow, started.version);
@@ -295,7 +298,7 @@ export class RunActor {
     const span = telemetry.decision(execution.started!, this.run, execution.folded, decided.length);
     const wanted = () => this.#state !== "released";
     const written = await this.#journal!.append(decided, execution.folded, wanted);
-    span.end();
+    span.end(written);
     this.#check();
     if (written === "written") {
       this.#host.onJournalled();
@@ -332,9 +335,8 @@ export class RunActor {
       slots.map((slot) => slot.slot).filter((n) => effects.needsHold(n)),
     );
     if (execution.closed) {
-      const terminal = decided.findLast((d) => isTerminal(d.event))?.event.type;
-      if (terminal)
-        this.#tellTelemetry({ at: execution.startedAtMs, message: execution.started! }, undefined, terminal);
+      const end = decided.map((d) => d.event).findLast(isTerminal);
+      if (end) this.#tellTelemetry(execution.started!, execution.startedAtMs, execution.now(), end);
       this.#close();
     }
   }
@@ -381,14 +383,10 @@ export class RunActor {
     if (this.#state === "released") throw new Released();
   }
 
-  #tellTelemetry(
-    first: { at: number; message: InboxMessage },
-    inbox: { at: number }[] | undefined,
-    outcome: string,
-  ): void {
-    if (first.message.type !== "RunStarted") return;
-    const endedAtMs = inbox?.at(-1)?.at ?? this.#execution?.now() ?? this.#deps.clock.now();
-    this.#deps.telemetry.runEnded({ run: this.run, started: first.message, startedAtMs: first.at, endedAtMs, outcome });
+  /** After a takeover it may be told again: with the same ids, so it is one span. */
+  #tellTelemetry(started: RunStarted, startedAtMs: number, endedAtMs: number, end: TerminalEvent): void {
+    const error = end.type === "RunFailed" ? end.error : undefined;
+    this.#deps.telemetry.runEnded({ run: this.run, started, startedAtMs, endedAtMs, outcome: end.type, error });
   }
 }
 
