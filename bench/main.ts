@@ -1,0 +1,79 @@
+import { parseArgs } from "node:util";
+import { measure } from "./src/measure.ts";
+import { footprints, surroundings, table } from "./src/print.ts";
+import { SHAPES, shapeOf } from "./src/shapes.ts";
+import type { SideName } from "./src/side.ts";
+
+const HELP = `Measures the engine beside the bare bus: the same messages, with no engine.
+
+  pnpm bench [options]
+
+Options
+  --quick               a first impression, in about half a minute
+  --duration <seconds>  of each sample; default 3
+  --rounds <n>          samples of each side, taken in turns; default 5
+  --only <shapes>       of: one, chain, fan; with commas
+  --concurrency <n,n>   runs at a time; default 1,300
+  --side <name>         only engine, or only bare
+  --profile <folder>    every process writes a CPU profile there
+  --json                the figures as JSON
+  -h, --help
+
+Docs: docs/benchmarks.md`;
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    duration: { type: "string" },
+    rounds: { type: "string" },
+    only: { type: "string" },
+    concurrency: { type: "string", default: "1,300" },
+    side: { type: "string" },
+    profile: { type: "string" },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+
+const durationS = numberOf("duration", values.duration ?? (values.quick ? "0.8" : "3"), 0.1, 60);
+const rounds = numberOf("rounds", values.rounds ?? (values.quick ? "2" : "5"), 1, 50);
+const concurrencies = values.concurrency.split(",").map((n) => numberOf("concurrency", n, 1, 2_000));
+const shapes = values.only ? values.only.split(",").map(shapeOf) : SHAPES;
+if (values.side && values.side !== "engine" && values.side !== "bare")
+  fail(`--side is engine or bare, not "${values.side}".`);
+const sides: SideName[] = values.side ? [values.side as SideName] : ["engine", "bare"];
+
+const where = await surroundings();
+const report = await measure({
+  shapes,
+  concurrencies,
+  rounds,
+  durationMs: durationS * 1_000,
+  sides,
+  profileDir: values.profile,
+  say: (line) => console.error(line),
+});
+
+if (values.json) console.log(JSON.stringify({ where, rounds, durationS, ...report }, null, 2));
+else {
+  console.log(`\n${where}`);
+  console.log(`${rounds} rounds of ${durationS} s for each figure, engine and bare bus in turns\n`);
+  console.log(table(report));
+  console.log(["", ...footprints(report)].join("\n"));
+}
+
+function numberOf(name: string, text: string, min: number, max: number): number {
+  const n = Number(text);
+  if (!(n >= min && n <= max)) fail(`--${name} is a number from ${min} to ${max}, not "${text}".`);
+  return n;
+}
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
