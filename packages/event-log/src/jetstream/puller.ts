@@ -86,7 +86,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
 
   function ask(): void {
     scheduled = false;
-    if (stopped || mending || link.dead() || !sub) return;
+    if (stopped || link.dead() || !sub) return;
     const now = clock.now();
     if (now < askAt) return;
     const want = Math.min(BATCH_MAX, Math.floor(options.demand()) - waiting - resolving);
@@ -205,18 +205,21 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
 
   // ------------------------------------------------------------ when something is wrong
 
-  /** Makes sure the consumer exists, and starts anew. Tries until it works or the consumption stops. */
+  /**
+   * Makes sure the consumer exists. Meanwhile it is asked on: it may only be without a leader, and then
+   * it is back before the server's answer to this, which needs a leader of its own.
+   */
   function mend(why: string): void {
-    if (mending || stopped) return;
-    mending = true;
     forgetPulls();
+    askAt = clock.now() + PAUSE_MS;
     options.onInterrupted?.(why);
+    if (mending) return;
+    mending = true;
+    // Refused or not answered: the next pull fails, too, and brings us here again.
     ensureConsumer(requests, stream, options)
-      // Refused or not answered: the tick asks again, and if it is still not there, so do we.
       .catch(() => {})
       .then(() => {
         mending = false;
-        askAt = clock.now() + PAUSE_MS;
       });
   }
 
