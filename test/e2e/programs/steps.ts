@@ -1,0 +1,13 @@
+/** Steps that the tests of the worker run in processes of their own. */
+
+import { fixed, step } from "@stepstream/sdk";
+import { z } from "zod";
+
+const numbers = { input: z.number(), output: z.number() };
+
+/** Counts to its input, and says so. */
+export const count = step("count", { ...numbers, heartbeat: "1s", retry: { backoff: fixed("50ms") } });
+/** Takes as many milliseconds as its input says. */
+export const take = step("take", { ...numbers, concurrency: 3 });
+/** Kills its process if its input is negative. */
+export const deadly = step("deadly", { ...numbers, heartbeat: "300ms", concurrency: 1 });
