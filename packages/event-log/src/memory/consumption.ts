@@ -1,97 +1,135 @@
-import type { ConsumeOptions, Consumption, Delivery, Stored } from "../port.ts";
+import type { ConsumeOptions, Consumption, Stored } from "../port.ts";
 import type { MemoryConsumer, Puller } from "./consumer.ts";
+import { MemoryDelivery, type Source } from "./delivery.ts";
 import type { MemoryLog } from "./log.ts";
+import type { Lane } from "./wire.ts";
 
-/** One process' share of a durable consumer. */
+const BATCH_MAX = 10_000;
+/** After which a process takes its pulls for lost, as the JetStream log does. */
+const SILENCE_MS = 1_250;
+/** For what comes late for pulls that were given up. */
+const GIVE_BACK_LATE_MS = 1_000;
+
+/** Asks for messages on one connection: what comes for another is not ours any more. */
+type Asking = Puller & { lane: Lane };
+
+/**
+ * One process' share of a durable consumer. What it asks for, and when, follows the JetStream log (U1 to U6 of its
+ * puller.ts): never more than `demand()`, again as soon as at most half of it is on its way; all anew after a
+ * reconnection, which the holder is told first; what comes after a stop is given back.
+ */
 export class MemoryConsumption implements Consumption {
   readonly #log: MemoryLog;
   readonly #consumer: MemoryConsumer;
   readonly #options: ConsumeOptions;
-  readonly #onStop: () => void;
-  readonly #puller: Puller;
+  readonly #source: Source;
+  #asking: Asking;
   /** Asked for and not yet arrived. */
-  #asked = 0;
-  #stopped = false;
-  /** When the last delivery on this connection arrives: none overtakes another. */
-  #lastArrival = 0;
+  #waiting = 0;
+  #scheduled = false;
+  #ending: Promise<void> | undefined;
+  readonly #onEnd: () => void;
+  /** Ends a stop that waits for what is on its way. */
+  #onLost: (() => void) | undefined;
 
-  constructor(log: MemoryLog, consumer: MemoryConsumer, options: ConsumeOptions, onStop: () => void) {
+  constructor(log: MemoryLog, consumer: MemoryConsumer, options: ConsumeOptions, onEnd: () => void) {
+    const { process } = log;
     this.#log = log;
     this.#consumer = consumer;
     this.#options = options;
-    this.#onStop = onStop;
-    this.#puller = {
-      credit: 0,
-      take: (stored, deliveries, consumerSeq) => this.#send(stored, deliveries, consumerSeq),
+    this.#onEnd = onEnd;
+    this.#source = {
+      ackWaitMs: options.ackWaitMs,
+      now: () => process.clock.now(),
+      connection: () => process.connection,
+      say: (what, apply) => log.tell(`${what} ${options.consumer}`, () => apply(consumer)),
     };
-    consumer.add(this.#puller);
+    this.#asking = this.#newAsking();
+    // Not before whoever called `consume()` has got this object.
+    process.clock.setTimeout(() => this.pull(), 0);
   }
 
   pull(): void {
-    const { process, server } = this.#log;
-    const more = this.#options.demand() - this.#asked;
-    if (more <= 0 || this.#stopped || process.killed || !process.connected) return;
-    this.#asked += more;
-    const { connection } = process;
-    const ask = () => {
-      if (process.connection !== connection || this.#stopped) return;
-      this.#puller.credit += more;
-      this.#consumer.dispatch();
-    };
-    if (server.faults) server.clock.setTimeout(ask, server.faults.latencyMs());
-    else ask();
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.#log.process.reach(() => this.#ask()));
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#consumer.remove(this.#puller);
-    this.#onStop();
+  stop(): Promise<void> {
+    this.#ending ??= new Promise<void>((resolve) => {
+      const { process, wire } = this.#log;
+      const asking = this.#asking;
+      this.#onLost = resolve;
+      if (!process.connected) return resolve();
+      // There and back, behind all that is on its way.
+      wire.up(undefined, () => {
+        this.#consumer.remove(asking);
+        wire.down(asking.lane, () => resolve());
+      });
+    }).then(this.#onEnd);
+    return this.#ending;
   }
 
-  disconnected(): void {
-    this.#puller.credit = 0;
-    this.#consumer.remove(this.#puller);
+  /** The connection, or the process, has gone. The server notices after a while and sends into the void until then. */
+  disconnected(noticeMs: number): void {
+    const asking = this.#asking;
+    const { clock } = this.#log.server;
+    if (noticeMs > 0) clock.setTimeout(() => this.#consumer.remove(asking), noticeMs);
+    else this.#consumer.remove(asking);
+    this.#log.process.reach(() => this.#onLost?.());
   }
 
   reconnected(): void {
-    if (this.#stopped) return;
-    this.#asked = 0;
-    this.#lastArrival = 0;
-    this.#consumer.add(this.#puller);
-    this.#options.onInterrupted?.("the connection was lost");
+    if (!this.#ending) this.#renew("reconnected");
+  }
+
+  #renew(why: string): void {
+    this.#consumer.remove(this.#asking);
+    this.#asking = this.#newAsking();
+    this.#waiting = 0;
+    this.#options.onInterrupted?.(why);
     this.pull();
   }
 
-  #send(stored: Stored, deliveries: number, consumerSeq: number): void {
-    const { server } = this.#log;
-    const now = server.clock.now();
-    this.#lastArrival = Math.max(this.#lastArrival, now + (server.faults?.latencyMs() ?? 0));
-    this.#log.arrive(() => {
-      this.#asked--;
-      const delivery = this.#delivery(stored, deliveries, consumerSeq);
-      if (this.#stopped) delivery.nak();
-      else this.#options.onDelivery(delivery);
-    }, this.#lastArrival - now);
-  }
-
-  #delivery(stored: Stored, deliveries: number, consumerSeq: number): Delivery {
-    const consumer = this.#consumer;
-    return {
-      ...stored,
-      deliveries,
-      consumerSeq,
-      ack: () => this.#say("ack", () => consumer.ack(stored.seq)),
-      nak: (delayMs = 0) => this.#say("nak", () => consumer.nak(stored.seq, delayMs)),
-      working: () => this.#say("working", () => consumer.working(stored.seq)),
+  #newAsking(): Asking {
+    const asking: Asking = {
+      credit: 0,
+      lane: [],
+      take: (stored, deliveries, consumerSeq) => this.#send(asking, stored, deliveries, consumerSeq),
     };
+    this.#consumer.add(asking);
+    return asking;
   }
 
-  #say(what: string, apply: () => void): void {
-    const { process, server } = this.#log;
-    if (process.killed || !process.connected) return;
-    this.#log.effect(`${what} ${this.#options.consumer}`);
-    if (process.killed) return;
-    if (!server.faults) return apply();
-    if (!server.faults.loses("ack")) server.clock.setTimeout(apply, server.faults.latencyMs());
+  #ask(): void {
+    this.#scheduled = false;
+    const { process, server, wire } = this.#log;
+    if (this.#ending || !process.connected) return;
+    const want = Math.min(BATCH_MAX, Math.floor(this.#options.demand()) - this.#waiting);
+    if (!(want > 0) || this.#waiting > want) return;
+    this.#waiting += want;
+    const asking = this.#asking;
+    if (server.faults?.loses("pull")) {
+      const noticed = () => {
+        if (asking === this.#asking && !this.#ending && process.connected) this.#renew("the server was silent");
+      };
+      process.clock.setTimeout(noticed, SILENCE_MS);
+      return;
+    }
+    wire.up(undefined, () => {
+      asking.credit += want;
+      this.#consumer.dispatch();
+    });
+  }
+
+  #send(asking: Asking, stored: Stored, deliveries: number, consumerSeq: number): void {
+    this.#log.wire.down(asking.lane, (arrivedAt) => {
+      const delivery = new MemoryDelivery(this.#source, stored, deliveries, consumerSeq, arrivedAt);
+      if (this.#ending) return delivery.nak();
+      if (asking !== this.#asking) return delivery.nak(GIVE_BACK_LATE_MS);
+      this.#waiting--;
+      this.#options.onDelivery(delivery);
+      this.pull();
+    });
   }
 }

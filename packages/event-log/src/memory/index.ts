@@ -1,3 +1,3 @@
 export type { Faults } from "./faults.ts";
 export { MemoryLog } from "./log.ts";
-export { MemoryServer, type MemoryServerOptions } from "./server.ts";
+export { MemoryServer, type MemoryServerOptions, type RestartOptions } from "./server.ts";

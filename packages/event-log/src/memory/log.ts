@@ -11,36 +11,61 @@ import type {
   Subscription,
 } from "../port.ts";
 import { MemoryConsumption } from "./consumption.ts";
+import { matcher } from "./matcher.ts";
 import { Process } from "./process.ts";
 import type { MemoryServer } from "./server.ts";
-import { matcher } from "./stream.ts";
+import { type Lane, Wire } from "./wire.ts";
 
-/** One process' connection to a {@link MemoryServer}. */
+interface Follower {
+  lane: Lane;
+  fn: (stored: Stored) => void;
+}
+interface Listener {
+  lane: Lane;
+  matches: (subject: string) => boolean;
+  fn: (text: string, subject: string) => void;
+}
+
+/** Somebody without a connection learns it a moment later: who tries again at once must not stop time. */
+const REFUSED_MS = 1;
+
+/**
+ * One process' connection to a {@link MemoryServer}.
+ *
+ * G1. Every promise settles: by the answer, after `timeoutMs`, or by the cut. Unless the process is killed: then
+ *     none does.
+ * G2. An answer that lies unread is read before its time-out counts.
+ * G3. Each effect on the server is announced to `faults.onEffect`, and does not happen if that kills the process.
+ */
 export class MemoryLog implements EventLog {
-  readonly serverId = "memory";
   readonly server: MemoryServer;
   readonly process: Process;
-  readonly #followers = new Set<{ subject: string; fn: (stored: Stored) => void }>();
-  readonly #listeners = new Set<{
-    matches: (subject: string) => boolean;
-    fn: (text: string, subject: string) => void;
-  }>();
+  readonly wire: Wire;
+  #serverId: string;
+  readonly #followers = new Map<string, Set<Follower>>();
+  readonly #listeners = new Set<Listener>();
   readonly #onReconnect = new Set<(serverId: string) => void>();
   readonly #consumptions = new Set<MemoryConsumption>();
-  /** Rejects what waits for an answer, when the connection is lost. */
-  readonly #waiting = new Set<(error: Error) => void>();
+  /** Of those who wait for an answer: what fails them. */
+  readonly #open = new Set<(why: string) => void>();
 
   constructor(server: MemoryServer, name: string) {
     this.server = server;
     this.process = new Process(name, server.clock);
+    this.wire = new Wire(server, this.process);
+    this.#serverId = server.serverId;
     server.logs.add(this);
+    if (server.downMs > 0) this.cut(server.downMs);
   }
 
+  get serverId(): string {
+    return this.#serverId;
+  }
   get subjects(): Subjects {
     return this.server.subjects;
   }
 
-  /** The process' own clock: it stops when the process is paused or killed. */
+  /** The process' own clock: what runs in the process takes its time from here, so that it can be killed and paused. */
   get clock(): Clock {
     return this.process.clock;
   }
@@ -56,7 +81,7 @@ export class MemoryLog implements EventLog {
   }
 
   last(subject: string, { fresh = false }: ReadOptions = {}): Promise<Stored | undefined> {
-    return this.#ask(`read ${subject}`, () => this.server.read(subject, 1, this.#staleMs(fresh)).at(-1));
+    return this.#ask(`read ${subject}`, () => this.server.last(subject, this.#staleMs(fresh)));
   }
 
   list(stream: StreamKind, filter: string): Promise<Map<string, number>> {
@@ -81,40 +106,41 @@ export class MemoryLog implements EventLog {
 
   async consume(options: ConsumeOptions): Promise<Consumption> {
     const { stream, consumer, filter, ackWaitMs } = options;
-    const durable = await this.#ask(`consume ${consumer}`, () =>
-      this.server.consumer(stream, consumer, filter, ackWaitMs),
-    );
+    const make = () => this.server.consumer(stream, consumer, filter, ackWaitMs);
+    const durable = await this.#ask(`consume ${consumer}`, make);
     const consumption = new MemoryConsumption(this, durable, options, () => this.#consumptions.delete(consumption));
     this.#consumptions.add(consumption);
-    consumption.pull();
     return consumption;
   }
 
   followJournal(run: string, fn: (stored: Stored) => void): Subscription {
-    const follower = { subject: this.subjects.journal(run), fn };
-    this.#followers.add(follower);
-    return { stop: () => void this.#followers.delete(follower) };
-  }
-
-  broadcast(subject: string, text: string): void {
-    if (this.process.killed || !this.process.connected) return;
-    this.effect(`broadcast ${subject}`);
-    if (!this.process.killed) for (const log of this.server.logs) log.onBroadcast(subject, text);
+    const subject = this.subjects.journal(run);
+    const followers = this.#followers.get(subject) ?? new Set();
+    this.#followers.set(subject, followers);
+    return this.#subscribe(followers, { lane: [], fn });
   }
 
   listen(filter: string, fn: (text: string, subject: string) => void): Subscription {
-    const listener = { matches: matcher(filter), fn };
-    this.#listeners.add(listener);
-    return { stop: () => void this.#listeners.delete(listener) };
+    return this.#subscribe(this.#listeners, { lane: [], matches: matcher(filter), fn });
+  }
+
+  broadcast(subject: string, text: string): void {
+    this.#tell(`broadcast ${subject}`, undefined, () => {
+      for (const log of this.server.logs) log.onBroadcast(subject, text);
+    });
   }
 
   onReconnect(fn: (serverId: string) => void): Subscription {
-    this.#onReconnect.add(fn);
-    return { stop: () => void this.#onReconnect.delete(fn) };
+    const own = (serverId: string) => fn(serverId);
+    this.#onReconnect.add(own);
+    return { stop: () => void this.#onReconnect.delete(own) };
   }
 
   async close(): Promise<void> {
-    this.#disconnect();
+    if (this.process.closed) return;
+    await Promise.all([...this.#consumptions].map((consumption) => consumption.stop()));
+    this.#fail("the log was closed");
+    this.process.close();
     this.server.logs.delete(this);
   }
 
@@ -122,69 +148,96 @@ export class MemoryLog implements EventLog {
 
   /** The process dies now. What it had sent may still arrive; nothing else of it ever happens. */
   kill(): void {
+    if (this.process.killed) return;
     this.process.kill();
-    this.#waiting.clear();
-    this.#disconnect();
+    this.#open.clear();
+    this.#disconnected();
     this.server.logs.delete(this);
   }
 
   /** The process is frozen for so long; then all that has waited arrives in one go. */
   pause(ms: number): void {
-    this.process.pause();
-    this.server.clock.setTimeout(() => this.process.resume(), ms);
+    this.process.pause(ms);
   }
 
-  /** The connection is lost for so long. */
+  /** The connection is lost, with all that is on its way, and comes back after so long. */
   cut(downMs: number): void {
-    if (this.process.killed || !this.process.connected) return;
+    if (!this.process.connected) return;
     this.process.connected = false;
     this.process.connection++;
-    this.#disconnect();
-    this.process.reach(() => {
-      for (const reject of this.#waiting) reject(new LogUnavailableError("a request", "the connection was lost"));
-      this.#waiting.clear();
-    });
+    this.#disconnected();
+    this.process.reach(() => this.#fail("the connection was lost"));
+    this.#reconnectIn(downMs);
+  }
+
+  #reconnectIn(ms: number): void {
     this.server.clock.setTimeout(() => {
-      if (this.process.killed) return;
+      if (this.process.killed || this.process.closed) return;
+      if (this.server.downMs > 0) return this.#reconnectIn(this.server.downMs);
       this.process.connected = true;
       this.process.reach(() => {
+        this.#serverId = this.server.serverId;
         for (const consumption of this.#consumptions) consumption.reconnected();
-        for (const fn of this.#onReconnect) fn(this.serverId);
+        for (const fn of [...this.#onReconnect]) fn(this.#serverId);
       });
-    }, downMs);
+    }, ms);
   }
 
-  #disconnect(): void {
-    for (const consumption of this.#consumptions) consumption.disconnected();
+  #disconnected(): void {
+    for (const consumption of this.#consumptions) consumption.disconnected(this.server.faults?.latencyMs("up") ?? 0);
   }
 
-  // ---------------------------------------------------------------- the wire
-
-  /** The process is about to do something: a simulation may crash it here. */
-  effect(what: string): void {
-    this.server.faults?.onEffect?.(this.process.name, what);
+  #fail(why: string): void {
+    for (const fail of [...this.#open]) fail(why);
   }
 
-  /** From the server to the process, if its connection holds so long. */
-  arrive(fn: () => void, afterMs: number): void {
-    const { connection } = this.process;
-    const reach = () => {
-      if (this.process.connection === connection) this.process.reach(fn);
-    };
-    if (this.server.faults) this.server.clock.setTimeout(reach, afterMs);
-    else reach();
-  }
+  // ---------------------------------------------------------------- down
 
   onJournal(stored: Stored): void {
-    for (const { subject, fn } of this.#followers)
-      if (subject === stored.subject) this.arrive(() => fn(stored), this.server.faults?.latencyMs() ?? 0);
+    const followers = this.#followers.get(stored.subject);
+    for (const one of followers ?? []) this.wire.down(one.lane, () => followers!.has(one) && one.fn(stored));
   }
 
   onBroadcast(subject: string, text: string): void {
-    const { faults } = this.server;
-    for (const { matches, fn } of this.#listeners)
-      if (matches(subject) && !faults?.loses("broadcast"))
-        this.arrive(() => fn(text, subject), faults?.latencyMs() ?? 0);
+    for (const one of this.#listeners)
+      if (one.matches(subject) && !this.server.faults?.loses("broadcast"))
+        this.wire.down(one.lane, () => this.#listeners.has(one) && one.fn(text, subject));
+  }
+
+  /** It takes effect when the server knows of it, and ends at once. */
+  #subscribe<T>(all: Set<T>, one: T): Subscription {
+    const { faults, clock } = this.server;
+    let stopped = false;
+    const add = () => {
+      if (!stopped) all.add(one);
+    };
+    if (faults) clock.setTimeout(add, faults.latencyMs("up"));
+    else add();
+    return {
+      stop: () => {
+        stopped = true;
+        all.delete(one);
+      },
+    };
+  }
+
+  // ---------------------------------------------------------------- up
+
+  /** An acknowledgement or the like: without an answer, so nobody learns that it was lost. */
+  tell(what: string, apply: () => void): void {
+    this.#tell(what, "ack", apply);
+  }
+
+  #tell(what: string, kind: "ack" | undefined, apply: () => void): void {
+    if (!this.process.connected || !this.#effect(what)) return;
+    this.wire.up(kind, apply);
+  }
+
+  /** @returns whether the process is alive to do it. */
+  #effect(what: string): boolean {
+    if (this.process.killed) return false;
+    this.server.faults?.onEffect?.(this.process.name, what);
+    return !this.process.killed;
   }
 
   #staleMs(fresh: boolean): number {
@@ -192,42 +245,40 @@ export class MemoryLog implements EventLog {
   }
 
   #ask<T>(what: string, apply: () => T): Promise<T> {
-    const { faults, clock } = this.server;
-    this.effect(what);
-    if (this.process.killed) return new Promise(() => {});
-    if (!faults && this.process.connected) return new Promise((resolve) => resolve(apply()));
+    const { process, server } = this;
+    const unavailable = (why: string) => new LogUnavailableError(what, why);
+    if (process.closed) return Promise.reject(unavailable("the log was closed"));
+    if (!this.#effect(what)) return new Promise(() => {});
+    if (!process.connected) {
+      const refuse = (reject: (error: Error) => void) => () => reject(unavailable("there is no connection at present"));
+      return new Promise((_, reject) => void process.clock.setTimeout(refuse(reject), REFUSED_MS));
+    }
+    const { faults } = server;
+    if (!faults) return new Promise((resolve) => resolve(apply()));
+
     return new Promise((resolve, reject) => {
-      if (!this.process.connected) {
-        this.process.clock.setTimeout(() => reject(new LogUnavailableError(what, "not connected")), 20);
-        return;
-      }
-      const timer = this.process.clock.setTimeout(() => {
-        this.#waiting.delete(give);
-        reject(new LogUnavailableError(what, "no answer in time"));
-      }, faults!.timeoutMs);
-      const give = (error: Error) => {
-        this.process.clock.clearTimeout(timer);
-        reject(error);
+      const settle = (how: () => void) => {
+        if (!this.#open.delete(fail)) return;
+        process.clock.clearTimeout(timer);
+        how();
       };
-      this.#waiting.add(give);
-      if (faults!.loses("request")) return;
-      const losesAnswer = faults!.loses("answer");
-      clock.setTimeout(() => {
-        let result: T | undefined;
-        let error: unknown;
-        try {
-          result = apply();
-        } catch (thrown) {
-          error = thrown;
-        }
-        if (losesAnswer) return;
-        this.arrive(() => {
-          if (!this.#waiting.delete(give)) return;
-          this.process.clock.clearTimeout(timer);
-          if (error) reject(error);
-          else resolve(result!);
-        }, faults!.latencyMs());
-      }, faults!.latencyMs());
+      const fail = (why: string) => settle(() => reject(unavailable(why)));
+      this.#open.add(fail);
+      const tooLate = () => process.whenRead(() => fail(`none within ${faults.timeoutMs} ms`));
+      const timer = process.clock.setTimeout(tooLate, faults.timeoutMs);
+      this.wire.up("request", () => {
+        const outcome = attempt(apply);
+        if (faults.loses("answer")) return;
+        this.wire.down([], () => settle(() => ("error" in outcome ? reject(outcome.error) : resolve(outcome.value))));
+      });
     });
+  }
+}
+
+function attempt<T>(fn: () => T): { value: T } | { error: unknown } {
+  try {
+    return { value: fn() };
+  } catch (error) {
+    return { error };
   }
 }

@@ -1,57 +1,124 @@
 import type { Clock } from "../clock.ts";
 
+/** A timer of a process. `fn` is gone once it has fired or was cleared. */
+interface Timer {
+  fn: (() => void) | undefined;
+  handle: unknown;
+}
+
 /**
  * A process as the server sees it: what reaches it, and when.
  *
- * P1. Killed, nothing reaches it any more, its own timers included: none of its promises ever settles.
- * P2. Paused, everything waits and then arrives in one go, its own timers included: a zombie.
- * P3. Cut off, what is on the wire to it is lost; connected again, it has another connection.
+ * P1. Killed, nothing reaches it any more, its own timers included: none of its promises ever settles. What it had
+ *     sent before is on its way.
+ * P2. Paused, everything waits: messages and its own timers. Awake, all of it comes in one go, one after the other
+ *     with what follows from it, a zombie's day. Its timers may come before its messages or after them, as in
+ *     Node.js, where it depends on what the event loop was at.
+ * P3. A timer cleared while it waits does not fire.
+ * P4. Each cut gives it another connection; what is on the way on the old one is lost, both ways.
  */
 export class Process {
   readonly name: string;
+  /** Time as the process sees it. */
   readonly clock: Clock;
-  #state: "alive" | "paused" | "killed" = "alive";
-  #waiting: (() => void)[] = [];
-  /** Which connection it has; changes with every cut. */
+  readonly #clock: Clock;
+  #state: "alive" | "paused" | "waking" | "closed" | "killed" = "alive";
+  #pausedUntil = 0;
+  #timersFirst = false;
+  readonly #timers: (() => void)[] = [];
+  readonly #unread: (() => void)[] = [];
+  /** Which connection it has. */
   connection = 1;
   connected = true;
 
   constructor(name: string, clock: Clock) {
     this.name = name;
+    this.#clock = clock;
     this.clock = {
       now: () => clock.now(),
       random: () => clock.random(),
-      setTimeout: (fn, ms) => clock.setTimeout(() => this.reach(fn), ms),
-      clearTimeout: (handle) => clock.clearTimeout(handle),
+      setTimeout: (fn, ms) => this.#setTimer(fn, ms),
+      clearTimeout: (handle) => {
+        if (!handle) return;
+        const timer = handle as Timer;
+        timer.fn = undefined;
+        clock.clearTimeout(timer.handle);
+      },
     };
   }
 
   get killed(): boolean {
     return this.#state === "killed";
   }
+  get closed(): boolean {
+    return this.#state === "closed";
+  }
 
-  /** Runs `fn` in the process: now, when it wakes up, or never. */
+  /** Something from outside gets to the process: it sees it now, when it wakes up, or never. */
   reach(fn: () => void): void {
     if (this.#state === "alive") fn();
-    else if (this.#state === "paused") this.#waiting.push(fn);
+    else if (this.#state === "paused" || this.#state === "waking") this.#unread.push(fn);
+  }
+
+  /** Runs `fn` once all that lies unread has been read. */
+  whenRead(fn: () => void): void {
+    if (this.#unread.length > 0) this.#unread.push(fn);
+    else fn();
   }
 
   kill(): void {
-    this.#state = "killed";
+    this.#end("killed");
+  }
+
+  close(): void {
+    if (this.#state !== "killed") this.#end("closed");
+  }
+
+  /** Frozen for `ms`, or longer if it is already. */
+  pause(ms: number): void {
+    if (this.killed || this.closed) return;
+    this.#state = "paused";
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.now() + ms);
+    this.#clock.setTimeout(() => this.#wake(), ms);
+  }
+
+  #wake(): void {
+    if (this.#state !== "paused" || this.#clock.now() < this.#pausedUntil) return;
+    this.#state = "waking";
+    this.#timersFirst = this.#timers.length > 0 && this.#unread.length > 0 && this.#clock.random() < 0.5;
+    this.#catchUp();
+  }
+
+  #catchUp(): void {
+    if (this.#state !== "waking") return;
+    const [first, second] = this.#timersFirst ? [this.#timers, this.#unread] : [this.#unread, this.#timers];
+    const next = first.shift() ?? second.shift();
+    if (!next) {
+      this.#state = "alive";
+      return;
+    }
+    next();
+    this.#clock.setTimeout(() => this.#catchUp(), 0);
+  }
+
+  #setTimer(fn: () => void, ms: number): Timer {
+    const timer: Timer = { fn, handle: undefined };
+    const fire = () => {
+      const { fn } = timer;
+      timer.fn = undefined;
+      fn?.();
+    };
+    timer.handle = this.#clock.setTimeout(() => {
+      if (this.#state === "alive" || this.#state === "closed") fire();
+      else if (!this.killed) this.#timers.push(fire);
+    }, ms);
+    return timer;
+  }
+
+  #end(state: "closed" | "killed"): void {
+    this.#state = state;
     this.connected = false;
-    this.connection++;
-    this.#waiting = [];
-  }
-
-  pause(): void {
-    if (this.#state === "alive") this.#state = "paused";
-  }
-
-  resume(): void {
-    if (this.#state !== "paused") return;
-    this.#state = "alive";
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const fn of waiting) fn();
+    this.#timers.length = 0;
+    this.#unread.length = 0;
   }
 }

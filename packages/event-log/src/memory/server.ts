@@ -1,10 +1,11 @@
-import { LogRefusedError, type StreamKind, Subjects, WrongLastSequenceError } from "@stepstream/contracts";
+import { type StreamKind, Subjects } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Appended, AppendOptions, Stored } from "../port.ts";
+import { callAt } from "./at.ts";
 import { MemoryConsumer } from "./consumer.ts";
 import type { Faults } from "./faults.ts";
 import { MemoryLog } from "./log.ts";
-import { MemoryStream } from "./stream.ts";
+import { MemoryStream, RULES } from "./stream.ts";
 
 export interface MemoryServerOptions {
   /** Default "test". */
@@ -14,29 +15,64 @@ export interface MemoryServerOptions {
   /** Default: the system's. */
   clock?: Clock;
   faults?: Faults;
+  /** Default "memory". After a restart it has a number behind it. */
+  serverId?: string;
 }
 
-/** The streams of one namespace, in memory: what a nats-server would hold. Connect processes to it. */
+export interface RestartOptions {
+  /** How long nobody can connect, in milliseconds. Default 0. */
+  downMs?: number;
+  /** Acknowledgements on EVENTS no older than this are forgotten: those messages come again. Up to 10,000; default 0. */
+  forgetAcksMs?: number;
+  /** Without fsync, and with the power gone: what was stored no longer ago than this has never been. Default 0. */
+  loseTailMs?: number;
+}
+
+const DUE = '{"v":1,"type":"TimerDue"}';
+
+/**
+ * The streams of one namespace, in memory: what a nats-server would hold. Connect processes to it.
+ *
+ * What is asked of it here happens now, and surely; whatever can happen on the way is the business of {@link MemoryLog}.
+ */
 export class MemoryServer {
   readonly subjects: Subjects;
   readonly clock: Clock;
   faults: Faults | undefined;
-  /** What everybody hears: journals as they are stored, broadcasts. */
+  /** Those connected, to tell them of journals and broadcasts. */
   readonly logs = new Set<MemoryLog>();
-  readonly #streams: Record<StreamKind, MemoryStream>;
-  readonly #consumers = new Map<string, { stream: StreamKind; consumer: MemoryConsumer }>();
-  readonly #timers = new Map<string, unknown>();
+  /** How often it has been started. */
+  life = 1;
+  readonly #serverId: string;
+  readonly #streams: Readonly<Record<StreamKind, MemoryStream>>;
+  readonly #consumers: Readonly<Record<StreamKind, Map<string, MemoryConsumer>>>;
+  readonly #journals: string;
+  #upAt = Number.NEGATIVE_INFINITY;
 
-  constructor({ namespace = "test", partitions = 4, clock = systemClock, faults }: MemoryServerOptions = {}) {
+  constructor(options: MemoryServerOptions = {}) {
+    const { namespace = "test", partitions = 4, clock = systemClock, faults, serverId = "memory" } = options;
     this.subjects = new Subjects(namespace, partitions);
     this.clock = clock;
     this.faults = faults;
-    this.#streams = {
-      EVENTS: new MemoryStream(),
-      COMMANDS: new MemoryStream(),
-      TIMERS: new MemoryStream(),
-      DEAD: new MemoryStream(),
-    };
+    this.#serverId = serverId;
+    this.#journals = `${namespace}.journal.`;
+    const each = <T>(make: (kind: StreamKind) => T): Record<StreamKind, T> => ({
+      EVENTS: make("EVENTS"),
+      COMMANDS: make("COMMANDS"),
+      TIMERS: make("TIMERS"),
+      DEAD: make("DEAD"),
+    });
+    this.#streams = each((kind) => new MemoryStream(RULES[kind]));
+    this.#consumers = each(() => new Map());
+  }
+
+  get serverId(): string {
+    return this.life === 1 ? this.#serverId : `${this.#serverId}-${this.life}`;
+  }
+
+  /** How long it is still down, in milliseconds; 0 if it is up. */
+  get downMs(): number {
+    return Math.max(0, this.#upAt - this.clock.now());
   }
 
   /** A new process, connected. */
@@ -44,79 +80,92 @@ export class MemoryServer {
     return new MemoryLog(this, name);
   }
 
+  /** The server is killed and started again on its store. Its timers go on, its clients reconnect. */
+  restart({ downMs = 0, forgetAcksMs = 0, loseTailMs = 0 }: RestartOptions = {}): void {
+    const now = this.clock.now();
+    this.life++;
+    this.#upAt = now + downMs;
+    for (const kind of Object.keys(RULES) as StreamKind[]) {
+      const stream = this.#streams[kind];
+      if (loseTailMs > 0) stream.forgetAfter(now - loseTailMs);
+      else stream.forgetIdsOfTheGone();
+      for (const consumer of this.#consumers[kind].values()) consumer.restart(forgetAcksMs);
+    }
+    for (const log of [...this.logs]) log.cut(downMs);
+  }
+
   stream(kind: StreamKind): MemoryStream {
     return this.#streams[kind];
   }
 
-  append(subject: string, text: string, { expectLast, id }: AppendOptions = {}): Appended {
+  append(subject: string, text: string, options?: AppendOptions): Appended {
     const kind = this.subjects.streamOf(subject);
     const stream = this.#streams[kind];
-    const now = this.clock.now();
-    const first = id === undefined ? undefined : stream.byId(id, now);
-    if (first !== undefined) return { seq: first, duplicate: true };
-    const last = stream.lastOf(subject);
-    if (expectLast !== undefined && expectLast !== last) throw new WrongLastSequenceError(subject, expectLast);
-    if (kind === "COMMANDS" && last > 0)
-      throw new LogRefusedError(`a message on ${subject}`, 10077, "maximum messages per subject exceeded");
-    const stored = stream.append(subject, text, now, id);
-    if (subject.startsWith(`${this.subjects.namespace}.journal.`)) for (const log of this.logs) log.onJournal(stored);
-    this.dispatch(kind);
-    return { seq: stored.seq, duplicate: false };
+    const appended = stream.append(subject, text, this.clock.now(), options);
+    if (appended.duplicate) return appended;
+    if (subject.startsWith(this.#journals)) {
+      const stored = stream.get(appended.seq)!;
+      for (const log of this.logs) log.onJournal(stored);
+    }
+    for (const consumer of this.#consumers[kind].values()) consumer.dispatch();
+    return appended;
+  }
+
+  /** @param hideYoungerMs - As a replica that is so far behind would see it. */
+  read(subject: string, fromSeq: number, hideYoungerMs: number): Stored[] {
+    const all = this.#of(subject);
+    const until = hideYoungerMs > 0 ? this.clock.now() - hideYoungerMs : Number.POSITIVE_INFINITY;
+    return all.filter((stored) => stored.seq >= fromSeq && stored.at <= until);
+  }
+
+  last(subject: string, hideYoungerMs: number): Stored | undefined {
+    const all = this.#of(subject);
+    if (hideYoungerMs <= 0) return all.at(-1);
+    const until = this.clock.now() - hideYoungerMs;
+    return all.findLast((stored) => stored.at <= until);
   }
 
   purge(subject: string, keep: number): number {
-    const stream = this.#streams[this.subjects.streamOf(subject)];
-    const stored = stream.of(subject);
-    const gone = stored.slice(0, Math.max(0, stored.length - keep));
-    for (const { seq } of gone) stream.delete(seq);
-    return gone.length;
+    return this.#streams[this.subjects.streamOf(subject)].purge(subject, keep);
   }
 
+  /** A schedule is a message: replaced by the next on its subject, and off once it is purged. */
   setTimer(run: string, slot: number, atMs: number): void {
-    this.cancelTimer(run, slot);
     const subject = this.subjects.timer(run, slot);
-    const late = this.faults?.timerLateMs() ?? 0;
-    this.#streams.TIMERS.append(subject, '{"v":1,"type":"TimerDue"}', this.clock.now());
+    const stream = this.#streams.TIMERS;
+    const { seq } = stream.append(subject, DUE, this.clock.now());
     const fire = () => {
-      this.cancelTimer(run, slot);
-      this.append(this.subjects.due(run, slot), '{"v":1,"type":"TimerDue"}');
+      if (stream.lastOf(subject) !== seq) return;
+      if (this.downMs > 0) return wait(this.#upAt);
+      stream.purge(subject, 0);
+      this.append(this.subjects.due(run, slot), DUE);
     };
-    const handle = this.clock.setTimeout(fire, Math.max(0, Math.ceil(atMs) - this.clock.now()) + late);
-    (handle as { unref?: () => void } | undefined)?.unref?.();
-    this.#timers.set(subject, handle);
+    const wait = (at: number) => {
+      callAt(this.clock, Math.ceil(at) + (this.faults?.timerLateMs() ?? 0), fire);
+    };
+    wait(Math.max(atMs, this.clock.now()));
   }
 
   cancelTimer(run: string, slot: number): void {
-    const subject = this.subjects.timer(run, slot);
-    this.clock.clearTimeout(this.#timers.get(subject));
-    this.#timers.delete(subject);
-    this.purge(subject, 0);
+    this.purge(this.subjects.timer(run, slot), 0);
   }
 
-  consumer(stream: StreamKind, name: string, filter: string, ackWaitMs: number): MemoryConsumer {
-    const key = `${stream}/${name}`;
-    let entry = this.#consumers.get(key);
-    if (!entry) {
-      const onAck = (seq: number) => stream !== "EVENTS" && this.#streams[stream].delete(seq);
-      const consumer = new MemoryConsumer(this.clock, this.#streams[stream], filter, ackWaitMs, onAck);
-      entry = { stream, consumer };
-      this.#consumers.set(key, entry);
+  /** Makes it if it is not there. */
+  consumer(kind: StreamKind, name: string, filter: string, ackWaitMs: number): MemoryConsumer {
+    let consumer = this.#consumers[kind].get(name);
+    if (!consumer) {
+      consumer = new MemoryConsumer(this.clock, this.#streams[kind], filter, ackWaitMs);
+      this.#consumers[kind].set(name, consumer);
     }
-    entry.consumer.ackWaitMs = ackWaitMs;
-    return entry.consumer;
+    consumer.ackWaitMs = ackWaitMs;
+    return consumer;
   }
 
-  delivered(stream: StreamKind, name: string): number {
-    return this.#consumers.get(`${stream}/${name}`)?.consumer.delivered ?? 0;
+  delivered(kind: StreamKind, name: string): number {
+    return this.#consumers[kind].get(name)?.delivered ?? 0;
   }
 
-  dispatch(kind: StreamKind): void {
-    for (const { stream, consumer } of this.#consumers.values()) if (stream === kind) consumer.dispatch();
-  }
-
-  read(subject: string, fromSeq: number, hideYoungerMs: number): Stored[] {
-    const all = this.#streams[this.subjects.streamOf(subject)].of(subject);
-    const until = this.clock.now() - hideYoungerMs;
-    return all.filter((stored) => stored.seq >= fromSeq && (hideYoungerMs === 0 || stored.at <= until));
+  #of(subject: string): readonly Stored[] {
+    return this.#streams[this.subjects.streamOf(subject)].of(subject);
   }
 }

@@ -1,38 +1,68 @@
-import type { Stored } from "../port.ts";
+import { LogRefusedError, type StreamKind, WrongLastSequenceError } from "@stepstream/contracts";
+import type { Appended, AppendOptions, Stored } from "../port.ts";
+import { matcher } from "./matcher.ts";
 
+/** For how long an id is remembered. */
 const DEDUPE_MS = 120_000;
 
-/** One stream: a sequence of messages, found by number and by subject. */
+/** How streams differ. */
+export interface Rules {
+  /** An acknowledged message is deleted. */
+  readonly workQueue: boolean;
+  /** What a subject that holds a message does with another: keeps both, refuses it, replaces the old one. */
+  readonly second: "keep" | "refuse" | "replace";
+}
+
+/** The same settings as on the server: see streams.ts of the JetStream log. */
+export const RULES: Readonly<Record<StreamKind, Rules>> = {
+  EVENTS: { workQueue: false, second: "keep" },
+  COMMANDS: { workQueue: true, second: "refuse" },
+  TIMERS: { workQueue: true, second: "replace" },
+  DEAD: { workQueue: false, second: "keep" },
+};
+
+/**
+ * One stream: a sequence of messages, found by number and by subject.
+ *
+ * M1. The fence is looked at first, then the id, then whether the subject may hold another message. (So a
+ *     repeat with fence 0 is refused, not a duplicate: verified on nats-server 2.15.1.)
+ * M2. An id is remembered for two minutes, also after its message has gone.
+ * M3. Sequences grow by one and are never used again; times never go back.
+ */
 export class MemoryStream {
+  readonly rules: Rules;
   readonly #messages = new Map<number, Stored>();
-  readonly #bySubject = new Map<string, number[]>();
+  readonly #bySubject = new Map<string, Stored[]>();
   readonly #ids = new Map<string, { seq: number; at: number }>();
   #seq = 0;
   #lastAt = 0;
+
+  constructor(rules: Rules) {
+    this.rules = rules;
+  }
 
   get lastSeq(): number {
     return this.#seq;
   }
 
-  /** The first message of this id, if it came within two minutes. */
-  byId(id: string, now: number): number | undefined {
-    for (const [old, { at }] of this.#ids) {
-      if (now - at <= DEDUPE_MS) break;
-      this.#ids.delete(old);
-    }
-    return this.#ids.get(id)?.seq;
-  }
+  append(subject: string, text: string, now: number, { expectLast, id }: AppendOptions = {}): Appended {
+    const last = this.lastOf(subject);
+    if (expectLast !== undefined && expectLast !== last) throw new WrongLastSequenceError(subject, expectLast);
+    const first = id === undefined ? undefined : this.#firstOf(id, now);
+    if (first !== undefined) return { seq: first, duplicate: true };
+    if (last > 0 && this.rules.second === "refuse")
+      throw new LogRefusedError(`a message on ${subject}`, 10077, "maximum messages per subject exceeded");
+    if (last > 0 && this.rules.second === "replace") this.purge(subject, 0);
 
-  append(subject: string, text: string, now: number, id?: string): Stored {
     const seq = ++this.#seq;
     this.#lastAt = Math.max(this.#lastAt, Math.floor(now));
-    const stored = { subject, seq, at: this.#lastAt, text };
+    const stored = Object.freeze({ subject, seq, at: this.#lastAt, text });
     this.#messages.set(seq, stored);
-    const seqs = this.#bySubject.get(subject);
-    if (seqs) seqs.push(seq);
-    else this.#bySubject.set(subject, [seq]);
+    const others = this.#bySubject.get(subject);
+    if (others) others.push(stored);
+    else this.#bySubject.set(subject, [stored]);
     if (id !== undefined) this.#ids.set(id, { seq, at: now });
-    return stored;
+    return { seq, duplicate: false };
   }
 
   get(seq: number): Stored | undefined {
@@ -41,39 +71,66 @@ export class MemoryStream {
 
   /** The last sequence of a subject; 0 for none. */
   lastOf(subject: string): number {
-    return this.#bySubject.get(subject)?.at(-1) ?? 0;
+    return this.#bySubject.get(subject)?.at(-1)?.seq ?? 0;
   }
 
-  of(subject: string): Stored[] {
-    return (this.#bySubject.get(subject) ?? []).map((seq) => this.#messages.get(seq)!);
+  /** All messages of an exact subject. */
+  of(subject: string): readonly Stored[] {
+    return this.#bySubject.get(subject) ?? [];
   }
 
   delete(seq: number): void {
     const stored = this.#messages.get(seq);
     if (!stored) return;
     this.#messages.delete(seq);
-    const seqs = this.#bySubject.get(stored.subject)!.filter((other) => other !== seq);
-    if (seqs.length > 0) this.#bySubject.set(stored.subject, seqs);
-    else this.#bySubject.delete(stored.subject);
+    this.#keep(
+      stored.subject,
+      this.of(stored.subject).filter((other) => other.seq !== seq),
+    );
   }
 
+  /** Deletes all messages of a subject but for the last `keep`. @returns how many. */
+  purge(subject: string, keep: number): number {
+    const all = this.of(subject);
+    const gone = all.slice(0, Math.max(0, all.length - keep));
+    for (const { seq } of gone) this.#messages.delete(seq);
+    this.#keep(subject, all.slice(gone.length));
+    return gone.length;
+  }
+
+  /** How many messages each matching subject holds. Looks at every subject. */
   list(filter: string): Map<string, number> {
     const matches = matcher(filter);
     const found = new Map<string, number>();
-    for (const [subject, seqs] of this.#bySubject) if (matches(subject)) found.set(subject, seqs.length);
+    for (const [subject, all] of this.#bySubject) if (matches(subject)) found.set(subject, all.length);
     return found;
   }
-}
 
-/** NATS' subject wildcards: `*` is one token, `>` is one or more at the end. */
-export function matcher(filter: string): (subject: string) => boolean {
-  const wanted = filter.split(".");
-  return (subject) => {
-    const tokens = subject.split(".");
-    for (let i = 0; i < wanted.length; i++) {
-      if (wanted[i] === ">") return tokens.length > i;
-      if (tokens[i] === undefined || (wanted[i] !== "*" && wanted[i] !== tokens[i])) return false;
+  /** A server without fsync lost its tail: what was stored after `at` has never been, its sequences are used again. */
+  forgetAfter(at: number): void {
+    for (; this.#seq > 0; this.#seq--) {
+      const stored = this.#messages.get(this.#seq);
+      if (stored && stored.at <= at) break;
+      if (stored) this.delete(this.#seq);
     }
-    return tokens.length === wanted.length;
-  };
+    this.forgetIdsOfTheGone();
+  }
+
+  /** A server that starts knows the ids of what it has, and no others. */
+  forgetIdsOfTheGone(): void {
+    for (const [id, { seq }] of this.#ids) if (!this.#messages.has(seq)) this.#ids.delete(id);
+  }
+
+  #keep(subject: string, rest: Stored[]): void {
+    if (rest.length > 0) this.#bySubject.set(subject, rest);
+    else this.#bySubject.delete(subject);
+  }
+
+  #firstOf(id: string, now: number): number | undefined {
+    for (const [old, { at }] of this.#ids) {
+      if (now - at <= DEDUPE_MS) break;
+      this.#ids.delete(old);
+    }
+    return this.#ids.get(id)?.seq;
+  }
 }
