@@ -7,28 +7,37 @@ interface Timer {
 }
 
 /**
- * Time that passes when nothing else is left to do. Timers of the same moment come in the order they
- * were set in. Between two timers everything that follows from the first is finished: microtasks, and the
- * macrotasks that workflow turns wait for.
+ * Time that passes when nothing else is left to do.
+ *
+ * V1. Timers fire in the order of their times, those of the same time in the order they were set in. So one seed
+ *     has one order, whatever the machine.
+ * V2. Between two timers everything that follows from the first is finished: all microtasks, and the macrotasks that
+ *     are known to be under way (`settled`). Other waits of the real world (files, threads) are not known: code that
+ *     is simulated must not have any.
+ * V3. `now()` is whole milliseconds, as of a real clock; inside, time is finer, so that a latency of 0.3 ms counts.
+ * V4. It stands still while nobody runs it.
  */
 export class VirtualClock implements Clock {
   readonly random: () => number;
-  #now: number;
+  readonly #settled: () => Promise<void>;
+  #time: number;
   #order = 0;
   /** A binary heap by (at, order). */
   readonly #heap: Timer[] = [];
 
-  constructor(random: () => number, startMs = Date.UTC(2026, 0, 1)) {
+  /** @param settled - Resolves when no macrotask is under way any more. Default: those of {@link countedMacrotask}. */
+  constructor(random: () => number, startMs = Date.UTC(2026, 0, 1), settled: () => Promise<void> = countedMacrotasks) {
     this.random = random;
-    this.#now = startMs;
+    this.#time = startMs;
+    this.#settled = settled;
   }
 
   now(): number {
-    return this.#now;
+    return Math.floor(this.#time);
   }
 
   setTimeout(fn: () => void, ms: number): unknown {
-    const timer: Timer = { at: this.#now + Math.max(0, ms), order: this.#order++, fn };
+    const timer: Timer = { at: this.#time + (ms > 0 ? ms : 0), order: this.#order++, fn };
     this.#push(timer);
     return timer;
   }
@@ -39,15 +48,21 @@ export class VirtualClock implements Clock {
 
   /** Lets time pass until `until` holds, `limitMs` are over, or nothing is left to happen. @returns whether it holds. */
   async run(until: () => boolean, limitMs: number): Promise<boolean> {
-    const end = this.#now + limitMs;
-    await settle();
+    const end = this.#time + limitMs;
+    await this.#settled();
     while (!until()) {
-      const timer = this.#pop();
-      if (!timer || timer.at > end) return false;
-      if (!timer.fn) continue;
-      this.#now = Math.max(this.#now, timer.at);
-      timer.fn();
-      await settle();
+      const next = this.#heap[0];
+      if (!next || next.at > end) {
+        if (next) this.#time = end;
+        return false;
+      }
+      this.#pop();
+      if (!next.fn) continue;
+      this.#time = Math.max(this.#time, next.at);
+      const { fn } = next;
+      next.fn = undefined;
+      fn();
+      await this.#settled();
     }
     return true;
   }
@@ -97,16 +112,15 @@ export function countedMacrotask(fn: () => void): void {
   });
 }
 
-/** Microtasks are done, and no turn is under way any more. */
-async function settle(): Promise<void> {
-  await microtasks();
-  while (turns > 0) {
-    await new Promise((resolve) => setImmediate(resolve));
-    await microtasks();
-  }
+/** How many macrotasks in a row that nobody counted are waited for as well. */
+const UNCOUNTED = 2;
+
+/** No counted macrotask is under way any more, nor one of two uncounted in a row. */
+async function countedMacrotasks(): Promise<void> {
+  for (let rest = UNCOUNTED; rest > 0; rest = turns > 0 ? UNCOUNTED : rest - 1) await macrotask();
 }
 
 /** All microtasks run before the next macrotask; `setImmediate` is the cheapest of them. */
-function microtasks(): Promise<void> {
+function macrotask(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

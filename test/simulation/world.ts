@@ -1,4 +1,4 @@
-import { createBoundary, createCoordinator } from "@stepstream/coordinator";
+import { createBoundary, createCoordinator, TookTooLongError } from "@stepstream/coordinator";
 import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
 import { createWorker } from "@stepstream/step-worker";
 import { Chance } from "./chance.ts";
@@ -42,6 +42,8 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
   const note = (who: string, what: string) => trace?.(`+${Math.round(clock.now() - t0)} ${who} ${what}`);
   const boundary = createBoundary(countedMacrotask);
 
+  // Ids that are soon forgotten show what rests on them alone.
+  const dedupeMs = chance.pick([120_000, 10_000]);
   // Each world has weather of its own: some are calm but for crashes, some lose every tenth message.
   const weather = {
     crash: chance.pick([0, 0.0005, 0.002, 0.006]),
@@ -69,7 +71,7 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
       crash(process);
     },
   };
-  const server = new MemoryServer({ namespace: "sim", partitions: 3, clock, faults });
+  const server = new MemoryServer({ namespace: "sim", partitions: 3, clock, faults, dedupeMs });
 
   const noteEvent = (who: string, event: object) =>
     trace &&
@@ -103,14 +105,14 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
   }
 
   function bootCoordinator(name: string, log: MemoryLog): Promise<unknown> {
-    const settings = { graceMs: 6_000, idleMs: 4_000, hotRuns: 3, unparkMs: 10_000 };
+    const settings = { graceMs: 6_000, idleMs: 4_000, hotRuns: 3, unparkMs: 10_000, dedupeMs };
     const onEvent = (event: { type: string; error?: unknown; what?: string }) => {
       noteEvent(name, event);
       if (event.type === "parked") ledger.fault(`parked: ${(event.error as Error).message}`);
       if (event.type === "dead") ledger.fault(`dead letter: ${(event.error as Error).message}`);
       if (event.type === "moved" || event.type === "rebuilt") count(event.type);
       const code = (event.error as { code?: string } | undefined)?.code;
-      if (event.type === "trouble" && code !== "LOG_UNAVAILABLE")
+      if (event.type === "trouble" && code !== "LOG_UNAVAILABLE" && !(event.error instanceof TookTooLongError))
         ledger.fault(`trouble: ${event.what}: ${(event.error as Error)?.stack ?? event.error}`);
     };
     return createCoordinator({ log, clock: log.clock, workflows, boundary, settings, onEvent }).start();
@@ -244,7 +246,7 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
     const workflow = chance.pick(workflows);
     const input = {
       width: 1 + chance.int(4),
-      ms: chance.pick([5, 100, 2_000]),
+      ms: chance.pick([5, 100, 2_000, 8_000]),
       fails: chance.pick([0, 0.1, 0.4]),
     };
     const startAt = chance.int(FAULTY_MS * 0.7);

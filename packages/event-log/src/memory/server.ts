@@ -17,6 +17,8 @@ export interface MemoryServerOptions {
   faults?: Faults;
   /** Default "memory". After a restart it has a number behind it. */
   serverId?: string;
+  /** How long message ids are remembered, in milliseconds. Default 120,000, as on JetStream. */
+  dedupeMs?: number;
 }
 
 export interface RestartOptions {
@@ -50,7 +52,14 @@ export class MemoryServer {
   #upAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: MemoryServerOptions = {}) {
-    const { namespace = "test", partitions = 4, clock = systemClock, faults, serverId = "memory" } = options;
+    const {
+      namespace = "test",
+      partitions = 4,
+      clock = systemClock,
+      faults,
+      serverId = "memory",
+      dedupeMs = 120_000,
+    } = options;
     this.subjects = new Subjects(namespace, partitions);
     this.clock = clock;
     this.faults = faults;
@@ -62,7 +71,7 @@ export class MemoryServer {
       TIMERS: make("TIMERS"),
       DEAD: make("DEAD"),
     });
-    this.#streams = each((kind) => new MemoryStream(RULES[kind]));
+    this.#streams = each((kind) => new MemoryStream(RULES[kind], dedupeMs));
     this.#consumers = each(() => new Map());
   }
 

@@ -2,9 +2,6 @@ import { LogRefusedError, type StreamKind, WrongLastSequenceError } from "@steps
 import type { Appended, AppendOptions, Stored } from "../port.ts";
 import { matcher } from "./matcher.ts";
 
-/** For how long an id is remembered. */
-const DEDUPE_MS = 120_000;
-
 /** How streams differ. */
 export interface Rules {
   /** An acknowledged message is deleted. */
@@ -34,11 +31,14 @@ export class MemoryStream {
   readonly #messages = new Map<number, Stored>();
   readonly #bySubject = new Map<string, Stored[]>();
   readonly #ids = new Map<string, { seq: number; at: number }>();
+  readonly #dedupeMs: number;
   #seq = 0;
   #lastAt = 0;
 
-  constructor(rules: Rules) {
+  /** @param dedupeMs - How long an id is remembered, in milliseconds. */
+  constructor(rules: Rules, dedupeMs: number) {
     this.rules = rules;
+    this.#dedupeMs = dedupeMs;
   }
 
   get lastSeq(): number {
@@ -128,7 +128,7 @@ export class MemoryStream {
 
   #firstOf(id: string, now: number): number | undefined {
     for (const [old, { at }] of this.#ids) {
-      if (now - at <= DEDUPE_MS) break;
+      if (now - at <= this.#dedupeMs) break;
       this.#ids.delete(old);
     }
     return this.#ids.get(id)?.seq;

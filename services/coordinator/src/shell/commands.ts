@@ -28,9 +28,18 @@ export function commandText(run: RunExecution, slot: Slot, step: StepSlot, trace
   return inputText === "" ? head : `${head.slice(0, -1)},"input":${inputText}}`;
 }
 
+/** An effect was tried for so long that it may not simply be tried again. The run is read again. */
+export class TookTooLongError extends Error {
+  constructor(subject: string) {
+    super(`Publishing ${subject} took too long; the run is read again.`);
+  }
+}
+
 /**
  * Publishes a slot's command. Again is harmless: while it is outstanding by the fence, for two minutes
  * after by its message id.
+ *
+ * @throws {TookTooLongError} The log was away for longer than the message id protects.
  */
 export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, wanted: () => boolean): Promise<void> {
   const { log, telemetry } = deps;
@@ -38,7 +47,11 @@ export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, 
   const subject = log.subjects.command(step.definition.name, run.runId, slot.slot);
   const text = commandText(run, slot, step, telemetry.traceOf(run.started!, run.runId));
   const id = `${run.runId}.${slot.slot}.${slot.attempt}`;
+  const { clock, settings } = deps;
+  const startedAt = clock.now();
   const publish = async () => {
+    // It may have been stored, run and forgotten since the first try: only the history can tell.
+    if (clock.now() - startedAt > settings.dedupeMs / 2) throw new TookTooLongError(subject);
     try {
       await log.append(subject, text, { expectLast: 0, id });
     } catch (error) {
