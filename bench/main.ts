@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { measure } from "./src/measure.ts";
 import { footprints, surroundings, table } from "./src/print.ts";
 import { SHAPES, shapeOf } from "./src/shapes.ts";
-import type { SideName } from "./src/side.ts";
+import { SIDES, type SideName } from "./src/side.ts";
 
 const HELP = `Measures the engine beside the bare bus: the same messages, with no engine.
 
@@ -14,7 +14,8 @@ Options
   --rounds <n>          samples of each side, taken in turns; default 5
   --only <shapes>       of: one, chain, fan; with commas
   --concurrency <n,n>   runs at a time; default 1,300
-  --side <name>         only engine, or only bare
+  --sides <names>       one or two of: engine, bare, traced (the engine with telemetry on); with commas;
+                        the ratio is the first's to the second's; default engine,bare
   --profile <folder>    every process writes a CPU profile there
   --json                the figures as JSON
   -h, --help
@@ -28,7 +29,7 @@ const { values } = parseArgs({
     rounds: { type: "string" },
     only: { type: "string" },
     concurrency: { type: "string", default: "1,300" },
-    side: { type: "string" },
+    sides: { type: "string", default: "engine,bare" },
     profile: { type: "string" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
@@ -44,9 +45,11 @@ const durationS = numberOf("duration", values.duration ?? (values.quick ? "0.8" 
 const rounds = numberOf("rounds", values.rounds ?? (values.quick ? "2" : "5"), 1, 50);
 const concurrencies = values.concurrency.split(",").map((n) => numberOf("concurrency", n, 1, 2_000));
 const shapes = values.only ? values.only.split(",").map(shapeOf) : SHAPES;
-if (values.side && values.side !== "engine" && values.side !== "bare")
-  fail(`--side is engine or bare, not "${values.side}".`);
-const sides: SideName[] = values.side ? [values.side as SideName] : ["engine", "bare"];
+const sides = values.sides.split(",").map((name) => {
+  if (!SIDES.includes(name as SideName)) fail(`--sides are of ${SIDES.join(", ")}, not "${name}".`);
+  return name as SideName;
+});
+if (new Set(sides).size !== sides.length || sides.length > 2) fail("--sides are one or two different ones.");
 
 const where = await surroundings();
 const report = await measure({
@@ -62,7 +65,9 @@ const report = await measure({
 if (values.json) console.log(JSON.stringify({ where, rounds, durationS, ...report }, null, 2));
 else {
   console.log(`\n${where}`);
-  console.log(`${rounds} rounds of ${durationS} s for each figure, engine and bare bus in turns\n`);
+  console.log(
+    `${rounds} rounds of ${durationS} s for each figure, sides in turns; CPU is that of coordinator + worker + client\n`,
+  );
   console.log(table(report));
   console.log(["", ...footprints(report)].join("\n"));
 }

@@ -3,6 +3,7 @@ import { startNatsServer } from "@stepstream/infra";
 import type { Sample } from "./role.ts";
 import type { Shape, ShapeName } from "./shapes.ts";
 import { ROLES, type Role, type Side, type SideName, startSide } from "./side.ts";
+import { startSink } from "./sink.ts";
 import { percentile, type Spread, spread } from "./stats.ts";
 
 export interface Plan {
@@ -31,11 +32,11 @@ export interface Row {
   title: string;
   concurrency: number;
   sides: Partial<Record<SideName, Figures>>;
-  /** Runs per second of the engine over those of the bare bus, round by round. */
+  /** Runs per second of the first side over those of the second, round by round. */
   ratio?: Spread;
 }
 
-/** What one run leaves in the log: the two sides must not differ. */
+/** What one run leaves in the log: two sides must not differ. */
 export type Footprint = { messages: number; bytes: number };
 
 export interface Report {
@@ -54,10 +55,20 @@ export async function measure(plan: Plan): Promise<Report> {
   const report: Report = { rows: [], footprints: [] };
   for (const shape of plan.shapes) {
     const server = await startNatsServer();
+    const sink = await startSink();
     const sides: Side[] = [];
     try {
       for (const name of plan.sides)
-        sides.push(await startSide(name, { nats: server.url, namespace: name, shape: shape.name }, plan.profileDir));
+        sides.push(
+          await startSide(
+            name,
+            { nats: server.url, namespace: name, shape: shape.name },
+            {
+              profileDir: plan.profileDir,
+              env: name === "traced" ? { OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint } : {},
+            },
+          ),
+        );
       const footprints: Report["footprints"][number] = {};
       for (const concurrency of plan.concurrencies) {
         const row = await measureRow(plan, shape, concurrency, sides, async (name, run) => {
@@ -68,6 +79,7 @@ export async function measure(plan: Plan): Promise<Report> {
       report.footprints.push(footprints);
     } finally {
       await Promise.all(sides.map((side) => side.stop()));
+      sink.close();
       await server.stop();
     }
   }
@@ -94,8 +106,8 @@ async function measureRow(
     }
   const row: Row = { shape: shape.name, title: shape.title, concurrency, sides: {} };
   for (const { name } of sides) row.sides[name] = figures(samples[name]!, shape.steps);
-  const { engine, bare } = samples;
-  if (engine && bare) row.ratio = spread(engine.map((sample, n) => rate(sample) / rate(bare[n]!)));
+  const [one, other] = sides.map(({ name }) => samples[name]!);
+  if (one && other) row.ratio = spread(one.map((sample, n) => rate(sample) / rate(other[n]!)));
   return row;
 }
 

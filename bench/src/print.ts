@@ -1,7 +1,7 @@
 import { cpus } from "node:os";
 import { findNatsServer } from "@stepstream/infra";
 import type { Figures, Report, Row } from "./measure.ts";
-import type { SideName } from "./side.ts";
+import { SIDES, type SideName } from "./side.ts";
 
 /** Machine and versions: figures without them say nothing. */
 export async function surroundings(): Promise<string> {
@@ -12,13 +12,14 @@ export async function surroundings(): Promise<string> {
   return `${cpus().length} × ${cpu?.model.trim() ?? "?"}, ${process.platform} ${process.arch}, Node ${process.versions.node}, ${server.trim()} (${found.kind})`;
 }
 
-const COLUMNS = ["", "at a time", "", "runs/s", "min–max", "steps/s", "p50 ms", "p99 ms", "CPU µs/step c+w+cl"];
+const TITLE: Record<SideName, string> = { engine: "engine", bare: "bare bus", traced: "engine, traced" };
+const COLUMNS = ["", "at a time", "", "runs/s", "min–max", "steps/s", "p50 ms", "p99 ms", "CPU µs/step"];
 
 /** The table that people read. */
 export function table({ rows }: Report): string {
   const lines = [COLUMNS];
   for (const row of rows) {
-    for (const side of ["engine", "bare"] as const) {
+    for (const side of SIDES) {
       const f = row.sides[side];
       if (f) lines.push(lineOf(row, side, f));
     }
@@ -51,7 +52,7 @@ function lineOf(row: Row, side: SideName, f: Figures): string[] {
   return [
     row.title,
     String(row.concurrency),
-    side === "bare" ? "bare bus" : side,
+    TITLE[side],
     whole(f.runsPerS.median),
     `${whole(f.runsPerS.min)}–${whole(f.runsPerS.max)}`,
     whole(f.stepsPerS),
@@ -63,10 +64,10 @@ function lineOf(row: Row, side: SideName, f: Figures): string[] {
 
 /** Are the two sides' messages alike? If not, they are no comparison. */
 export function footprints({ footprints }: Report): string[] {
-  return footprints.flatMap(({ engine, bare }) => {
-    if (!engine || !bare) return [];
-    const line = `stored per run: engine ${engine.messages} messages, ${engine.bytes} bytes; bare bus ${bare.messages}, ${bare.bytes}`;
-    return [engine.messages === bare.messages ? line : `${line}  (NOT ALIKE)`];
+  return footprints.map((of) => {
+    const sides = SIDES.flatMap((side) => (of[side] ? [{ title: TITLE[side], ...of[side] }] : []));
+    const line = `stored per run: ${sides.map((s) => `${s.title} ${s.messages} messages, ${s.bytes} bytes`).join("; ")}`;
+    return new Set(sides.map((s) => s.messages)).size === 1 ? line : `${line}  (NOT ALIKE)`;
   });
 }
 

@@ -3,7 +3,9 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Answer, Load, Order, Sample, Setting } from "./role.ts";
 
-export type SideName = "engine" | "bare";
+/** "traced" is the engine with telemetry on. */
+export const SIDES = ["engine", "bare", "traced"] as const;
+export type SideName = (typeof SIDES)[number];
 export const ROLES = ["coordinator", "worker", "client"] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -17,12 +19,20 @@ export interface Side {
   stop(): Promise<void>;
 }
 
-/** @param profileDir - Every process writes a CPU profile there when it ends. */
-export async function startSide(name: SideName, setting: Setting, profileDir?: string): Promise<Side> {
+export interface SideOptions {
+  /** Every process writes a CPU profile there when it ends. */
+  profileDir?: string | undefined;
+  /** Added to the processes' environment. */
+  env?: Record<string, string>;
+}
+
+export async function startSide(name: SideName, setting: Setting, { profileDir, env }: SideOptions): Promise<Side> {
   const children = {} as Record<Role, ChildProcess>;
   for (const role of ROLES) {
-    const file = fileURLToPath(new URL(`./${name}/${role}.ts`, import.meta.url));
+    const folder = name === "bare" ? "bare" : "engine";
+    const file = fileURLToPath(new URL(`./${folder}/${role}.ts`, import.meta.url));
     const child = fork(file, [JSON.stringify(setting)], {
+      env: { ...process.env, ...env },
       execArgv: profileDir
         ? ["--cpu-prof", `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${name}-${setting.shape}-${role}.cpuprofile`]
         : [],
