@@ -11,7 +11,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import type { RunStarted } from "@stepstream/contracts";
+import type { RunStarted, Trace } from "@stepstream/contracts";
 import * as at from "./attributes.ts";
 import { withIds } from "./id-generator.ts";
 import { spanIdOfAttempt, spanIdOfDecision } from "./ids.ts";
@@ -30,12 +30,13 @@ export interface TracingOptions {
 export function createTracing({ namespace, tracer, prescribes }: TracingOptions): Telemetry {
   const isSampled = samplerOf(tracer);
   /** By the message that the coordinator keeps of each run: worked out once per run. */
-  const runs = new WeakMap<RunStarted, RunTrace>();
+  const runs = new WeakMap<RunStarted, RunTrace & { forCommands: Trace }>();
 
-  function runTrace(started: RunStarted, run: string): RunTrace {
+  function runTrace(started: RunStarted, run: string) {
     let known = runs.get(started);
     if (!known) {
-      known = traceOfRun(namespace, run, started.trace, isSampled);
+      const found = traceOfRun(namespace, run, started.trace, isSampled);
+      known = { ...found, forCommands: toTrace(hook(found)) };
       runs.set(started, known);
     }
     return known;
@@ -75,7 +76,7 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
       return within(span, under, () => append(carried));
     },
 
-    traceOf: (started, run) => toTrace(hook(runTrace(started, run))),
+    traceOf: (started, run) => runTrace(started, run).forCommands,
 
     decision(started, run, upTo, events): DecisionSpan {
       const startTime = nowMs();
