@@ -201,20 +201,6 @@ describe("a consumption", () => {
     expect(caught.all).toEqual(Array.from({ length: 3_000 }, (_, i) => i + 1));
   });
 
-  it("takes nothing while nothing is wanted, and goes on when told", async () => {
-    const log = await open();
-    let wanted = 0;
-    const { caught, consumption } = await inboxes(log, { demand: () => wanted - caught.all.length });
-    for (let i = 1; i <= 5; i++) await log.append(log.subjects.inbox("r"), `${i}`);
-    expect(caught.all).toEqual([]);
-    wanted = 2;
-    consumption.pull();
-    await caught.count(2);
-    wanted = 5;
-    consumption.pull();
-    expect(texts(await caught.count(5))).toEqual(["1", "2", "3", "4", "5"]);
-  });
-
   it("is shared: each message goes to one of its holders", async () => {
     const [a, b] = [await open(), await open()];
     const [one, two] = [await inboxes(a, { demand: () => 3 }), await inboxes(b, { demand: () => 3 })];

@@ -180,8 +180,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   function onStatus(msg: Msg, ours: string): void {
     heardAt = clock.now();
     const block = headerBlock(msg);
-    const status = statusOf(block);
-    const { code } = status;
+    const { code, why } = statusOf(block);
     if (code === 100) return; // idle heartbeat
     const token = msg.subject.slice(ours.length + 1);
     const pull = pulls.get(token);
@@ -191,11 +190,11 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
       waiting = Math.max(0, waiting - (left ? Math.min(pull.batch, Number(left)) : pull.batch));
     }
     if (pulls.size === 0) waiting = 0;
-    const why = status.why.toLowerCase();
-    if (code === 503 || why.includes("consumer deleted")) {
-      mend(code === 503 ? "the consumer does not answer" : "the consumer was deleted");
+    if (code === 503 || /consumer deleted/i.test(why)) {
+      // Each open pull is told; once is enough.
+      if (pull) mend(code === 503 ? "the consumer does not answer" : "the consumer was deleted");
     } else if (code === 409) {
-      if (/leadership|shutdown/.test(why)) options.onInterrupted?.(why);
+      if (/leadership|shutdown/i.test(why)) options.onInterrupted?.(why.toLowerCase());
       askAt = clock.now() + PAUSE_MS;
     } else if (code !== 404 && code !== 408) {
       askAt = clock.now() + PAUSE_MS;
