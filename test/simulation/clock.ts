@@ -37,7 +37,7 @@ export class VirtualClock implements Clock {
   }
 
   setTimeout(fn: () => void, ms: number): unknown {
-    const timer: Timer = { at: this.#time + (ms > 0 ? ms : 0), order: this.#order++, fn };
+    const timer: Timer = { at: this.#time + Math.max(0, ms), order: this.#order++, fn };
     this.#push(timer);
     return timer;
   }

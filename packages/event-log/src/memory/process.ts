@@ -23,7 +23,8 @@ export class Process {
   readonly clock: Clock;
   readonly #clock: Clock;
   #state: "alive" | "paused" | "waking" | "closed" | "killed" = "alive";
-  #pausedUntil = 0;
+  /** How many pauses are not over. */
+  #pauses = 0;
   #timersFirst = false;
   readonly #timers: (() => void)[] = [];
   readonly #unread: (() => void)[] = [];
@@ -78,12 +79,12 @@ export class Process {
   pause(ms: number): void {
     if (this.killed || this.closed) return;
     this.#state = "paused";
-    this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.now() + ms);
+    this.#pauses++;
     this.#clock.setTimeout(() => this.#wake(), ms);
   }
 
   #wake(): void {
-    if (this.#state !== "paused" || this.#clock.now() < this.#pausedUntil) return;
+    if (--this.#pauses > 0 || this.#state !== "paused") return;
     this.#state = "waking";
     this.#timersFirst = this.#timers.length > 0 && this.#unread.length > 0 && this.#clock.random() < 0.5;
     this.#catchUp();
