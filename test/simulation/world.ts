@@ -66,7 +66,8 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
     },
     staleMs: () => (faulty && chance.is(0.5) ? weather.stale : 0),
     timerLateMs: () => chance.int(250),
-    onEffect(process) {
+    onEffect(process, effect) {
+      if (trace) note(process, effect);
       if (!faulty || process === "client" || !chance.is(weather.crash)) return;
       crash(process);
     },
