@@ -64,6 +64,11 @@ export function environment({ firstOnPath = [] } = {}) {
   }
   env.npm_config_confirm_modules_purge = "false"; // packages that another pnpm put there are replaced without a question
   env.COREPACK_HOME = join(CACHE, "corepack");
+  // Biome, vitest and others follow these. (On macOS vitest does not, and keeps a file with a token in ~/Library.)
+  const browsers = join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "ms-playwright");
+  if (existsSync(browsers)) env.PLAYWRIGHT_BROWSERS_PATH ??= browsers; // those that are there are used
+  env.XDG_CACHE_HOME = join(CACHE, "other");
+  env.XDG_DATA_HOME = join(CACHE, "other");
   env.NODE_USE_SYSTEM_CA ??= "1"; // behind a proxy that has a certificate of its own
   if (env.HTTPS_PROXY || env.https_proxy) env.NODE_USE_ENV_PROXY ??= "1";
   return env;

@@ -8,19 +8,13 @@
  */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { bringNode, bringPackages, bringServer, CACHE, environment, isNodeNewEnough, ROOT } from "./bring.mjs";
+import { bringNode, bringPackages, bringServer, environment, isNodeNewEnough, ROOT } from "./bring.mjs";
 import { runChild, seconds, tell } from "./child.mjs";
 
 const bin = {
   biome: join(ROOT, "node_modules", "@biomejs", "biome", "bin", "biome"),
   tsc: join(ROOT, "node_modules", "typescript", "bin", "tsc"),
   vitest: join(ROOT, "node_modules", "vitest", "vitest.mjs"),
-};
-
-/** What keeps a tool from writing to the home folder. (On macOS vitest does nevertheless: one file with a token.) */
-const TIDY = {
-  [bin.biome]: { XDG_CACHE_HOME: join(CACHE, "biome") },
-  [bin.vitest]: { XDG_DATA_HOME: join(CACHE, "vitest") },
 };
 
 /** Each stage of `verify`: its name, and what Node.js runs. */
@@ -87,7 +81,7 @@ async function node(...args) {
     tell(`${args[0]} is not in this checkout, so there is nothing to run.`);
     return 1;
   }
-  return runChild(process.execPath, args, { env: { ...environment(), ...TIDY[args[0]] }, cwd: ROOT });
+  return runChild(process.execPath, args, { env: environment(), cwd: ROOT });
 }
 
 /** Runs every stage, also after one has failed, so that one run tells all. @returns The first exit code that is not 0. */
