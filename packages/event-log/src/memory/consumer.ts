@@ -8,6 +8,8 @@ import type { MemoryStream } from "./stream.ts";
 export interface Puller {
   /** How many more it has asked for. */
   credit: number;
+  /** Whether what it has asked for still counts. */
+  open(): boolean;
   take(stored: Stored, deliveries: number, consumerSeq: number): void;
 }
 
@@ -70,7 +72,7 @@ export class MemoryConsumer {
   /** Hands out what there is to those who have asked. */
   dispatch(): void {
     for (;;) {
-      const index = this.#pullers.findIndex((puller) => puller.credit > 0);
+      const index = this.#pullers.findIndex((puller) => puller.credit > 0 && puller.open());
       if (index < 0) return;
       const stored = this.#take();
       if (!stored) return;

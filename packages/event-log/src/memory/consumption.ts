@@ -11,7 +11,7 @@ const SILENCE_MS = 1_250;
 const GIVE_BACK_LATE_MS = 1_000;
 
 /** Asks for messages on one connection: what comes for another is not ours any more. */
-type Asking = Puller & { lane: Lane };
+type Asking = Puller & { connection: number; lane: Lane };
 
 /**
  * One process' share of a durable consumer. What it asks for, and when, follows the JetStream log (U1 to U6 of its
@@ -83,6 +83,11 @@ export class MemoryConsumption implements Consumption {
     if (!this.#ending) this.#renew("reconnected");
   }
 
+  /** Its pulls had expired, and are asked for again. */
+  woken(): void {
+    this.#log.wire.up(undefined, () => this.#consumer.dispatch());
+  }
+
   #renew(why: string): void {
     this.#consumer.remove(this.#asking);
     this.#asking = this.#newAsking();
@@ -94,7 +99,9 @@ export class MemoryConsumption implements Consumption {
   #newAsking(): Asking {
     const asking: Asking = {
       credit: 0,
+      connection: this.#log.process.connection,
       lane: [],
+      open: () => this.#log.process.pulling,
       take: (stored, deliveries, consumerSeq) => this.#send(asking, stored, deliveries, consumerSeq),
     };
     this.#consumer.add(asking);
@@ -123,13 +130,14 @@ export class MemoryConsumption implements Consumption {
   }
 
   #send(asking: Asking, stored: Stored, deliveries: number, consumerSeq: number): void {
-    this.#log.wire.down(asking.lane, (arrivedAt) => {
+    const arrive = (arrivedAt: number) => {
       const delivery = new MemoryDelivery(this.#source, stored, deliveries, consumerSeq, arrivedAt);
       if (this.#ending) return delivery.nak();
       if (asking !== this.#asking) return delivery.nak(GIVE_BACK_LATE_MS);
       this.#waiting--;
       this.#options.onDelivery(delivery);
       this.pull();
-    });
+    };
+    this.#log.wire.down(asking.lane, arrive, asking.connection);
   }
 }

@@ -54,6 +54,9 @@ export class MemoryLog implements EventLog {
     this.process = new Process(name, server.clock);
     this.wire = new Wire(server, this.process);
     this.#serverId = server.serverId;
+    this.process.onWake = () => {
+      for (const consumption of this.#consumptions) consumption.woken();
+    };
     server.logs.add(this);
     if (server.downMs > 0) this.cut(server.downMs);
   }

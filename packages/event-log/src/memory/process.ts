@@ -6,6 +6,9 @@ interface Timer {
   handle: unknown;
 }
 
+/** A pull that is not renewed ends after this time. */
+const PULL_EXPIRES_MS = 2_000;
+
 /**
  * A process as the server sees it: what reaches it, and when.
  *
@@ -15,7 +18,8 @@ interface Timer {
  *     with what follows from it, a zombie's day. Its timers may come before its messages or after them, as in
  *     Node.js, where it depends on what the event loop was at.
  * P3. A timer cleared while it waits does not fire.
- * P4. Each cut gives it another connection; what is on the way on the old one is lost, both ways.
+ * P4. What it had asked for before a pause is still sent to it, for up to two seconds: then its pulls have expired.
+ * P5. Each cut gives it another connection; what is on the way on the old one is lost, both ways.
  */
 export class Process {
   readonly name: string;
@@ -25,12 +29,15 @@ export class Process {
   #state: "alive" | "paused" | "waking" | "closed" | "killed" = "alive";
   /** How many pauses are not over. */
   #pauses = 0;
+  #pullsUntil = 0;
   #timersFirst = false;
   readonly #timers: (() => void)[] = [];
   readonly #unread: (() => void)[] = [];
   /** Which connection it has. */
   connection = 1;
   connected = true;
+  /** Called when it wakes up. */
+  onWake: (() => void) | undefined;
 
   constructor(name: string, clock: Clock) {
     this.name = name;
@@ -53,6 +60,11 @@ export class Process {
   }
   get closed(): boolean {
     return this.#state === "closed";
+  }
+
+  /** Whether its pulls are open: awake, it renews them. */
+  get pulling(): boolean {
+    return this.#state !== "paused" || this.#clock.now() < this.#pullsUntil;
   }
 
   /** Something from outside gets to the process: it sees it now, when it wakes up, or never. */
@@ -78,8 +90,8 @@ export class Process {
   /** Frozen for `ms`, or longer if it is already. */
   pause(ms: number): void {
     if (this.killed || this.closed) return;
+    if (this.#pauses++ === 0) this.#pullsUntil = this.#clock.now() + this.#clock.random() * PULL_EXPIRES_MS;
     this.#state = "paused";
-    this.#pauses++;
     this.#clock.setTimeout(() => this.#wake(), ms);
   }
 
@@ -87,6 +99,7 @@ export class Process {
     if (--this.#pauses > 0 || this.#state !== "paused") return;
     this.#state = "waking";
     this.#timersFirst = this.#timers.length > 0 && this.#unread.length > 0 && this.#clock.random() < 0.5;
+    this.onWake?.();
     this.#catchUp();
   }
 

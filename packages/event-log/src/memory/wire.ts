@@ -34,9 +34,11 @@ export class Wire {
     }, faults.latencyMs("up"));
   }
 
-  down(lane: Lane, fn: Arrival): void {
+  /** @param connection - By which it is sent; the process may have another by now, or none. Default: the one it has. */
+  down(lane: Lane, fn: Arrival, connection = this.#process.connection): void {
     const { faults, clock } = this.#server;
-    lane.push({ connection: this.#process.connection, fn });
+    if (!this.#process.connected || connection !== this.#process.connection) return;
+    lane.push({ connection, fn });
     const next = () => {
       const { connection, fn } = lane.shift()!;
       if (this.#process.connection !== connection) return;
