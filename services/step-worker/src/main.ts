@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { AnyStep } from "@stepstream/sdk";
+import { startTelemetry } from "@stepstream/telemetry";
 import { createWorker, type Handler, type Worker, type WorkerEvent } from "./index.ts";
 
 const HELP = `Runs steps.
@@ -47,6 +48,7 @@ if (!(drainMs >= 0)) {
   process.exit(2);
 }
 
+const telemetry = await startTelemetry({ serviceName: "stepstream-worker" });
 const worker = createWorker({
   nats: values.nats,
   namespace: values.namespace,
@@ -66,6 +68,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     stopping = true;
     say(`${signal}: finishing what is under way`);
     await worker.stop();
+    await telemetry.stop();
     process.exit(0);
   });
 }

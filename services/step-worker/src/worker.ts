@@ -2,6 +2,7 @@ import { type BreakerChanged, NotRunningError } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import { type AnyStep, gate, type HandlerInput, type HandlerOutput } from "@stepstream/sdk";
+import { createTelemetry } from "@stepstream/telemetry";
 import { type GateOptions, gateHandler } from "./gate.ts";
 import { Breaker, type BreakerState } from "./shell/breaker.ts";
 import { Cancels } from "./shell/cancels.ts";
@@ -10,7 +11,7 @@ import { DEFAULTS, type Deps, type Settings, type WorkerEvent } from "./shell/de
 import { Lane, type Served } from "./shell/lane.ts";
 import type { Logger } from "./shell/logger.ts";
 import { Pulse } from "./shell/pulse.ts";
-import { noTelemetry, type WorkerTelemetry } from "./shell/telemetry.ts";
+import type { WorkerTelemetry } from "./shell/telemetry.ts";
 
 export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings> {
   /** Instead of `nats` and `namespace`: a log that is connected already, and stays so on `stop()`. */
@@ -20,6 +21,7 @@ export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings
   clock?: Clock;
   /** Where it and its handlers (`ctx.log`) log to. Default: the console. */
   logger?: Logger;
+  /** Default: that of `@stepstream/telemetry`, which traces if this process has set up OpenTelemetry. */
   telemetry?: WorkerTelemetry;
   /** What it does, for logs and tests. What it throws is logged and changes nothing. */
   onEvent?: (event: WorkerEvent) => void;
@@ -58,6 +60,10 @@ export interface Worker {
   breakers(): Record<string, BreakerState>;
 }
 
+const NATS = "nats://127.0.0.1:4222";
+const yes = () => true;
+const no = () => false;
+
 /**
  * A worker: runs steps. Any number of them, on any machines, share the work.
  *
@@ -80,6 +86,7 @@ export function createWorker(options: WorkerOptions): Worker {
   let log: EventLog;
   let deps: Deps;
   let reconnects: Subscription;
+  let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
 
   function emit(event: WorkerEvent): void {
@@ -143,6 +150,39 @@ export function createWorker(options: WorkerOptions): Worker {
     if (!options.log) await log.close();
   }
 
+  async function begin(): Promise<void> {
+    try {
+      log = options.log ?? (await connectEventLog({ nats: NATS, namespace: "default", ...options, name, clock }));
+    } catch (error) {
+      state = "stopped";
+      throw error;
+    }
+    const shortestMs = Math.min(...[...steps.values()].map((served) => served.ackWaitMs));
+    deps = {
+      log,
+      clock,
+      name,
+      logger,
+      settings,
+      emit,
+      telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
+      cancels: new Cancels(clock, onCancel),
+      pulse: new Pulse(clock, shortestMs / 4, suspectAll),
+      alive: () => state !== "stopped",
+    };
+    lanes = [...steps.values()].map((served) => new Lane(deps, served));
+    deps.cancels.listen(log);
+    deps.pulse.start();
+    // What was delivered before the cut may be another's by now.
+    reconnects = log.onReconnect(() => suspectAll(Number.POSITIVE_INFINITY));
+    try {
+      await Promise.all(lanes.map((lane) => lane.start()));
+    } catch (error) {
+      await drain(0);
+      throw error;
+    }
+  }
+
   const worker: Worker = {
     name,
     handle(step, handler) {
@@ -158,45 +198,16 @@ export function createWorker(options: WorkerOptions): Worker {
       if (state !== "new") throw new NotRunningError("The worker", `${state} already`);
       if (steps.size === 0) throw new RangeError("The worker has nothing to do: call handle(step, handler) first.");
       state = "running";
-      try {
-        log =
-          options.log ??
-          (await connectEventLog({ namespace: "default", nats: "nats://127.0.0.1:4222", ...options, name, clock }));
-      } catch (error) {
-        state = "new";
-        throw error;
-      }
-      const shortestMs = Math.min(...[...steps.values()].map((served) => served.ackWaitMs));
-      deps = {
-        log,
-        clock,
-        name,
-        logger,
-        settings,
-        emit,
-        telemetry: options.telemetry ?? noTelemetry,
-        cancels: new Cancels(clock, onCancel),
-        pulse: new Pulse(clock, shortestMs / 4, suspectAll),
-        alive: () => state !== "stopped",
-      };
-      lanes = [...steps.values()].map((served) => new Lane(deps, served));
-      deps.cancels.listen(log);
-      deps.pulse.start();
-      // What was delivered before the cut may be another's by now.
-      reconnects = log.onReconnect(() => suspectAll(Number.POSITIVE_INFINITY));
-      try {
-        await Promise.all(lanes.map((lane) => lane.start()));
-      } catch (error) {
-        await worker.stop({ drainMs: 0 });
-        throw error;
-      }
+      started = begin();
+      await started;
       return worker;
     },
     async stop({ drainMs = settings.drainMs } = {}) {
       if (state === "new") state = "stopped";
       else if (state === "running") {
         state = "stopping";
-        stopped = drain(drainMs);
+        // One that is still connecting is stopped when it has; one that could not has nothing to stop.
+        stopped = (async () => (await started!.then(yes, no)) && drain(drainMs))().then(() => {});
       }
       await stopped;
     },

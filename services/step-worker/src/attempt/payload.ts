@@ -21,14 +21,11 @@ import type { AnyStep } from "@stepstream/sdk";
 /** @throws {MalformedMessageError} With the path of the fault. */
 export function readCommand(subjects: Subjects, subject: string, seq: number, text: string): RunStep {
   const where = `${subject} #${seq}`;
-  const parts = subjects.parse(subject);
-  if (!parts || !Number.isInteger(parts.slot))
-    throw new MalformedMessageError(where, "", "its subject is no command's");
   const command = decode(RunStep, text, where);
-  for (const key of ["run", "step", "slot"] as const)
-    if (command[key] !== parts[key])
-      throw new MalformedMessageError(where, key, `${command[key]} is not what its subject says`);
-  return command;
+  if (subjects.command(command.step, command.run, command.slot) === subject) return command;
+  const parts = subjects.parse(subject);
+  const key = (["run", "step", "slot"] as const).find((key) => command[key] !== parts?.[key]);
+  throw new MalformedMessageError(where, key ?? "", "it is not what its subject says");
 }
 
 /** @throws {InvalidInputError} */

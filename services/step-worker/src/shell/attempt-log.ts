@@ -13,21 +13,23 @@ import { isTrouble, retrying } from "./retrying.ts";
  */
 export class AttemptLog {
   readonly #deps: Deps;
-  readonly #subject: string;
+  readonly #run: string;
+  readonly #slot: number;
   #lastSeq: number;
-  #tail: Promise<unknown> = Promise.resolve();
+  #tail: Promise<unknown> | undefined;
   lost = false;
 
   constructor(deps: Deps, run: string, slot: number, lastSeq: number) {
     this.#deps = deps;
-    this.#subject = deps.log.subjects.attempts(run, slot);
+    this.#run = run;
+    this.#slot = slot;
     this.#lastSeq = lastSeq;
   }
 
   /** @returns false if another worker has the slot; then nothing was written. */
   append(record: KeptRecord): Promise<boolean> {
     const text = JSON.stringify(record);
-    const written = this.#tail.then(() => this.#append(text));
+    const written = this.#tail ? this.#tail.then(() => this.#append(text)) : this.#append(text);
     this.#tail = written.catch(() => {});
     return written;
   }
@@ -35,15 +37,16 @@ export class AttemptLog {
   async #append(text: string): Promise<boolean> {
     if (this.lost) return false;
     const { log } = this.#deps;
+    const subject = log.subjects.attempts(this.#run, this.#slot);
     let unsure = false;
     try {
-      this.#lastSeq = await retrying(this.#deps, `append to ${this.#subject}`, async () => {
+      this.#lastSeq = await retrying(this.#deps, `append to ${subject}`, async () => {
         try {
-          return (await log.append(this.#subject, text, { expectLast: this.#lastSeq })).seq;
+          return (await log.append(subject, text, { expectLast: this.#lastSeq })).seq;
         } catch (error) {
           if (isTrouble(error)) unsure = true;
           if (!(unsure && error instanceof WrongLastSequenceError)) throw error;
-          const last = await log.last(this.#subject, { fresh: true });
+          const last = await log.last(subject, { fresh: true });
           if (last?.text !== text) throw error;
           return last.seq;
         }

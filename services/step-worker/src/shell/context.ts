@@ -1,6 +1,7 @@
-import { DeclaredError, type RunStep, type Trace, type Where } from "@stepstream/contracts";
+import { DeclaredError, type Trace } from "@stepstream/contracts";
 import type { AnyStep, StepErrors } from "@stepstream/sdk";
 import { checkDeclared } from "../attempt/payload.ts";
+import type { Job } from "./job.ts";
 import { type Logger, withFields } from "./logger.ts";
 import type { Running } from "./running.ts";
 
@@ -37,34 +38,50 @@ export interface StepContext<S = AnyStep> {
   readonly trace: Trace | undefined;
 }
 
-export function createContext(
-  step: AnyStep,
-  command: RunStep,
-  running: Running,
-  details: unknown,
-  logger: Logger,
-): StepContext {
-  const where: Where = { run: command.run, step: command.step, slot: command.slot, attempt: running.attempt };
-  let log: Logger | undefined;
-  return {
-    ...where,
-    workflow: command.workflow,
-    idempotencyKey: command.idempotencyKey,
-    deadlineAt: Number.isFinite(running.deadline.at) ? running.deadline.at : undefined,
-    heartbeatDetails: details,
-    trace: command.trace,
-    // Few handlers use these two; those that do not, do not pay.
-    get signal() {
-      return running.signal;
-    },
-    get log() {
-      log ??= withFields(logger, where);
-      return log;
-    },
-    heartbeat: (details) => running.heartbeat(details),
-    fail: (code, data) => {
-      checkDeclared(step, code, data, where);
+export function createContext(job: Job, running: Running): StepContext {
+  return new Context(job, running);
+}
+
+/** Getters for what few handlers use, so that those which do not do not pay; functions that can be taken apart. */
+class Context implements StepContext {
+  readonly run: string;
+  readonly workflow: string;
+  readonly step: string;
+  readonly slot: number;
+  readonly attempt: number;
+  readonly idempotencyKey: string;
+  readonly deadlineAt: number | undefined;
+  readonly heartbeatDetails: unknown;
+  readonly trace: Trace | undefined;
+  readonly heartbeat: (details?: unknown) => void;
+  readonly fail: (code: string, data: unknown) => never;
+  readonly #running: Running;
+  readonly #logger: Logger;
+
+  constructor({ deps, served, command, at, where }: Job, running: Running) {
+    this.run = where.run;
+    this.workflow = command.workflow;
+    this.step = where.step;
+    this.slot = where.slot;
+    this.attempt = where.attempt;
+    this.idempotencyKey = command.idempotencyKey;
+    this.deadlineAt = Number.isFinite(running.deadline.at) ? running.deadline.at : undefined;
+    this.heartbeatDetails = at.details;
+    this.trace = command.trace;
+    this.heartbeat = (details) => running.heartbeat(details);
+    this.fail = (code, data) => {
+      checkDeclared(served.step, code, data, where);
       throw new DeclaredError(code, data);
-    },
-  };
+    };
+    this.#running = running;
+    this.#logger = deps.logger;
+  }
+
+  get signal(): AbortSignal {
+    return this.#running.signal;
+  }
+
+  get log(): Logger {
+    return withFields(this.#logger, this.#running.where);
+  }
 }

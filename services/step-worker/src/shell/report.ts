@@ -1,53 +1,68 @@
-import { type DeadLetter, type Failure, type RunStep, type StepstreamError, toFailure } from "@stepstream/contracts";
-import type { Deps, Place } from "./deps.ts";
+import { type DeadLetter, type Failure, type StepstreamError, toFailure } from "@stepstream/contracts";
+import type { Appended } from "@stepstream/event-log";
+import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
+import type { Job } from "./job.ts";
 import { retrying } from "./retrying.ts";
 
 /**
  * What a worker says about a slot.
  *
  * W1. Store first, then ack: what is acked has its outcome in the inbox.
- * W2. The same outcome of the same attempt has the same message id, whoever says it and however often.
+ * W2. An attempt has one outcome, and one message id for it, whoever says it and however often.
  */
-export async function completed(deps: Deps, held: Held, command: RunStep, attempt: number, output: string) {
-  const { slot, step } = command;
+
+/** @param output - JSON; empty for none. It has been JSON already when it was checked, and is not written again. */
+export async function completed(job: Job, output: string): Promise<void> {
+  const { slot, step, attempt } = job.where;
   const head = `{"v":1,"type":"StepCompleted","slot":${slot},"step":"${step}","attempt":${attempt}`;
-  await conclude(deps, held, command, attempt, output === "" ? `${head}}` : `${head},"output":${output}}`);
-  deps.emit({ type: "completed", ...placeOf(command, attempt) });
+  await conclude(job, attempt, output === "" ? `${head}}` : `${head},"output":${output}}`);
+  job.deps.emit({ type: "completed", ...job.where });
 }
 
-export async function failed(deps: Deps, held: Held, command: RunStep, attempt: number, error: unknown, as?: Failure) {
-  const { slot, step } = command;
+/** @param attempt - The one that failed for good: the last that was made, if none is to come. */
+export async function failed(job: Job, error: unknown, attempt = job.where.attempt, as?: Failure): Promise<void> {
+  const { slot, step } = job.where;
   const message = { v: 1, type: "StepFailed", slot, step, attempt, error: as ?? toFailure(error) };
-  await conclude(deps, held, command, attempt, JSON.stringify(message));
-  deps.emit({ type: "failed", ...placeOf(command, attempt), error });
+  await conclude(job, attempt, JSON.stringify(message));
+  job.deps.emit({ type: "failed", ...job.where, attempt, error });
 }
 
-export async function cancelled(deps: Deps, held: Held, command: RunStep, attempt: number) {
-  const { slot, step } = command;
-  const message = { v: 1, type: "StepCancelled", slot, step, attempt };
-  await conclude(deps, held, command, attempt, JSON.stringify(message));
-  deps.emit({ type: "cancelled", ...placeOf(command, attempt) });
+export async function cancelled(job: Job): Promise<void> {
+  const { slot, step, attempt } = job.where;
+  await conclude(job, attempt, JSON.stringify({ v: 1, type: "StepCancelled", slot, step, attempt }));
+  job.deps.emit({ type: "cancelled", ...job.where });
 }
 
-/** Has the next attempt come back after a wait that is too long for the queue. */
-export async function postponed(deps: Deps, held: Held, command: RunStep, attempt: number, delayMs: number) {
-  const { run, slot, step } = command;
+/** Has attempt `attempt` come back after a wait that is too long for the queue. */
+export async function postponed({ deps, held, where }: Job, attempt: number, delayMs: number): Promise<void> {
+  const { run, slot, step } = where;
   const message = { v: 1, type: "RetryLater", slot, step, attempt, delayMs };
-  await append(deps, run, JSON.stringify(message), `${run}.${slot}.${attempt}.later`);
+  await tell(deps, run, JSON.stringify(message), `${run}.${slot}.${attempt}.later`);
   held.ack();
 }
 
-async function conclude(deps: Deps, held: Held, command: RunStep, attempt: number, text: string): Promise<void> {
-  const { run, slot } = command;
-  await append(deps, run, text, `${run}.${slot}.${attempt}.done`);
+/** Gives a command up that cannot be handled: a dead letter for people, and an outcome for its run. */
+export async function givenUp(job: Job, error: StepstreamError & { path?: string }): Promise<void> {
+  await bury(job.deps, job.held, error);
+  await failed(job, error);
+}
+
+/** The slot has its outcome already. */
+export function settled({ deps, held, where }: Pick<Job, "deps" | "held" | "where">): void {
+  held.ack();
+  deps.emit({ type: "settled", ...where });
+}
+
+async function conclude({ deps, held, where }: Job, attempt: number, text: string): Promise<void> {
+  await tell(deps, where.run, text, `${where.run}.${where.slot}.${attempt}.done`);
   held.ack();
 }
 
 /** Says something to a run's inbox, for as long as it takes. */
-export async function append(deps: Deps, run: string, text: string, id: string): Promise<void> {
+export function tell(deps: Deps, run: string, text: string, id: string): Promise<Appended> {
   const { log } = deps;
-  await retrying(deps, `tell run ${run}`, () => log.append(log.subjects.inbox(run), text, { id }));
+  return retrying(deps, "tell a run", () => log.append(log.subjects.inbox(run), text, { id }));
 }
 
 /** Keeps a command that cannot be handled, with all that is needed to look into it. */
@@ -71,8 +86,4 @@ export async function bury(deps: Deps, held: Held, error: StepstreamError & { pa
   const id = `dead.${subject}.${seq}`;
   await retrying(deps, `bury ${subject}`, () => log.append(grave, JSON.stringify(letter), { id }));
   deps.emit({ type: "dead", subject, error });
-}
-
-export function placeOf({ run, step, slot }: RunStep, attempt: number): Place {
-  return { run, step, slot, attempt };
 }

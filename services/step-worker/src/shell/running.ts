@@ -1,8 +1,9 @@
-import { type RunStep, StepCancelledError, type Where } from "@stepstream/contracts";
+import { StepCancelledError, type Where } from "@stepstream/contracts";
 import { type Deadline, deadlineOf } from "../attempt/deadline.ts";
 import { outOfTime } from "../attempt/verdict.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import type { Deps } from "./deps.ts";
+import type { Job } from "./job.ts";
 
 /**
  * One attempt under way: the handler's promise, and all that can end it from outside.
@@ -16,8 +17,7 @@ import type { Deps } from "./deps.ts";
 export type Ended = { how: "returned"; value: unknown } | { how: "threw"; error: unknown } | { how: "leftBehind" };
 
 export class Running {
-  readonly command: RunStep;
-  readonly attempt: number;
+  readonly where: Where;
   readonly deadline: Deadline;
   /** Its time was over before it ended. */
   timedOut: Error | undefined;
@@ -28,6 +28,7 @@ export class Running {
   /** The last heartbeat's details; those of the attempt before until there are some. */
   details: unknown;
   readonly #deps: Deps;
+  readonly #heartbeatMs: number | undefined;
   readonly #records: AttemptLog;
   readonly #storeEveryMs: number;
   readonly #end: (ended: Ended) => void;
@@ -40,21 +41,13 @@ export class Running {
   #storing = false;
   #storedAt = 0;
 
-  constructor(
-    deps: Deps,
-    command: RunStep,
-    attempt: number,
-    details: unknown,
-    records: AttemptLog,
-    silenceMs: number,
-    end: (ended: Ended) => void,
-  ) {
+  constructor({ deps, served, command, at, where, records }: Job, end: (ended: Ended) => void) {
     this.#deps = deps;
-    this.command = command;
-    this.attempt = attempt;
-    this.details = details;
+    this.#heartbeatMs = command.heartbeatMs;
+    this.where = where;
+    this.details = at.details;
     this.#records = records;
-    this.#storeEveryMs = silenceMs / 2;
+    this.#storeEveryMs = (command.heartbeatMs ?? served.ackWaitMs) / 2;
     this.#end = end;
     const now = deps.clock.now();
     this.#beatAt = now;
@@ -67,11 +60,6 @@ export class Running {
       if (this.#reason) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
-  }
-
-  get where(): Where {
-    const { run, step, slot } = this.command;
-    return { run, step, slot, attempt: this.attempt };
   }
 
   /** Calls the handler. */
@@ -135,12 +123,11 @@ export class Running {
     if (this.timedOut) return;
     const { deadline } = this;
     if (now >= deadline.at) this.#timeOut(outOfTime(deadline.kind, deadline.ms, this.where), now);
-    else if (now >= this.#silentAt()) this.#timeOut(outOfTime("heartbeat", this.command.heartbeatMs!, this.where), now);
+    else if (now >= this.#silentAt()) this.#timeOut(outOfTime("heartbeat", this.#heartbeatMs!, this.where), now);
   }
 
   #silentAt(): number {
-    const { heartbeatMs } = this.command;
-    return heartbeatMs === undefined ? Number.POSITIVE_INFINITY : this.#beatAt + heartbeatMs;
+    return this.#heartbeatMs === undefined ? Number.POSITIVE_INFINITY : this.#beatAt + this.#heartbeatMs;
   }
 
   heartbeat(details: unknown): void {
@@ -161,9 +148,9 @@ export class Running {
     this.#dirty = false;
     this.#storing = true;
     this.#storedAt = now;
-    const { slot, step } = this.command;
+    const { slot, step, attempt } = this.where;
     this.#records
-      .append({ v: 1, type: "AttemptHeartbeat", slot, step, attempt: this.attempt, details: this.details })
+      .append({ v: 1, type: "AttemptHeartbeat", slot, step, attempt, details: this.details })
       .then(
         (kept) => {
           if (!kept) this.#abort(new StepCancelledError(this.where, "another worker has taken it over"));
