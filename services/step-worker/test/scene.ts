@@ -141,14 +141,24 @@ export class Scene {
     return this.server.read(subject, 1, 0).map(({ text }) => JSON.parse(text));
   }
 
-  async stop(): Promise<void> {
-    const stopped = Promise.all(this.#workers.map((worker) => worker.stop({ drainMs: 0 })));
+  /** Lets time pass until it is done: where answers take time. */
+  async passing<T>(promise: Promise<T>): Promise<T> {
+    await this.#pass(promise);
+    return promise;
+  }
+
+  async #pass(promise: Promise<unknown>): Promise<void> {
     let over = false;
-    void stopped.then(() => {
+    const end = () => {
       over = true;
-    });
-    // Those in processes that were killed never do.
+    };
+    promise.then(end, end);
     await this.clock.pass(60_000, () => over);
+  }
+
+  async stop(): Promise<void> {
+    // Workers in processes that were killed never do.
+    await this.#pass(Promise.all(this.#workers.map((worker) => worker.stop({ drainMs: 0 }))));
   }
 }
 

@@ -457,6 +457,22 @@ describe("a worker", () => {
     expect(scene.inbox()).toEqual(["StepCompleted 1/1 8"]);
   });
 
+  it("knows its own record again when the answer was lost", async () => {
+    let lost = 0;
+    const answer = { latencyMs: () => 1, staleMs: () => 0, timerLateMs: () => 0, timeoutMs: 2_000 };
+    scene = new Scene({ ...answer, loses: (what) => what === "answer" && scene.records().length > 0 && lost++ === 0 });
+    const worker = scene.worker().handle(work, async (n, ctx) => {
+      if (ctx.attempt === 1) throw new Error("flaky");
+      return n;
+    });
+    await scene.passing(worker.start());
+    await scene.passing(scene.command(work, 1, 7));
+    await scene.until("completed");
+    expect(lost).toBeGreaterThan(0);
+    expect(scene.said()).toBe("attempt 1, trouble, retrying 1, attempt 2, completed 2");
+    expect(scene.records()).toHaveLength(1);
+  });
+
   it("that lost its fence neither acks nor naks", async () => {
     const release: ((error: Error) => void)[] = [];
     await scene
@@ -528,6 +544,30 @@ describe("a worker", () => {
     expect(await scene.until("handed-back")).toMatchObject({ attempt: 1 });
     await stopped;
     expect(scene.said()).toBe("attempt 1, left-behind 1, handed-back 1");
+  });
+});
+
+describe("the wiring of a worker", () => {
+  it("refuses what makes no sense", async () => {
+    const worker = scene.worker();
+    await expect(worker.start()).rejects.toThrow("nothing to do");
+    worker.handle(work, async (n) => n);
+    expect(() => worker.handle(work, async (n) => n)).toThrow("has a handler");
+    const other = step("other", { ...numbers, breaker: { name: "shielded", failures: 9, cooldown: "1s" } });
+    worker.handle(shielded, async (n) => n);
+    expect(() => worker.handle(other, async (n) => n)).toThrow("other numbers");
+    await worker.start();
+    await expect(worker.start()).rejects.toThrow("running already");
+    await worker.stop();
+    await expect(worker.start()).rejects.toThrow("stopped already");
+  });
+
+  it("can be stopped before it has started, and twice", async () => {
+    const worker = scene.worker().handle(work, async (n) => n);
+    const started = worker.start();
+    await Promise.all([worker.stop(), worker.stop(), started]);
+    await scene.clock.pass(1);
+    expect(scene.clock.pending).toBe(0);
   });
 });
 
