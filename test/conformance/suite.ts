@@ -280,6 +280,17 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       expect(counted(came.all).get("1")).toBe(1);
     });
 
+    it("takes one word for each delivery: what is given back cannot be acknowledged", async () => {
+      await write(command, "1");
+      const { came } = await takeCommands(log, "charge");
+      const first = await came.nth(1);
+      first.nak(100);
+      first.ack();
+      first.working();
+      expect((await came.nth(2)).deliveries).toBe(2);
+      expect(await log.list("COMMANDS", ">")).toEqual(new Map([[command, 1]]));
+    });
+
     it("remembers, whoever comes after, how far it is", async () => {
       const seqs = await write(inbox, "1", "2");
       expect(await log.delivered("EVENTS", "inboxes")).toBe(0);

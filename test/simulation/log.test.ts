@@ -146,6 +146,66 @@ describe("a message on its way", () => {
     expect(came.map((one) => Number.parseInt(one, 10))).toEqual(Array.from({ length: 50 }, (_, i) => i));
   });
 
+  it("is asked for in time, and never in excess of demand", async () => {
+    faults.latency = 20;
+    let held = 0;
+    let most = 0;
+    const taking = await soon(
+      takeInboxes(log, {
+        demand: () => 6 - held,
+        on(delivery) {
+          most = Math.max(most, ++held);
+          clock.setTimeout(() => {
+            held--;
+            delivery.ack();
+            taking.pull();
+          }, 15);
+        },
+      }),
+    );
+    const t = clock.now();
+    write(...Array.from({ length: 60 }, (_, i) => `${i}`));
+    await soon(taking.came.count(60));
+    expect(most).toBeLessThanOrEqual(6);
+    // Six at a time, each of them under way for 20 + 15 + 20 ms: ten rounds, and the first pull.
+    expect(clock.now() - t).toBeLessThanOrEqual(10 * 55 + 20 + 55);
+  });
+
+  it("goes to those who have asked in turn", async () => {
+    const shares = [await taken(log), await taken(server.connect("q"))];
+    write("1", "2", "3", "4", "5", "6");
+    await pass(2 * LATENCY_MS);
+    expect(shares.map(({ all }) => all.length)).toEqual([3, 3]);
+  });
+
+  it("is given back if it comes for a consumption that has stopped", async () => {
+    const taking = await soon(takeInboxes(log));
+    await pass(2 * LATENCY_MS);
+    write("1", "2");
+    await soon(taking.stop());
+    expect(taking.came.all).toEqual([]);
+    const { all } = await taken(server.connect("q"));
+    await pass(LATENCY_MS);
+    expect(all.map(({ text, deliveries }) => [text, deliveries])).toEqual([
+      ["1", 2],
+      ["2", 2],
+    ]);
+  });
+
+  it("comes again also if the one before it has been purged", async () => {
+    const { all } = await taken(log);
+    server.append(log.subjects.inbox("gone"), "gone");
+    write("x");
+    await pass(LATENCY_MS);
+    // Nobody asks while their time is up: both wait to be taken again.
+    log.kill();
+    await pass(ACK_WAIT_MS + 1);
+    server.purge(log.subjects.inbox("gone"), 0);
+    const again = await taken(server.connect("q"));
+    await pass(LATENCY_MS);
+    expect([texts(all), texts(again.all)]).toEqual([["gone", "x"], ["x"]]);
+  });
+
   it("comes again if its acknowledgement is lost", async () => {
     const { came, all } = await taken(log);
     write("x");
@@ -196,6 +256,25 @@ describe("a message on its way", () => {
     log.cut(1);
     await pass(ACK_WAIT_MS + 3 * LATENCY_MS);
     expect(all.map(({ deliveries }) => deliveries)).toEqual([1, 2]);
+  });
+
+  it("is lost also if the process is back before the server notices", async () => {
+    const { came } = await taken(log);
+    let first = true;
+    faults.latencyMs = () => {
+      // The first is how long the server takes to notice.
+      const ms = first ? 100 : LATENCY_MS;
+      first = false;
+      return ms;
+    };
+    log.cut(1);
+    await pass(2);
+    // Its new pull is on its way, the old one is still there.
+    write("x");
+    await pass(ACK_WAIT_MS - 20);
+    expect(came.map((one) => one.split("@")[0])).toEqual(["reconnected"]);
+    await pass(ACK_WAIT_MS);
+    expect(came.at(-1)).toMatch(/^x@/);
   });
 
   it("is given back only while it is surely ours", async () => {
@@ -429,10 +508,10 @@ describe("a server that is restarted", () => {
     write("1");
     const back: string[] = [];
     log.onReconnect((serverId) => back.push(`${serverId}@${clock.now()}`));
+    log.cut(10);
     server.restart({ downMs: 500 });
     const late = server.connect("late");
     await expect(soon(late.append(inbox, "x"))).rejects.toThrow(LogUnavailableError);
-    log.cut(10);
     await pass(600);
     expect(back).toEqual(["memory-2@500"]);
     expect([log.serverId, late.serverId]).toEqual(["memory-2", "memory-2"]);
@@ -447,22 +526,36 @@ describe("a server that is restarted", () => {
     expect(due.came.all[0]!.at).toBeGreaterThanOrEqual(500);
   });
 
-  it("may have forgotten acknowledgements, but not of a work queue", async () => {
+  it("may have forgotten what its consumers did last, but not of a work queue", async () => {
     server.append(command, "c");
-    const acked: string[] = [];
+    const came: string[] = [];
     const on = (delivery: Delivery) => {
-      acked.push(delivery.text);
+      came.push(`${delivery.text} ${delivery.deliveries} ${delivery.consumerSeq}`);
       delivery.ack();
     };
     await soon(takeCommands(log, "s", { on, ackWaitMs: ACK_WAIT_MS }));
-    await soon(takeInboxes(log, { on, consumer: "acked", ackWaitMs: ACK_WAIT_MS }));
+    await soon(takeInboxes(log, { on, ackWaitMs: ACK_WAIT_MS }));
     write("old");
-    await pass(1_000);
+    await pass(900);
     write("new");
     await pass(20);
-    server.restart({ downMs: 10, forgetAcksMs: 100 });
+    server.restart({ downMs: 10, forgetMs: 100 });
+    expect(server.delivered("EVENTS", "inboxes")).toBe(1);
+    write("after");
     await pass(2 * ACK_WAIT_MS);
-    expect(acked).toEqual(["c", "old", "new", "new"]);
+    // As if for the first time, and under the same consumer sequence.
+    expect(came).toEqual(["c 1 1", "old 1 1", "new 1 2", "new 1 2", "after 1 3"]);
+  });
+
+  it("may have forgotten an acknowledgement only: that message comes again", async () => {
+    const { all } = await taken(log);
+    write("x");
+    await pass(150);
+    all[0]!.ack();
+    await pass(50);
+    server.restart({ forgetMs: 100 });
+    await pass(2 * ACK_WAIT_MS);
+    expect(all.map(({ deliveries }) => deliveries)).toEqual([1, 2]);
   });
 
   it("may have lost its tail: what was acknowledged a moment ago has never been", async () => {
@@ -549,7 +642,7 @@ describe("one seed", () => {
         note(`${name} ${what}`);
         if (what === "cut") log.cut(chance.exponential(300));
         if (what === "pause") log.pause(chance.exponential(300));
-        if (what === "restart") server.restart({ downMs: chance.exponential(100), forgetAcksMs: 50 });
+        if (what === "restart") server.restart({ downMs: chance.exponential(100), forgetMs: 50 });
         if (what === "kill") {
           log.kill();
           boot(name);

@@ -89,7 +89,6 @@ export class MemoryConsumption implements Consumption {
   }
 
   #renew(why: string): void {
-    this.#consumer.remove(this.#asking);
     this.#asking = this.#newAsking();
     this.#waiting = 0;
     this.#options.onInterrupted?.(why);
@@ -118,7 +117,9 @@ export class MemoryConsumption implements Consumption {
     const asking = this.#asking;
     if (server.faults?.loses("pull")) {
       const noticed = () => {
-        if (asking === this.#asking && !this.#ending && process.connected) this.#renew("the server was silent");
+        if (asking !== this.#asking || this.#ending || !process.connected) return;
+        this.#consumer.remove(asking);
+        this.#renew("the server was silent");
       };
       process.clock.setTimeout(noticed, SILENCE_MS);
       return;

@@ -140,6 +140,7 @@ export class MemoryLog implements EventLog {
   }
 
   async close(): Promise<void> {
+    if (this.process.killed) return new Promise(() => {});
     if (this.process.closed) return;
     await Promise.all([...this.#consumptions].map((consumption) => consumption.stop()));
     this.#fail("the log was closed");

@@ -24,8 +24,11 @@ export interface MemoryServerOptions {
 export interface RestartOptions {
   /** How long nobody can connect, in milliseconds. Default 0. */
   downMs?: number;
-  /** Acknowledgements on EVENTS no older than this are forgotten: those messages come again. Up to 10,000; default 0. */
-  forgetAcksMs?: number;
+  /**
+   * Consumers forget what they did no longer ago than this: acknowledgements (but not those of a work queue, whose
+   * message is gone), and that messages were delivered at all. nats-server 2.15: about 100. At most 1,000; default 0.
+   */
+  forgetMs?: number;
   /** Without fsync, and with the power gone: what was stored no longer ago than this has never been. Default 0. */
   loseTailMs?: number;
 }
@@ -90,7 +93,7 @@ export class MemoryServer {
   }
 
   /** The server is killed and started again on its store. Its timers go on, its clients reconnect. */
-  restart({ downMs = 0, forgetAcksMs = 0, loseTailMs = 0 }: RestartOptions = {}): void {
+  restart({ downMs = 0, forgetMs = 0, loseTailMs = 0 }: RestartOptions = {}): void {
     const now = this.clock.now();
     this.life++;
     this.#upAt = now + downMs;
@@ -98,7 +101,7 @@ export class MemoryServer {
       const stream = this.#streams[kind];
       if (loseTailMs > 0) stream.forgetAfter(now - loseTailMs);
       else stream.forgetIdsOfTheGone();
-      for (const consumer of this.#consumers[kind].values()) consumer.restart(forgetAcksMs);
+      for (const consumer of this.#consumers[kind].values()) consumer.restart(forgetMs);
     }
     for (const log of [...this.logs]) log.cut(downMs);
   }
