@@ -23,6 +23,9 @@ const shielded = step("shielded", {
   concurrency: 5,
 });
 
+/** A server a millisecond away. */
+const slow = { latencyMs: () => 1, staleMs: () => 0, timerLateMs: () => 0, timeoutMs: 2_000, loses: () => false };
+
 let scene: Scene;
 beforeEach(() => {
   scene = new Scene();
@@ -39,6 +42,23 @@ describe("an attempt", () => {
     await scene.until("completed");
     expect(scene.inbox()).toEqual(["StepCompleted 1/1 42"]);
     expect(scene.commands).toBe(0);
+  });
+
+  it("has its result stored before its command is acknowledged", async () => {
+    const storedAtAck: string[][] = [];
+    const onEffect = (process: string, effect: string) => {
+      if (process.startsWith("worker") && effect.startsWith("ack")) storedAtAck.push(scene.inbox());
+    };
+    scene = new Scene({ ...slow, onEffect });
+    await scene.passing(
+      scene
+        .worker()
+        .handle(work, async (n) => n)
+        .start(),
+    );
+    await scene.passing(scene.command(work, 1, 7));
+    await scene.until("completed");
+    expect(storedAtAck).toEqual([["StepCompleted 1/1 7"]]);
   });
 
   it("that fails is on record and made again after the backoff, with its number", async () => {
@@ -457,10 +477,28 @@ describe("a worker", () => {
     expect(scene.inbox()).toEqual(["StepCompleted 1/1 8"]);
   });
 
+  it("that was frozen itself does not start again what it is still at", async () => {
+    const process = scene.process();
+    const release: (() => void)[] = [];
+    const long = step("long", numbers);
+    await scene
+      .worker({}, process)
+      .handle(long, (n) => new Promise<number>((resolve) => release.push(() => resolve(n))))
+      .start();
+    await scene.command(long, 1, 7);
+    await scene.until("attempt");
+    process.pause(12_000);
+    await scene.clock.pass(15_000);
+    release[0]!();
+    await scene.until("completed");
+    await scene.clock.pass(60_000);
+    expect(scene.said()).toBe("attempt 1, completed 1");
+    expect(scene.commands).toBe(0);
+  });
+
   it("knows its own record again when the answer was lost", async () => {
     let lost = 0;
-    const answer = { latencyMs: () => 1, staleMs: () => 0, timerLateMs: () => 0, timeoutMs: 2_000 };
-    scene = new Scene({ ...answer, loses: (what) => what === "answer" && scene.records().length > 0 && lost++ === 0 });
+    scene = new Scene({ ...slow, loses: (what) => what === "answer" && scene.records().length > 0 && lost++ === 0 });
     const worker = scene.worker().handle(work, async (n, ctx) => {
       if (ctx.attempt === 1) throw new Error("flaky");
       return n;
