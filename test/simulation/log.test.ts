@@ -490,6 +490,20 @@ describe("a cut", () => {
     await soon(log.append(inbox, "x"));
   });
 
+  it("is deaf to what is said during it, though it be short", async () => {
+    const heard: string[] = [];
+    log.listen("test.cancel.*", (text) => heard.push(text));
+    log.followJournal("r", ({ text }) => heard.push(text));
+    await pass(2 * LATENCY_MS);
+    log.cut(2);
+    server.append(log.subjects.journal("r"), "lost");
+    for (const one of server.logs) one.onBroadcast("test.cancel.r", "lost");
+    await pass(3);
+    server.append(log.subjects.journal("r"), "heard");
+    await pass(2 * LATENCY_MS);
+    expect(heard).toEqual(["heard"]);
+  });
+
   it("ends a stop that waits for what is on its way", async () => {
     const taking = await soon(takeInboxes(log));
     const stopped = taking.stop();
