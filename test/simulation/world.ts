@@ -43,16 +43,17 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
   const boundary = createBoundary(countedMacrotask);
 
   // Ids that are soon forgotten show what rests on them alone.
-  const dedupeMs = chance.pick([120_000, 10_000]);
+  const dedupeMs = chance.pick([120_000, 300]);
   // Each world has weather of its own: some are calm but for crashes, some lose every tenth message.
   const weather = {
     crash: chance.pick([0, 0.0005, 0.002, 0.006]),
     lose: chance.pick([0, 0.01, 0.05]),
     loseAck: chance.pick([0, 0.02, 0.2]),
     stale: chance.pick([0, 50, 1_500]),
-    latency: chance.pick([0.5, 3, 30]),
+    latency: chance.pick([0.5, 3, 30, 300]),
     cut: chance.pick([0, 8_000, 3_000]),
-    pause: chance.pick([0, 15_000, 6_000]),
+    restart: chance.pick([0, 0, 20_000]),
+    pause: chance.pick([0, 0, 15_000, 6_000]),
   };
   const members = new Map<string, { log: MemoryLog; frozenAt: number }>();
 
@@ -130,7 +131,7 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
         });
       });
     const begin = (context: { run: string; slot: number; step: string; attempt: number }) => {
-      checkStart(name, context);
+      checkStart(context);
       return ledger.start({ process: name, ...context, startedAt: clock.now() });
     };
     const tryIt = async (input: { ms: number; fails: number; final?: boolean | undefined }, context: any) => {
@@ -177,7 +178,7 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
   }
 
   /** What must be so whenever a handler is called. */
-  function checkStart(process: string, { run, slot, step }: { run: string; slot: number; step: string }): void {
+  function checkStart({ run, slot, step }: { run: string; slot: number; step: string }): void {
     const { subjects } = server;
     const journal = server
       .stream("EVENTS")
@@ -186,8 +187,8 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
     const events = journal.flatMap((decision) => decision.events);
     const decided = events.some((e: any) => e.type === "StepScheduled" && e.slot === slot && e.step === step);
     if (!decided) ledger.fault(`slot ${slot} of run ${run} is run (${step}) before its decision is in the journal`);
-    // Guarantee 4: only a process that was frozen or cut off may start a slot again that has an outcome.
-    const { frozenAt } = members.get(process) ?? { frozenAt: clock.now() };
+    // Guarantee 4: only what a process that was frozen does may start a slot again that has an outcome.
+    const frozenAt = Math.max(...[...members.values()].map((member) => member.frozenAt));
     const outcome = server
       .stream("EVENTS")
       .of(subjects.inbox(run))
@@ -197,7 +198,14 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
           message.slot === slot && /^(Step(Completed|Failed|Cancelled)|SlotTimedOut|SlotAbandoned)$/.test(message.type)
         );
       });
-    if (outcome && clock.now() - outcome.at > 500 && clock.now() - frozenAt > 15_000)
+    if (!outcome || clock.now() - frozenAt <= 20_000) return;
+    const command = server
+      .stream("COMMANDS")
+      .of(subjects.command(step, run, slot))
+      .at(-1);
+    if (command && command.at > outcome.at)
+      ledger.fault(`slot ${slot} of run ${run} is published again ${command.at - outcome.at} ms after its outcome`);
+    if (clock.now() - outcome.at > 500 + 10 * weather.latency)
       ledger.fault(`slot ${slot} of run ${run} is started again ${clock.now() - outcome.at} ms after its outcome`);
   }
 
@@ -213,17 +221,32 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
         count(what);
         const ms = chance.exponential(what === "cut" ? 800 : 5_000);
         note(name, `${what} for ${Math.round(ms)} ms`);
-        member.frozenAt = clock.now() + ms;
         if (what === "cut") member.log.cut(ms);
-        else member.log.pause(ms);
+        else {
+          member.frozenAt = clock.now() + ms;
+          member.log.pause(ms);
+        }
       }
       mishap(what, meanMs);
     }, chance.exponential(meanMs));
   }
 
+  /** The server itself is killed, and comes back on the same store: what was just acknowledged is forgotten. */
+  function restartNowAndThen(): void {
+    if (weather.restart === 0) return;
+    clock.setTimeout(() => {
+      if (!faulty) return;
+      count("restart");
+      note("server", "is killed and restarted");
+      server.restart({ downMs: chance.exponential(500), forgetMs: 120 });
+      restartNowAndThen();
+    }, chance.exponential(weather.restart));
+  }
+
   const names = ["c1", "c2", "w1", "w2", ...(chance.is(0.5) ? ["c3"] : [])];
   for (const name of names) clock.setTimeout(() => boot(name), chance.int(2_000));
   mishap("cut", weather.cut);
+  restartNowAndThen();
   mishap("pause", weather.pause);
 
   // ---------------------------------------------------------------- what is asked of it

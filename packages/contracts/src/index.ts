@@ -35,4 +35,4 @@ export {
 export { Failure, fromFailure, toFailure } from "./failure.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
 export * from "./messages.ts";
-export { type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";
+export { DEADLINE, type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";

@@ -41,6 +41,9 @@ const STREAM_OF: Record<string, StreamKind> = {
   dead: "DEAD",
 };
 
+/** Added to a slot's number, it names the timer of a step's deadline, beside that of its next attempt. */
+export const DEADLINE = 2 ** 31;
+
 /** Builds and reads the subjects of one namespace. */
 export class Subjects {
   readonly namespace: string;

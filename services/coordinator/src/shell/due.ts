@@ -1,4 +1,4 @@
-import type { InboxMessage } from "@stepstream/contracts";
+import { DEADLINE, type InboxMessage } from "@stepstream/contracts";
 import type { Consumption } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
@@ -21,7 +21,7 @@ export async function takeDueTimers(deps: Deps): Promise<Consumption> {
     onDelivery: async (delivery) => {
       inHand++;
       const { run, slot } = log.subjects.parse(delivery.subject)!;
-      const message: InboxMessage = { v: 1, type: "TimerFired", slot: slot! };
+      const message: InboxMessage = { v: 1, type: "TimerFired", slot: slot! > DEADLINE ? slot! - DEADLINE : slot! };
       const append = () =>
         log.append(log.subjects.inbox(run), JSON.stringify(message), { id: `due.${run}.${slot}.${delivery.seq}` });
       await retrying(deps, `tell run ${run} of its timer`, append, () => true);

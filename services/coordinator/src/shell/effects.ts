@@ -1,4 +1,4 @@
-import type { CancelSlots, InboxMessage, RunEvent } from "@stepstream/contracts";
+import { type CancelSlots, DEADLINE, type InboxMessage, type RunEvent } from "@stepstream/contracts";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { publishCommand, timeoutOf } from "./commands.ts";
@@ -26,7 +26,7 @@ export class Effects {
   readonly #timers: LocalTimers;
   /** Slots whose timer runs here only. */
   readonly #inMemory = new Set<number>();
-  /** Slots with a timer in the log, to be removed when they are done. */
+  /** Timers in the log, to be removed when their slots are done. */
   readonly #stored = new Set<number>();
   /** Steps whose deadline is known to this process only. */
   readonly #watched = new Set<number>();
@@ -89,7 +89,8 @@ export class Effects {
       this.#timers.clear(`deadline.${number}`);
     }
     for (const number of this.#stored) {
-      if (this.#run.slots.get(number)!.state !== "done") continue;
+      const slot = this.#run.slots.get(number > DEADLINE ? number - DEADLINE : number)!;
+      if (slot.state !== "done") continue;
       this.#stored.delete(number);
       this.#deps.log.cancelTimer(this.#run.runId, number).catch((error) => this.#trouble("cancel a timer", error));
     }
@@ -119,12 +120,13 @@ export class Effects {
     });
   }
 
-  async #storeTimer(slot: Slot, atMs: number): Promise<void> {
+  /** @param number - The slot's own, or its deadline's. */
+  async #storeTimer(slot: Slot, atMs: number, number = slot.slot): Promise<void> {
     const { log } = this.#deps;
     const { runId } = this.#run;
     const needed = () => this.#wanted() && slot.state !== "done";
-    await retrying(this.#deps, `store a timer of run ${runId}`, () => log.setTimer(runId, slot.slot, atMs), needed);
-    this.#stored.add(slot.slot);
+    await retrying(this.#deps, `store a timer of run ${runId}`, () => log.setTimer(runId, number, atMs), needed);
+    this.#stored.add(number);
   }
 
   // ---------------------------------------------------------------- deadlines
@@ -148,7 +150,7 @@ export class Effects {
       if (slot.state !== "open") return;
       if (soon) this.#lookAfter(slot);
       else {
-        const stored = this.#storeTimer(slot, at).then(() => this.#watched.delete(slot.slot));
+        const stored = this.#storeTimer(slot, at, slot.slot + DEADLINE).then(() => this.#watched.delete(slot.slot));
         stored.catch((error) => this.#trouble("store a deadline", error));
       }
     });

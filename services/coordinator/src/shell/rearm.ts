@@ -1,4 +1,4 @@
-import { decode, RunStep } from "@stepstream/contracts";
+import { DEADLINE, decode, RunStep } from "@stepstream/contracts";
 import type { Deps } from "./deps.ts";
 
 /**
@@ -22,12 +22,13 @@ export async function rearmDeadlines(
   for (const subject of commands.keys()) {
     const { run, slot } = log.subjects.parse(subject)!;
     if (!wanted()) return;
-    if (watched(run) || timers.has(log.subjects.timer(run, slot!))) continue;
+    if (watched(run) || timers.has(log.subjects.timer(run, slot! + DEADLINE))) continue;
     const stored = await log.last(subject);
     if (!stored) continue;
     const { timeout, scheduledAt, attempt } = decode(RunStep, stored.text, subject);
     const queueMs = attempt === 1 ? timeout.queueMs : undefined;
     const inMs = Math.min(queueMs ?? Number.POSITIVE_INFINITY, timeout.totalMs ?? Number.POSITIVE_INFINITY);
-    if (Number.isFinite(inMs)) await log.setTimer(run, slot!, Math.max(scheduledAt + inMs, serverClock.now()));
+    if (Number.isFinite(inMs))
+      await log.setTimer(run, slot! + DEADLINE, Math.max(scheduledAt + inMs, serverClock.now()));
   }
 }
