@@ -1,5 +1,5 @@
 export { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
 export { RunExecution } from "./run/execution.ts";
 export { createBoundary } from "./shell/boundary.ts";
-export { TookTooLongError } from "./shell/commands.ts";
+export { UnansweredError } from "./shell/commands.ts";
 export type { CoordinatorEvent, CoordinatorTelemetry, Settings } from "./shell/deps.ts";

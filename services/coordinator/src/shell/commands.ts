@@ -1,5 +1,5 @@
 import type { Trace } from "@stepstream/contracts";
-import { durationMs, WrongLastSequenceError } from "@stepstream/contracts";
+import { durationMs, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
 import type { RunOptions } from "@stepstream/sdk";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot, StepSlot } from "../run/slot.ts";
@@ -28,18 +28,18 @@ export function commandText(run: RunExecution, slot: Slot, step: StepSlot, trace
   return inputText === "" ? head : `${head.slice(0, -1)},"input":${inputText}}`;
 }
 
-/** An effect was tried for so long that it may not simply be tried again. The run is read again. */
-export class TookTooLongError extends Error {
-  constructor(subject: string) {
-    super(`Publishing ${subject} took too long; the run is read again.`);
-  }
-}
+/**
+ * A command may be out, or may not. It may even have been run already and forgotten: message ids are remembered
+ * for two minutes, and by a server that restarts only for messages it still holds. So nobody tries it again
+ * blindly: the run is read, as after a takeover.
+ */
+export class UnansweredError extends Error {}
 
 /**
- * Publishes a slot's command. Again is harmless: while it is outstanding by the fence, for two minutes
- * after by its message id.
+ * Publishes a slot's command. A second coordinator that does it too does no harm: while the command is outstanding by
+ * the fence, for two minutes after by its message id.
  *
- * @throws {TookTooLongError} The log was away for longer than the message id protects.
+ * @throws {UnansweredError} No answer came.
  */
 export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, wanted: () => boolean): Promise<void> {
   const { log, telemetry } = deps;
@@ -47,14 +47,11 @@ export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, 
   const subject = log.subjects.command(step.definition.name, run.runId, slot.slot);
   const text = commandText(run, slot, step, telemetry.traceOf(run.started!, run.runId));
   const id = `${run.runId}.${slot.slot}.${slot.attempt}`;
-  const { clock, settings } = deps;
-  const startedAt = clock.now();
   const publish = async () => {
-    // It may have been stored, run and forgotten since the first try: only the history can tell.
-    if (clock.now() - startedAt > settings.dedupeMs / 2) throw new TookTooLongError(subject);
     try {
       await log.append(subject, text, { expectLast: 0, id });
     } catch (error) {
+      if (error instanceof LogUnavailableError) throw new UnansweredError(error.message, { cause: error });
       if (!(error instanceof WrongLastSequenceError)) throw error;
     }
   };

@@ -39,8 +39,6 @@ export interface Settings {
   inFlight: number;
   /** How often parked runs are tried again. */
   unparkMs: number;
-  /** How long the log remembers message ids; an effect that takes longer than half of it is looked up again. */
-  dedupeMs: number;
   /** How often presence is said; a coordinator unheard of for three times that is gone. */
   presenceMs: number;
 }
@@ -54,7 +52,6 @@ export const DEFAULTS: Settings = {
   hotRuns: 5_000,
   inFlight: 1_000,
   unparkMs: 30_000,
-  dedupeMs: 120_000,
   presenceMs: 1_000,
 };
 
