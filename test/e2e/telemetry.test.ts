@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { type CollectedSpan, startCollector } from "./telemetry/collector.ts";
 
-const COORDINATOR = fileURLToPath(new URL("../../services/coordinator/src/main.ts", import.meta.url));
+const main = (service: string) => fileURLToPath(new URL(`../../services/${service}/src/main.ts`, import.meta.url));
 const file = (name: string) => fileURLToPath(new URL(`telemetry/${name}.ts`, import.meta.url));
 
 const NAMESPACE = "traced";
@@ -58,9 +58,9 @@ const nanos = (ms: number) => BigInt(ms) * 1_000_000n;
 
 describe("a run of three steps, with a retry and a coordinator that is killed", () => {
   it("reads as one trace with one root", async () => {
-    const coordinate = () => run([COORDINATOR, file("trip")], "runs trip v1");
+    const coordinate = () => run([main("coordinator"), file("trip")], "runs trip v1");
     const killed = await coordinate();
-    const worker = await run([file("worker")], "is ready");
+    const worker = await run([main("step-worker"), file("handlers")], "is ready");
     const client = run([file("client"), RUN], "result");
     await collector.until((span) => span.name === "attempt flaky");
     await ended(killed.child, "SIGKILL");

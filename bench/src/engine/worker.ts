@@ -1,5 +1,5 @@
 import { createWorker } from "@stepstream/step-worker";
-import { createTelemetry, startTelemetry } from "@stepstream/telemetry";
+import { startTelemetry } from "@stepstream/telemetry";
 import { play } from "../role.ts";
 import { charge, RECEIPT } from "../shapes.ts";
 
@@ -8,7 +8,6 @@ await play(async ({ nats, namespace }) => {
   await createWorker({
     nats,
     namespace,
-    telemetry: createTelemetry({ namespace }),
     onEvent: (event) => event.type === "trouble" && console.error(event.what, event.error),
   })
     .handle(charge, () => RECEIPT)
