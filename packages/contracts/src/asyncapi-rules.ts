@@ -41,7 +41,7 @@ It handles one or more steps. Many workers may handle the same step; they share 
   there with another configuration, use it as it is.
 - **W2. Pull** no more commands than you can start at once. What waits in a buffer expires and is given to another.
 - **W3. Stay alive.** While an attempt runs, send \`+WPI\` to the command's reply subject more often than \`ack_wait\`
-  (every third of it). If the command has \`heartbeatMs\`, send it only when the handler shows progress.
+  (every third of it). If the command has \`heartbeatMs\`, only as long as the handler has shown progress within that time.
 - **W4. Redelivery.** The delivery count (token 5 of an ack subject \`$JS.ACK.…\` of 9 tokens, token 7 of a longer one)
   is no attempt number. If it is above 1, before running anything:
   1. Read the run's inbox from stream sequence \`after + 1\` on, from the stream's leader (\`$JS.API.STREAM.MSG.GET\`
@@ -75,7 +75,7 @@ It handles one or more steps. Many workers may handle the same step; they share 
   to the inbox, ack. If the attempt ends first, report how it ended. A command named before you start it: the same, at once.
   A worker that ignores cancels is waited for through the grace period, then left behind (SlotAbandoned).
 - **W11. A command that kills its workers** **should** be given up: if its delivery count less its AttemptFailed records
-  is above 10, write a DeadLetter with code WORKER_LOST, report StepFailed with the same code, ack.
+  and those with \`handedBack\` is above 10, write a DeadLetter with code WORKER_LOST, report StepFailed with the same code, ack.
 - **W12. Side effects.** Steps run at least once. Pass \`idempotencyKey\` on to whatever you call: it is the same for
   every attempt.
 - **W13. Trace.** If the command has \`trace\`, make the attempt's span a child of it (W3C trace context).

@@ -255,6 +255,8 @@ export const AttemptHeartbeat = z.object({
   step: Name,
   attempt: Attempt,
   details: Payload,
+  /** The command was given back without using the attempt up: a breaker is open, the worker is shutting down. */
+  handedBack: z.literal(true).optional(),
 });
 /** What is kept of an attempt that did not end well. */
 export const AttemptRecord = z.discriminatedUnion("type", [AttemptFailed, AttemptHeartbeat]);

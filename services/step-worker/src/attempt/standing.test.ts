@@ -1,7 +1,7 @@
-import type { InboxMessage, RunStep } from "@stepstream/contracts";
+import type { AttemptRecord, InboxMessage, RunStep } from "@stepstream/contracts";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { explained, type KeptRecord, type Recorded, settles, standing } from "./standing.ts";
+import { explained, type Recorded, settles, standing } from "./standing.ts";
 
 const command = {
   run: "r",
@@ -19,7 +19,7 @@ function records(spelled: string, storedAt = 0): Recorded[] {
   const words = spelled.split(" ").filter(Boolean);
   return words.map((word, i) => ({ seq: 10 + i, at: storedAt, record: record(word) }));
 }
-function record(word: string): KeptRecord | undefined {
+function record(word: string): AttemptRecord | undefined {
   if (word === "x") return undefined;
   const head = { v: 1, slot: 7, step: "s", attempt: Number.parseInt(word, 10), details: word } as const;
   const error = { name: "Error", code: "ERROR", message: "m" };

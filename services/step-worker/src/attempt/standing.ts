@@ -36,11 +36,8 @@ export type FailedRecord = Extract<AttemptRecord, { type: "AttemptFailed" }>;
 export interface Recorded {
   seq: number;
   at: number;
-  record: KeptRecord | undefined;
+  record: AttemptRecord | undefined;
 }
-
-/** A heartbeat may stand for a command that was handed back without an attempt: breaker open, shutting down. */
-export type KeptRecord = AttemptRecord & { handedBack?: true | undefined };
 
 /** So many deliveries without a word are an accident each; more are a command that kills its workers. */
 export const SILENT_DELIVERIES_MAX = 10;
@@ -66,7 +63,7 @@ export function standing(command: RunStep, deliveries: number, records: readonly
     at.details = record.details;
     at.last = failed ? record : undefined;
     failedAt = storedAt;
-    if (record.attempt >= command.attempt && (failed || record.handedBack)) words++;
+    if (record.attempt >= command.attempt && (record.type === "AttemptFailed" || record.handedBack)) words++;
   }
   const { last } = at;
   if (last && (last.delayMs === undefined || last.attempt >= command.retry.maxAttempts)) at.next = "fail";
@@ -82,7 +79,7 @@ export function standing(command: RunStep, deliveries: number, records: readonly
  * Did every earlier delivery end in a failed attempt on record? Then none of them can have left an outcome,
  * and the inbox need not be searched for one: it is long where the run is wide.
  */
-export function explained(command: RunStep, deliveries: number, last: KeptRecord | undefined): boolean {
+export function explained(command: RunStep, deliveries: number, last: AttemptRecord | undefined): boolean {
   return last?.type === "AttemptFailed" && last.attempt - command.attempt + 1 === deliveries - 1;
 }
 

@@ -1,5 +1,5 @@
+import type { AttemptRecord } from "@stepstream/contracts";
 import { WrongLastSequenceError } from "@stepstream/contracts";
-import type { KeptRecord } from "../attempt/standing.ts";
 import type { Deps } from "./deps.ts";
 import { isTrouble, retrying } from "./retrying.ts";
 
@@ -27,7 +27,7 @@ export class AttemptLog {
   }
 
   /** @returns false if another worker has the slot; then nothing was written. */
-  append(record: KeptRecord): Promise<boolean> {
+  append(record: AttemptRecord): Promise<boolean> {
     const text = JSON.stringify(record);
     const written = this.#tail ? this.#tail.then(() => this.#append(text)) : this.#append(text);
     this.#tail = written.catch(() => {});

@@ -1,6 +1,6 @@
+import type { AttemptRecord } from "@stepstream/contracts";
 import { DeclaredError, InvalidInputError, StepCancelledError, toFailure } from "@stepstream/contracts";
 import { writeOutput } from "../attempt/payload.ts";
-import type { KeptRecord } from "../attempt/standing.ts";
 import { judge } from "../attempt/verdict.ts";
 import { createContext } from "./context.ts";
 import type { Job } from "./job.ts";
@@ -70,7 +70,7 @@ async function afterFailure(job: Job, details: unknown, error: unknown): Promise
   if (verdict.next === "fail") return failed(job, verdict.error);
   const { delayMs, via } = verdict;
   const failure = toFailure(error);
-  const record: KeptRecord = { v: 1, type: "AttemptFailed", slot, step, attempt, error: failure, delayMs, details };
+  const record: AttemptRecord = { v: 1, type: "AttemptFailed", slot, step, attempt, error: failure, delayMs, details };
   if (!(await records.append(record))) return deps.emit({ type: "superseded", ...where });
   if (via === "inbox") await postponed(job, attempt + 1, delayMs);
   else held.nak(delayMs);
@@ -81,7 +81,7 @@ async function afterFailure(job: Job, details: unknown, error: unknown): Promise
 export async function handBack(job: Job, details: unknown, error: Error, delayMs: number): Promise<void> {
   const { deps, held, where, records } = job;
   const { slot, step, attempt } = where;
-  const record: KeptRecord = { v: 1, type: "AttemptHeartbeat", slot, step, attempt, details, handedBack: true };
+  const record: AttemptRecord = { v: 1, type: "AttemptHeartbeat", slot, step, attempt, details, handedBack: true };
   if (!(await records.append(record))) return deps.emit({ type: "superseded", ...where });
   held.nak(delayMs);
   deps.emit({ type: "handed-back", ...where, error });

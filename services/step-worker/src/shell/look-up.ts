@@ -2,7 +2,6 @@ import { AttemptRecord, decode, InboxMessage, type RunStep } from "@stepstream/c
 import type { Stored } from "@stepstream/event-log";
 import {
   explained,
-  type KeptRecord,
   type Recorded,
   SILENT_DELIVERIES_MAX,
   type Standing,
@@ -58,9 +57,7 @@ function readRecords(deps: Deps, command: RunStep, all: boolean): Promise<Stored
 
 function recorded({ seq, at, text, subject }: Stored): Recorded {
   try {
-    const record: KeptRecord = decode(AttemptRecord, text, subject);
-    if ((JSON.parse(text) as { handedBack?: unknown }).handedBack === true) record.handedBack = true;
-    return { seq, at, record };
+    return { seq, at, record: decode(AttemptRecord, text, subject) };
   } catch {
     return { seq, at, record: undefined };
   }
