@@ -9,7 +9,7 @@ const HELP = `Measures the engine beside the bare bus: the same messages, with n
   pnpm bench [options]
 
 Options
-  --quick               a first impression, in about half a minute
+  --quick               a first impression, in about a minute
   --duration <seconds>  of each sample; default 3
   --rounds <n>          samples of each side, taken in turns; default 5
   --only <shapes>       of: one, chain, fan; with commas
@@ -44,7 +44,11 @@ if (values.help) {
 const durationS = numberOf("duration", values.duration ?? (values.quick ? "0.8" : "3"), 0.1, 60);
 const rounds = numberOf("rounds", values.rounds ?? (values.quick ? "2" : "5"), 1, 50);
 const concurrencies = values.concurrency.split(",").map((n) => numberOf("concurrency", n, 1, 2_000));
-const shapes = values.only ? values.only.split(",").map(shapeOf) : SHAPES;
+const only = values.only?.split(",") ?? SHAPES.map((shape) => shape.name);
+for (const name of only)
+  if (!SHAPES.some((shape) => shape.name === name))
+    fail(`--only takes ${SHAPES.map((s) => s.name).join(", ")}, not "${name}".`);
+const shapes = only.map(shapeOf);
 const sides = values.sides.split(",").map((name) => {
   if (!SIDES.includes(name as SideName)) fail(`--sides are of ${SIDES.join(", ")}, not "${name}".`);
   return name as SideName;
