@@ -66,6 +66,7 @@ export class RunExecution {
   readonly #recorded: readonly RunEvent[];
   #decided = 0;
   #fresh: Decided[] = [];
+  #done: number[] = [];
   #turnOpen = false;
   #now = 0;
   #random: () => number;
@@ -349,10 +350,18 @@ export class RunExecution {
     return this.groups.own(promise, new Set([number]));
   }
 
+  /** The slots that have got their outcome since this was last asked. */
+  takeDone(): number[] {
+    const done = this.#done;
+    this.#done = [];
+    return done;
+  }
+
   /** A slot's outcome. */
   settle(slot: Slot, error?: Error, value?: unknown): void {
     if (slot.state === "done") return;
     slot.state = "done";
+    this.#done.push(slot.slot);
     this.openSlots--;
     if (error) slot.reject(error);
     else slot.resolve(value);

@@ -54,19 +54,25 @@ export class Effects {
     unsent?: ReadonlySet<number>,
   ): Promise<void> {
     const work: Promise<unknown>[] = [];
+    let settling = false;
     for (const slot of slots) {
       if (slot.state === "open" && slot.kind === "step") {
         if (!out?.has(slot.slot)) work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted));
+        // Who had the run before may have stored it.
+        if (out) this.#stored.add(slot.slot + DEADLINE);
         this.#watchDeadline(slot);
-      } else if (slot.state === "open" || slot.state === "waiting") work.push(this.#armTimer(slot, held));
-      else if (slot.state === "cancelling") {
+      } else if (slot.state === "open" || slot.state === "waiting") {
+        this.#unwatch(slot.slot);
+        work.push(this.#armTimer(slot, held));
+      } else if (slot.state === "cancelling") {
+        settling = true;
         if (unsent?.has(slot.slot))
           work.push(this.#tell({ v: 1, type: "SlotAbandoned", slot: slot.slot }, `${slot.slot}.unsent`));
         else if (!held) work.push(this.#storeTimer(slot, this.#deps.serverClock.now() + this.#graceMs()));
       }
     }
-    await Promise.all(work);
-    if (!this.#timers.has("settle")) this.#settle();
+    if (work.length > 0) await Promise.all(work);
+    if (settling && !this.#timers.has("settle")) this.#settle();
   }
 
   /** Does the slot live only as long as the message that caused it stays unacknowledged? */
@@ -76,23 +82,14 @@ export class Effects {
     return this.#inMemory.has(number) && slot.state !== "done" && !(slot.kind === "step" && slot.state === "open");
   }
 
-  /** After a turn: timers of slots that are done are removed. */
+  /** After a turn: what was kept for slots that are done now is removed. */
   sweep(): void {
-    for (const number of this.#inMemory) {
-      if (this.#run.slots.get(number)!.state !== "done") continue;
+    for (const number of this.#run.takeDone()) {
       this.#inMemory.delete(number);
       this.#timers.clear(`timer.${number}`);
-    }
-    for (const number of this.#watched) {
-      if (this.#run.slots.get(number)!.state === "open") continue;
-      this.#watched.delete(number);
-      this.#timers.clear(`deadline.${number}`);
-    }
-    for (const number of this.#stored) {
-      const slot = this.#run.slots.get(number > DEADLINE ? number - DEADLINE : number)!;
-      if (slot.state !== "done") continue;
-      this.#stored.delete(number);
-      this.#deps.log.cancelTimer(this.#run.runId, number).catch((error) => this.#trouble("cancel a timer", error));
+      this.#unwatch(number);
+      this.#removeTimer(number);
+      this.#removeTimer(number + DEADLINE);
     }
   }
 
@@ -107,6 +104,11 @@ export class Effects {
   }
 
   // ---------------------------------------------------------------- timers
+
+  #removeTimer(number: number): void {
+    if (!this.#stored.delete(number)) return;
+    this.#deps.log.cancelTimer(this.#run.runId, number).catch((error) => this.#trouble("cancel a timer", error));
+  }
 
   async #armTimer(slot: Slot, held: boolean): Promise<void> {
     const waitMs = slot.fireAt! - this.#deps.serverClock.now();
@@ -127,6 +129,8 @@ export class Effects {
     const needed = () => this.#wanted() && slot.state !== "done";
     await retrying(this.#deps, `store a timer of run ${runId}`, () => log.setTimer(runId, number, atMs), needed);
     this.#stored.add(number);
+    // Done while it was being stored: nobody would remove it later.
+    if (slot.state === "done") this.#removeTimer(number);
   }
 
   // ---------------------------------------------------------------- deadlines
@@ -154,6 +158,10 @@ export class Effects {
         stored.catch((error) => this.#trouble("store a deadline", error));
       }
     });
+  }
+
+  #unwatch(number: number): void {
+    if (this.#watched.delete(number)) this.#timers.clear(`deadline.${number}`);
   }
 
   #lookAfter(slot: Slot): void {
