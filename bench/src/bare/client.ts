@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { type Decision, isTerminal, type RunStarted } from "@stepstream/contracts";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
 import { play } from "../role.ts";
@@ -8,7 +7,11 @@ import { ORDER } from "../shapes.ts";
 await play(async ({ nats, namespace, shape }) => {
   const log = await connectEventLog({ nats, namespace });
   const { subjects } = log;
-  const newId = () => randomBytes(16).toString("hex");
+  const word = () =>
+    Math.floor(Math.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, "0");
+  const newId = () => word() + word() + word() + word();
   return async () => {
     const run = newId();
     const { promise, resolve } = Promise.withResolvers<void>();
