@@ -1,4 +1,5 @@
 export { type Clock, sleep, systemClock } from "./clock.ts";
+export { bury } from "./dead-letter.ts";
 export type {
   Appended,
   AppendOptions,

@@ -1,9 +1,9 @@
 import { decode, InboxMessage, MalformedMessageError, type StepstreamError } from "@stepstream/contracts";
-import type { Consumption, Delivery } from "@stepstream/event-log";
-import { bury } from "./dead.ts";
+import { bury, type Consumption, type Delivery } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 import { place } from "./history.ts";
 import { rearmDeadlines } from "./rearm.ts";
+import { retrying } from "./retrying.ts";
 import { type Arrival, RunActor } from "./run-actor.ts";
 
 const CLOSED_KEPT = 10_000;
@@ -113,7 +113,14 @@ export class Partition {
 
   async #bury(delivery: Delivery, error: StepstreamError): Promise<void> {
     if (!(error instanceof MalformedMessageError)) return this.#trouble("read a message", error);
-    await bury(this.#deps, delivery, error);
+    const { log } = this.#deps;
+    await retrying(
+      this.#deps,
+      `bury ${delivery.subject}`,
+      () => bury(log, delivery, error),
+      () => true,
+    );
+    this.#deps.emit({ type: "dead", subject: delivery.subject, error });
     this.#ack(delivery);
   }
 

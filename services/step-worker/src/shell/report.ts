@@ -1,5 +1,5 @@
-import { type DeadLetter, type Failure, type StepstreamError, toFailure } from "@stepstream/contracts";
-import type { Appended } from "@stepstream/event-log";
+import { type Failure, type StepstreamError, toFailure } from "@stepstream/contracts";
+import { type Appended, bury as buryIn } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
 import type { Job } from "./job.ts";
@@ -65,25 +65,9 @@ export function tell(deps: Deps, run: string, text: string, id: string): Promise
   return retrying(deps, "tell a run", () => log.append(log.subjects.inbox(run), text, { id }));
 }
 
-/** Keeps a command that cannot be handled, with all that is needed to look into it. */
-export async function bury(deps: Deps, held: Held, error: StepstreamError & { path?: string }): Promise<void> {
-  const { log } = deps;
-  const { subject, seq, text } = held.delivery;
-  const parts = log.subjects.parse(subject);
-  const letter: DeadLetter = {
-    v: 1,
-    type: "DeadLetter",
-    code: error.code,
-    message: error.message,
-    ...(error.path ? { path: error.path } : {}),
-    subject,
-    seq,
-    text,
-    error: toFailure(error),
-  };
-  const slot = Number.isInteger(parts?.slot) ? parts!.slot! : 0;
-  const grave = log.subjects.dead(parts?.step ?? "-", parts?.run ?? "-", slot);
-  const id = `dead.${subject}.${seq}`;
-  await retrying(deps, `bury ${subject}`, () => log.append(grave, JSON.stringify(letter), { id }));
+/** Keeps a command that cannot be handled, for as long as it takes. */
+export async function bury(deps: Deps, held: Held, error: StepstreamError): Promise<void> {
+  const { subject } = held.delivery;
+  await retrying(deps, `bury ${subject}`, () => buryIn(deps.log, held.delivery, error));
   deps.emit({ type: "dead", subject, error });
 }
