@@ -5,6 +5,7 @@ import type { AnyWorkflow } from "@stepstream/sdk";
 import { createTelemetry } from "@stepstream/telemetry";
 import { guardGlobals } from "./run/globals.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
+import { DelayQueue } from "./shell/delay-queue.ts";
 import { type CoordinatorEvent, type CoordinatorTelemetry, DEFAULTS, type Deps, type Settings } from "./shell/deps.ts";
 import { takeDueTimers } from "./shell/due.ts";
 import { Membership } from "./shell/membership.ts";
@@ -93,6 +94,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       log =
         options.log ??
         (await connectEventLog({ nats: "nats://127.0.0.1:4222", namespace: "default", name: id, ...options, clock }));
+      const settings = { ...DEFAULTS, ...options.settings };
       deps = {
         log,
         clock,
@@ -102,7 +104,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         boundary: options.boundary ?? createBoundary(),
         telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
         emit: options.onEvent ?? (() => {}),
-        settings: { ...DEFAULTS, ...options.settings },
+        later: new DelayQueue(clock, settings.deadlineAfterMs),
+        settings,
       };
       state = "running";
       membership = new Membership(deps, assign);
@@ -122,6 +125,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       for (const [n, partition] of partitions) release(n, partition);
       await Promise.all([...releases, due.stop()]);
       membership.stop();
+      deps.later.stop();
       if (!options.log) await log.close();
     },
   };

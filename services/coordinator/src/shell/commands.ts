@@ -1,31 +1,37 @@
 import type { Trace } from "@stepstream/contracts";
 import { durationMs, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
-import type { RunOptions } from "@stepstream/sdk";
+import type { AnyStep, RunOptions } from "@stepstream/sdk";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot, StepSlot } from "../run/slot.ts";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
 
-/** The command of a slot, as it goes to a worker. The input was JSON from the moment it was asked for. */
+/**
+ * The command of a slot, as it goes to a worker. The input was JSON from the moment it was asked for; names and ids have
+ * nothing in them that JSON would escape.
+ */
 export function commandText(run: RunExecution, slot: Slot, step: StepSlot, trace: Trace | undefined): string {
-  const { definition, options, inputText } = step;
-  const head = JSON.stringify({
-    v: 1,
-    type: "RunStep",
-    run: run.runId,
-    workflow: run.workflow.name,
-    slot: slot.slot,
-    step: definition.name,
-    attempt: slot.attempt,
-    idempotencyKey: `${run.runId}/${slot.slot}`,
-    retry: { ...definition.retry, ...retryOf(options) },
-    timeout: timeoutOf(step),
-    heartbeatMs: definition.heartbeatMs,
-    scheduledAt: slot.scheduledAt,
-    after: slot.after,
-    trace,
-  });
-  return inputText === "" ? head : `${head.slice(0, -1)},"input":${inputText}}`;
+  const { runId, workflow } = run;
+  const text =
+    `{"v":1,"type":"RunStep","run":"${runId}","workflow":"${workflow.name}","slot":${slot.slot}` +
+    `,"step":"${step.definition.name}","attempt":${slot.attempt},"idempotencyKey":"${runId}/${slot.slot}"` +
+    `,${policyText(step)},"scheduledAt":${slot.scheduledAt},"after":${slot.after}` +
+    (trace ? `,"trace":${JSON.stringify(trace)}` : "");
+  return step.inputText === "" ? `${text}}` : `${text},"input":${step.inputText}}`;
+}
+
+/** What steps say for themselves is the same in each of their commands. */
+const policies = new WeakMap<AnyStep, string>();
+
+function policyText(step: StepSlot): string {
+  const { definition, options } = step;
+  const known = options ? undefined : policies.get(definition);
+  if (known) return known;
+  const retry = { ...definition.retry, ...retryOf(options) };
+  const { heartbeatMs } = definition;
+  const text = JSON.stringify({ retry, timeout: timeoutOf(step), heartbeatMs }).slice(1, -1);
+  if (!options) policies.set(definition, text);
+  return text;
 }
 
 /**
@@ -56,10 +62,11 @@ export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, 
     }
   };
   const needed = () => wanted() && slot.state === "open";
-  await retrying(deps, `publish the command of run ${run.runId}, slot ${slot.slot}`, publish, needed);
+  await retrying(deps, () => `publish the command of run ${run.runId}, slot ${slot.slot}`, publish, needed);
 }
 
 export function timeoutOf({ definition, options }: StepSlot) {
+  if (!options?.timeout) return definition.timeout;
   const { attempt, total, queue } = options?.timeout ?? {};
   return {
     ...definition.timeout,

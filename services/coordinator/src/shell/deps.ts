@@ -2,6 +2,7 @@ import type { Clock, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Telemetry } from "@stepstream/telemetry";
 import type { Boundary } from "./boundary.ts";
+import type { DelayQueue } from "./delay-queue.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 /** What a coordinator tells about its work. */
@@ -16,6 +17,8 @@ export interface Deps {
   readonly id: string;
   readonly workflow: (name: string, version: number) => AnyWorkflow | undefined;
   readonly boundary: Boundary;
+  /** Calls back after `settings.deadlineAfterMs`. */
+  readonly later: DelayQueue;
   readonly telemetry: CoordinatorTelemetry;
   readonly emit: (event: CoordinatorEvent) => void;
   readonly settings: Settings;

@@ -24,7 +24,12 @@ export async function takeDueTimers(deps: Deps): Promise<Consumption> {
       const message: InboxMessage = { v: 1, type: "TimerFired", slot: slot! > DEADLINE ? slot! - DEADLINE : slot! };
       const append = () =>
         log.append(log.subjects.inbox(run), JSON.stringify(message), { id: `due.${run}.${slot}.${delivery.seq}` });
-      await retrying(deps, `tell run ${run} of its timer`, append, () => true);
+      await retrying(
+        deps,
+        () => `tell run ${run} of its timer`,
+        append,
+        () => true,
+      );
       delivery.ack();
       inHand--;
       consumption.pull();

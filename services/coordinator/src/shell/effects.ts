@@ -127,7 +127,12 @@ export class Effects {
     const { log } = this.#deps;
     const { runId } = this.#run;
     const needed = () => this.#wanted() && slot.state !== "done";
-    await retrying(this.#deps, `store a timer of run ${runId}`, () => log.setTimer(runId, number, atMs), needed);
+    await retrying(
+      this.#deps,
+      () => `store a timer of run ${runId}`,
+      () => log.setTimer(runId, number, atMs),
+      needed,
+    );
     this.#stored.add(number);
     // Done while it was being stored: nobody would remove it later.
     if (slot.state === "done") this.#removeTimer(number);
@@ -147,16 +152,16 @@ export class Effects {
   #watchDeadline(slot: Slot, pickedUp = false): void {
     const at = this.#deadline(slot, pickedUp);
     if (!Number.isFinite(at)) return void this.#watched.delete(slot.slot);
-    const waitMs = at - this.#deps.serverClock.now();
-    const soon = waitMs <= this.#deps.settings.deadlineAfterMs;
     this.#watched.add(slot.slot);
-    this.#timers.set(`deadline.${slot.slot}`, soon ? waitMs : this.#deps.settings.deadlineAfterMs, () => {
-      if (slot.state !== "open") return;
-      if (soon) this.#lookAfter(slot);
-      else {
-        const stored = this.#storeTimer(slot, at, slot.slot + DEADLINE).then(() => this.#watched.delete(slot.slot));
-        stored.catch((error) => this.#trouble("store a deadline", error));
-      }
+    const waitMs = at - this.#deps.serverClock.now();
+    if (waitMs <= this.#deps.settings.deadlineAfterMs) {
+      this.#timers.set(`deadline.${slot.slot}`, waitMs, () => this.#lookAfter(slot));
+      return;
+    }
+    this.#deps.later.add(() => {
+      if (slot.state !== "open" || !this.#watched.has(slot.slot) || !this.#wanted()) return;
+      const stored = this.#storeTimer(slot, at, slot.slot + DEADLINE).then(() => this.#watched.delete(slot.slot));
+      stored.catch((error) => this.#trouble("store a deadline", error));
     });
   }
 
@@ -165,6 +170,7 @@ export class Effects {
   }
 
   #lookAfter(slot: Slot): void {
+    if (slot.state !== "open") return;
     this.checkDeadline(slot).catch((error) => {
       this.#trouble("look after a deadline", error);
       this.#timers.set(`deadline.${slot.slot}`, 1_000, () => this.#lookAfter(slot));
@@ -236,7 +242,12 @@ export class Effects {
   async #removeCommand(slot: Slot): Promise<void> {
     const { log } = this.#deps;
     const subject = log.subjects.command(slot.step!.definition.name, this.#run.runId, slot.slot);
-    await retrying(this.#deps, `remove ${subject}`, () => log.purge(subject), this.#wanted);
+    await retrying(
+      this.#deps,
+      () => `remove ${subject}`,
+      () => log.purge(subject),
+      this.#wanted,
+    );
   }
 
   /** Says to the run's inbox what only the coordinator can know. @returns whether it has been said. */
@@ -246,7 +257,7 @@ export class Effects {
     const id = `${runId}.${key}`;
     const wanted = () => this.#wanted() && this.#run.slots.get(message.slot)!.state !== "done";
     const append = () => log.append(log.subjects.inbox(runId), JSON.stringify(message), { id });
-    return (await retrying(this.#deps, `tell run ${runId} ${message.type}`, append, wanted)) !== undefined;
+    return (await retrying(this.#deps, () => `tell run ${runId} ${message.type}`, append, wanted)) !== undefined;
   }
 
   #trouble(what: string, error: unknown): void {

@@ -42,6 +42,6 @@ export class Journal {
         return "written";
       }
     };
-    return (await retrying(this.#deps, `journal run ${this.#run}`, write, wanted)) ?? "moved";
+    return (await retrying(this.#deps, () => `journal run ${this.#run}`, write, wanted)) ?? "moved";
   }
 }

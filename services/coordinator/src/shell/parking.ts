@@ -26,7 +26,12 @@ export async function park(
     await log.append(subject, JSON.stringify(record));
     deps.emit({ type: "parked", run, error: fault });
   };
-  await retrying(deps, `park run ${run}`, write, () => true);
+  await retrying(
+    deps,
+    () => `park run ${run}`,
+    write,
+    () => true,
+  );
 }
 
 /** The run goes on: its record goes. */
@@ -34,7 +39,7 @@ export async function unpark(deps: Deps, run: string): Promise<void> {
   const { log } = deps;
   const removed = await retrying(
     deps,
-    `unpark run ${run}`,
+    () => `unpark run ${run}`,
     () => log.purge(log.subjects.parked(run)),
     () => true,
   );

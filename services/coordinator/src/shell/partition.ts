@@ -116,7 +116,7 @@ export class Partition {
     const { log } = this.#deps;
     await retrying(
       this.#deps,
-      `bury ${delivery.subject}`,
+      () => `bury ${delivery.subject}`,
       () => bury(log, delivery, error),
       () => true,
     );
