@@ -87,4 +87,15 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    rule: "ack-when-durable",
+    why: "A message is acknowledged when all that it caused is durable, and not before.",
+    patches: [
+      {
+        file: `${SHELL}/partition.ts`,
+        from: "this.#actor(run).deliver({ delivery, message, epoch: this.#epoch });",
+        to: "delivery.ack(); this.#actor(run).deliver({ delivery, message, epoch: this.#epoch });",
+      },
+    ],
+  },
 ];

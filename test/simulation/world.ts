@@ -41,6 +41,8 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
   };
   let faulty = true;
   let restartedAt = Number.NEGATIVE_INFINITY;
+  const ids: string[] = [];
+  const over = () => !faulty && ids.every((run) => ended(server, run));
   const t0 = clock.now();
   const note = (who: string, what: string) => trace?.(`+${Math.round(clock.now() - t0)} ${who} ${what}`);
   const boundary = createBoundary(countedMacrotask);
@@ -214,6 +216,23 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
       ledger.fault(`slot ${slot} of run ${run} is started again ${clock.now() - outcome.at} ms after its outcome`);
   }
 
+  /**
+   * Guarantee 6: a run that has started and not ended lives by something durable: a command that is out, a stored
+   * timer, an inbox message that is not acknowledged. Looked at from outside, at any moment, whoever is dead just then.
+   */
+  function checkCauses(): void {
+    const { subjects } = server;
+    const listed = (kind: "COMMANDS" | "TIMERS") => [...server.stream(kind).list(">").keys()].join(" ");
+    const causes = `${listed("COMMANDS")} ${listed("TIMERS")} `;
+    for (const run of ids) {
+      const inbox = subjects.inbox(run);
+      if (server.stream("EVENTS").lastOf(inbox) === 0 || ended(server, run)) continue;
+      const alive = causes.includes(`.${run}.`) || server.isUndone(inbox, `inbox-${subjects.partition(run)}`);
+      if (!alive) ledger.fault(`run ${run} lives by nothing that is stored`);
+    }
+    if (!over()) clock.setTimeout(checkCauses, 250);
+  }
+
   // ---------------------------------------------------------------- mishaps
 
   function mishap(what: "cut" | "pause", meanMs: number): void {
@@ -258,7 +277,7 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
   // ---------------------------------------------------------------- what is asked of it
 
   const client = server.connect("client");
-  const ids: string[] = [];
+  clock.setTimeout(checkCauses, 250);
   const say = async (run: string, message: object, options: { expectLast?: number; id?: string }) => {
     for (;;) {
       try {
@@ -297,7 +316,6 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
   clock.setTimeout(() => {
     faulty = false;
   }, FAULTY_MS);
-  const over = () => !faulty && ids.every((run) => ended(server, run));
   await clock.run(over, LIMIT_MS);
   const virtualMs = clock.now() - t0;
   // Late messages, repeated reports: nothing may follow an end.

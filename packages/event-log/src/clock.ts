@@ -9,7 +9,7 @@ export interface Clock {
   random(): number;
 }
 
-/** Timers do not keep the process alive: what must, holds a connection. */
+/** The real one. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (fn, ms) => setTimeout(fn, ms),

@@ -63,6 +63,11 @@ export class MemoryConsumer {
     return this.#delivered;
   }
 
+  /** Is a message of its still to be acknowledged, or even to be delivered? */
+  holds(seq: number): boolean {
+    return seq >= this.#next || this.#pending.has(seq);
+  }
+
   add(puller: Puller): void {
     this.#pullers.push(puller);
   }

@@ -173,6 +173,13 @@ export class MemoryServer {
     return consumer;
   }
 
+  /** Is there a message of the subject that its consumer is not done with? For those who look at it from outside. */
+  isUndone(subject: string, name: string): boolean {
+    const kind = this.subjects.streamOf(subject);
+    const consumer = this.#consumers[kind].get(name);
+    return this.#streams[kind].of(subject).some(({ seq }) => consumer?.holds(seq) ?? true);
+  }
+
   delivered(kind: StreamKind, name: string): number {
     return this.#consumers[kind].get(name)?.delivered ?? 0;
   }
