@@ -164,6 +164,7 @@ export class RunExecution {
           if (slot.state === "cancelling") return this.settle(slot, this.#cancelledError());
           if (slot.state !== "open" || message.attempt <= slot.attempt) return;
           slot.state = "waiting";
+          slot.cause = this.folded;
           slot.attempt = message.attempt;
           slot.fireAt = this.#now + Math.ceil(message.delayMs);
           this.decide({ type: "RetryScheduled", slot: slot.slot, attempt: slot.attempt, fireAt: slot.fireAt });
@@ -312,7 +313,10 @@ export class RunExecution {
     for (const slot of slots) {
       // A waiting step has no command out, so nobody has to answer.
       if (slot.kind === "timer" || slot.state === "waiting") this.settle(slot, this.#cancelledError(reason));
-      else slot.state = "cancelling";
+      else {
+        slot.state = "cancelling";
+        slot.cause = this.folded;
+      }
     }
   }
 
@@ -338,6 +342,7 @@ export class RunExecution {
       state: "open",
       scheduledAt: this.#now,
       after: this.folded,
+      cause: this.folded,
       attempt: 1,
       fireAt,
       step,

@@ -19,6 +19,8 @@ export interface Slot {
   readonly scheduledAt: number;
   /** The inbox sequence that caused it: its outcome can only come after. */
   readonly after: number;
+  /** The inbox sequence that brought it into its present state. */
+  cause: number;
   /** Step: the next attempt's number, failed ones on record not counted. */
   attempt: number;
   /** Timer: when it fires. Waiting step: when its next attempt may start. */

@@ -26,6 +26,8 @@ export class Effects {
   readonly #timers: LocalTimers;
   /** Slots whose timer runs here only. */
   readonly #inMemory = new Set<number>();
+  /** Slots that are being cancelled. */
+  readonly #settling = new Set<number>();
   /** Timers in the log, to be removed when their slots are done. */
   readonly #stored = new Set<number>();
   /** Steps whose deadline is known to this process only. */
@@ -43,19 +45,20 @@ export class Effects {
   /**
    * Does what the given slots want.
    *
-   * @param held - Is there a message in hand that can stay unacknowledged?
+   * @param inHand - Is this message of the inbox in hand, so that it can stay unacknowledged?
    * @param out - Slots whose command is out already, as far as known (a takeover).
    * @param unsent - Slots that were asked for only now, so that no command of theirs can be out.
    */
   async arm(
     slots: Iterable<Slot>,
-    held: boolean,
+    inHand: (seq: number) => boolean,
     out?: ReadonlySet<number>,
     unsent?: ReadonlySet<number>,
   ): Promise<void> {
     const work: Promise<unknown>[] = [];
     let settling = false;
     for (const slot of slots) {
+      const held = inHand(slot.cause);
       if (slot.state === "open" && slot.kind === "step") {
         if (!out?.has(slot.slot)) work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted));
         // Who had the run before may have stored it.
@@ -66,6 +69,7 @@ export class Effects {
         work.push(this.#armTimer(slot, held));
       } else if (slot.state === "cancelling") {
         settling = true;
+        this.#settling.add(slot.slot);
         if (unsent?.has(slot.slot))
           work.push(this.#tell({ v: 1, type: "SlotAbandoned", slot: slot.slot }, `${slot.slot}.unsent`));
         else if (!held) work.push(this.#storeTimer(slot, this.#deps.serverClock.now() + this.#graceMs()));
@@ -75,17 +79,27 @@ export class Effects {
     if (settling && !this.#timers.has("settle")) this.#settle();
   }
 
-  /** Does the slot live only as long as the message that caused it stays unacknowledged? */
-  needsHold(number: number): boolean {
+  /**
+   * Does a slot live by this message? Then it stays unacknowledged until the slot is done. It is the very message that
+   * brought the slot into its state, because whoever else has that one holds on to it too; any other may be
+   * acknowledged under our hands.
+   */
+  mustHold(seq: number): boolean {
+    for (const number of this.#inMemory) if (this.#lives(number, seq, "waiting")) return true;
+    for (const number of this.#settling) if (this.#lives(number, seq, "cancelling")) return true;
+    return false;
+  }
+
+  #lives(number: number, seq: number, state: "waiting" | "cancelling"): boolean {
     const slot = this.#run.slots.get(number)!;
-    if (slot.state === "cancelling") return true;
-    return this.#inMemory.has(number) && slot.state !== "done" && !(slot.kind === "step" && slot.state === "open");
+    return slot.cause === seq && (slot.state === state || (slot.kind === "timer" && slot.state === "open"));
   }
 
   /** After a turn: what was kept for slots that are done now is removed. */
   sweep(): void {
     for (const number of this.#run.takeDone()) {
       this.#inMemory.delete(number);
+      this.#settling.delete(number);
       this.#timers.clear(`timer.${number}`);
       this.#unwatch(number);
       this.#removeTimer(number);

@@ -152,6 +152,7 @@ export class Partition {
           this.#unacked.delete(arrival.delivery);
           arrival.delivery.nak(delayMs);
         },
+        replaced: (arrival) => this.#unacked.delete(arrival.delivery),
         onHeld: (more) => {
           this.#held += more;
         },

@@ -29,6 +29,8 @@ export interface Host {
   ack(arrival: Arrival): void;
   /** Gives a message back to the log, to come again after `delayMs`. */
   handBack(arrival: Arrival, delayMs: number): void;
+  /** Another delivery of the same message has taken its place. */
+  replaced(arrival: Arrival): void;
   /** So many more messages stay unacknowledged because a slot lives by them. */
   onHeld(more: number): void;
   /** The run has decided something, and it is stored. */
@@ -65,7 +67,8 @@ export class RunActor {
   #queue: Arrival[] = [];
   #wake = false;
   #draining: Promise<void> | undefined;
-  readonly #held = new Map<number, { arrival: Arrival; slots: number[] }>();
+  /** Messages that slots live by, by their sequence. */
+  readonly #held = new Map<number, Arrival>();
 
   constructor(deps: Deps, run: string, host: Host) {
     this.#deps = deps;
@@ -95,7 +98,7 @@ export class RunActor {
     this.#state = "released";
     this.#effects?.stop();
     await this.#draining;
-    for (const { arrival } of this.#held.values()) this.#host.handBack(arrival, 0);
+    for (const arrival of this.#held.values()) this.#host.handBack(arrival, 0);
     for (const arrival of this.#queue) this.#host.handBack(arrival, 0);
     this.#host.onHeld(-this.#held.size);
     this.#held.clear();
@@ -130,7 +133,14 @@ export class RunActor {
   async #onTrouble(batch: Arrival[], woken: boolean, error: unknown): Promise<void> {
     this.#deps.emit({ type: "trouble", what: `handle run ${this.run}`, error });
     this.#forget();
-    const back = batch.filter((a) => !this.#held.has(a.delivery.seq));
+    const back: Arrival[] = [];
+    for (const arrival of batch) {
+      const before = this.#held.get(arrival.delivery.seq);
+      if (before) {
+        this.#host.replaced(before);
+        this.#held.set(arrival.delivery.seq, arrival);
+      } else back.push(arrival);
+    }
     if (back.some((a) => a.delivery.deliveries > MAX_DELIVERIES))
       return this.#park(batch, new StalledError(this.run, `its messages cannot be handled: ${error}`));
     for (const arrival of back) this.#host.handBack(arrival, 1_000);
@@ -138,14 +148,14 @@ export class RunActor {
   }
 
   async #handle(batch: Arrival[], woken: boolean): Promise<void> {
-    if (this.#state === "closed" || (this.#state === "parked" && !woken)) return this.#settleBatch(batch, []);
+    if (this.#state === "closed" || (this.#state === "parked" && !woken)) return this.#settleBatch(batch);
     if (woken) this.#forget();
 
     for (let attempt = 0; ; attempt++) {
       const folded = await this.#foldAll(batch, attempt > 0 || woken);
       if (folded === "over" || folded === "none") {
         this.#close();
-        return this.#settleBatch(batch, []);
+        return this.#settleBatch(batch);
       }
       const fault = folded.fault ?? this.#execution?.fault;
       if (fault) return this.#park(batch, fault);
@@ -320,7 +330,9 @@ export class RunActor {
     // Commands that were asked for and cancelled within one batch never went out.
     const scheduledNow = new Set<number>();
     for (const { event } of decided) if (event.type === "StepScheduled") scheduledNow.add(event.slot);
-    await effects.arm(slots, batch.length > 0, out, all ? unsent : scheduledNow);
+    const seqs = new Set(batch.map((arrival) => arrival.delivery.seq));
+    const inHand = (seq: number) => seqs.has(seq) || this.#held.has(seq);
+    await effects.arm(slots, inHand, out, all ? unsent : scheduledNow);
     // Let go meanwhile? Then not all of it was done, and the messages are not ours to acknowledge.
     this.#check();
     effects.sweep();
@@ -330,10 +342,7 @@ export class RunActor {
       if (slot?.kind === "step" && slot.state === "open") await effects.checkDeadline(slot);
     }
     this.#check();
-    this.#settleBatch(
-      batch,
-      slots.map((slot) => slot.slot).filter((n) => effects.needsHold(n)),
-    );
+    this.#settleBatch(batch);
     if (execution.closed) {
       const end = decided.map((d) => d.event).findLast(isTerminal);
       if (end) this.#tellTelemetry(execution.started!, execution.startedAtMs, execution.now(), end);
@@ -341,22 +350,18 @@ export class RunActor {
     }
   }
 
-  /** Acknowledges what is done with; the last of the batch stays in hand for slots that live by it. */
-  #settleBatch(batch: Arrival[], slots: number[]): void {
-    const holder = slots.length > 0 ? batch.at(-1) : undefined;
+  /** Acknowledges what is done with; what a slot lives by stays in hand. */
+  #settleBatch(batch: Arrival[]): void {
     for (const arrival of batch) {
       const { seq } = arrival.delivery;
-      const held = this.#held.get(seq);
-      if (arrival === holder) {
-        if (!held) this.#host.onHeld(1);
-        this.#held.set(seq, { arrival, slots: [...(held?.slots ?? []), ...slots] });
-      }
+      const before = this.#held.get(seq);
       // The same message again: from now on this delivery is the one to keep alive.
-      else if (held) held.arrival = arrival;
-      else this.#host.ack(arrival);
+      if (before) this.#host.replaced(before);
+      else this.#host.onHeld(1);
+      this.#held.set(seq, arrival);
     }
-    for (const [seq, { arrival, slots: held }] of this.#held) {
-      if (this.#effects && held.some((n) => this.#effects!.needsHold(n))) continue;
+    for (const [seq, arrival] of this.#held) {
+      if (this.#effects?.mustHold(seq)) continue;
       this.#held.delete(seq);
       this.#host.onHeld(-1);
       this.#host.ack(arrival);
@@ -369,7 +374,7 @@ export class RunActor {
     await park(this.#deps, this.run, started, fault);
     this.#check();
     this.#state = "parked";
-    this.#settleBatch(batch, []);
+    this.#settleBatch(batch);
   }
 
   #close(): void {
