@@ -1,13 +1,15 @@
+import { JetStreamApiError, type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import {
   InvalidInputError,
   LogRefusedError,
+  LogUnavailableError,
   Namespace,
   PartitionMismatchError,
   ServerTooOldError,
   Subjects,
 } from "@stepstream/contracts";
 import type { Link } from "./link.ts";
-import { API, granted, isFault, type Requests } from "./requests.ts";
+import { API } from "./requests.ts";
 import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "./streams.ts";
 
 /**
@@ -20,7 +22,7 @@ import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "
  */
 export async function ensureNamespace(
   link: Link,
-  requests: Requests,
+  timeoutMs: number,
   options: { namespace: string; partitions?: number | undefined; replicas?: number | undefined },
 ): Promise<Subjects> {
   const { namespace, partitions: asked, replicas = 1 } = options;
@@ -32,7 +34,9 @@ export async function ensureNamespace(
 
   const wished = new Subjects(namespace, asked ?? DEFAULT_PARTITIONS);
   const [events, ...others] = streamsOf(wished, replicas);
-  const found = await ensureStream(requests, events!);
+  // Making streams is no hot path: the official client does it.
+  const { streams } = await jetstreamManager(link.nc, { checkAPI: false, timeout: Math.max(timeoutMs, 15_000) });
+  const found = await ensureStream(streams, events!);
   const stored = Number(found.metadata?.[PARTITIONS_KEY]);
   if (!Number.isInteger(stored) || stored < 1)
     throw new LogRefusedError(
@@ -41,26 +45,40 @@ export async function ensureNamespace(
       `its stream ${events!.name} was not made by Stepstream (no ${PARTITIONS_KEY} in its metadata)`,
     );
   if (asked !== undefined && asked !== stored) throw new PartitionMismatchError(namespace, stored, asked);
-  await Promise.all(others.map((spec) => ensureStream(requests, spec)));
+  await Promise.all(others.map((spec) => ensureStream(streams, spec)));
   return stored === wished.partitions ? wished : new Subjects(namespace, stored);
 }
 
-interface StreamConfig {
-  metadata?: Record<string, string>;
+async function ensureStream(streams: JetStreamManager["streams"], spec: StreamSpec): Promise<StreamConfig> {
+  const what = `stream ${spec.name}`;
+  try {
+    return (await streams.info(spec.name)).config;
+  } catch (error) {
+    if (codeOf(error) !== API.streamNotFound) throw ours(what, error);
+  }
+  try {
+    return (await streams.add(spec as StreamSpec & StreamConfig)).config;
+  } catch (error) {
+    if (codeOf(error) !== API.streamNameInUse) throw ours(what, error);
+  }
+  // Somebody was faster, with other settings than ours: theirs count.
+  try {
+    return (await streams.info(spec.name)).config;
+  } catch (error) {
+    throw ours(what, error);
+  }
 }
 
-async function ensureStream(requests: Requests, spec: StreamSpec): Promise<StreamConfig> {
-  type Info = { config: StreamConfig };
-  const look = () => requests.api<Info>(`STREAM.INFO.${spec.name}`);
-  const what = `stream ${spec.name}`;
-  const found = await look();
-  if (!isFault(found)) return found.config;
-  if (found.fault.code !== API.streamNotFound) granted(what, found);
-  const made = await requests.api<Info>(`STREAM.CREATE.${spec.name}`, spec, { timeoutMs: 15_000 });
-  if (!isFault(made)) return made.config;
-  // Somebody was faster, with other settings than ours: theirs count.
-  if (made.fault.code === API.streamNameInUse) return granted<Info>(what, await look()).config;
-  return granted<Info>(what, made).config;
+function codeOf(error: unknown): number | undefined {
+  return error instanceof JetStreamApiError ? error.code : undefined;
+}
+
+/** The client's errors as ours: an answer that is a no, or no answer. */
+function ours(what: string, error: unknown): Error {
+  if (error instanceof JetStreamApiError) return new LogRefusedError(what, error.code, error.message);
+  return new LogUnavailableError(`look after ${what}`, error instanceof Error ? error.message : String(error), {
+    cause: error,
+  });
 }
 
 const NEEDED = [2, 12] as const;

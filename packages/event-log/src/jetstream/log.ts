@@ -44,7 +44,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
   const requests = createRequests(link, timeoutMs);
   let subjects: Subjects;
   try {
-    subjects = await ensureNamespace(link, requests, options);
+    subjects = await ensureNamespace(link, timeoutMs, options);
   } catch (error) {
     requests.stop();
     await link.close();
