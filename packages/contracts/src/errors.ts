@@ -343,7 +343,7 @@ export class LogUnavailableError extends StepstreamError {
   readonly retry = "later";
   constructor(what: string, why: string, options?: ErrorOptions) {
     super(
-      `No answer from the event log to ${what}: ${why}. Whether it took effect is unknown; doing it again is safe.`,
+      `No answer from the event log to ${what}: ${why}${/[.?!]$/.test(why) ? "" : "."} Whether it took effect is unknown; doing it again is safe.`,
       {},
       options,
     );

@@ -20,16 +20,7 @@ Options
 Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
 SIGTERM or SIGINT: finishes what is under way and hands its partitions over; a second one ends it at once.`;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    nats: { type: "string", default: process.env.NATS_URL ?? "nats://127.0.0.1:4222" },
-    namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE ?? "default" },
-    quiet: { type: "boolean", default: false },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-
+const { values, positionals } = readArgs();
 if (values.help || positionals.length === 0) {
   console.log(HELP);
   process.exit(values.help ? 0 : 2);
@@ -42,7 +33,9 @@ const coordinator = await createCoordinator({
   namespace: values.namespace,
   workflows,
   onEvent: logEvent,
-}).start();
+})
+  .start()
+  .catch(giveUp);
 say(`coordinator ${coordinator.id} runs ${workflows.map((w) => `${w.name} v${w.version}`).join(", ")}`);
 
 let stopping = false;
@@ -60,7 +53,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 async function loadWorkflows(modules: string[]): Promise<AnyWorkflow[]> {
   const found = new Set<AnyWorkflow>();
   for (const module of modules) {
-    const exported = await import(pathToFileURL(resolve(module)).href);
+    const exported = await import(pathToFileURL(resolve(module)).href).catch(giveUp);
     for (const value of Object.values(exported).flat())
       if ((value as AnyWorkflow | undefined)?.kind === "workflow") found.add(value as AnyWorkflow);
   }
@@ -86,4 +79,26 @@ function logEvent(event: CoordinatorEvent): void {
 
 function say(line: string): void {
   if (!values.quiet) console.log(line);
+}
+
+function readArgs() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        nats: { type: "string", default: process.env.NATS_URL ?? "nats://127.0.0.1:4222" },
+        namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE ?? "default" },
+        quiet: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (error) {
+    return giveUp(`${(error as Error).message}\nSee --help.`, 2);
+  }
+}
+
+/** What went wrong before anything was started, in words and not in a stack. */
+function giveUp(error: unknown, code = 1): never {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(code);
 }

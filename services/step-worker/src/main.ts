@@ -25,19 +25,7 @@ Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
 SIGTERM or SIGINT: takes no more commands, lets running attempts finish, hands the others back to other
 workers; a second one ends it at once (nothing is lost: what it had in hand goes to another worker).`;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    nats: { type: "string", default: process.env.NATS_URL ?? "nats://127.0.0.1:4222" },
-    namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE ?? "default" },
-    name: { type: "string" },
-    gates: { type: "boolean", default: false },
-    drain: { type: "string", default: "30" },
-    quiet: { type: "boolean", default: false },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-
+const { values, positionals } = readArgs();
 if (values.help || (positionals.length === 0 && !values.gates)) {
   console.log(HELP);
   process.exit(values.help ? 0 : 2);
@@ -58,7 +46,7 @@ const worker = createWorker({
 });
 if (values.gates) worker.gates();
 for (const module of positionals) await load(module);
-await worker.start();
+await worker.start().catch(giveUp);
 say(`worker ${worker.name} is ready`);
 
 let stopping = false;
@@ -75,7 +63,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 
 async function load(module: string): Promise<void> {
   type Handlers = readonly { step: AnyStep; handler: Handler<any> }[] | ((worker: Worker) => unknown);
-  const { handlers } = (await import(pathToFileURL(resolve(module)).href)) as { handlers?: Handlers };
+  const { handlers } = (await import(pathToFileURL(resolve(module)).href).catch(giveUp)) as { handlers?: Handlers };
   if (typeof handlers === "function") await handlers(worker);
   else if (Array.isArray(handlers)) for (const { step, handler } of handlers) worker.handle(step, handler);
   else {
@@ -113,4 +101,29 @@ function text(error: unknown): string {
 
 function say(line: string): void {
   if (!values.quiet) console.log(line);
+}
+
+function readArgs() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        nats: { type: "string", default: process.env.NATS_URL ?? "nats://127.0.0.1:4222" },
+        namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE ?? "default" },
+        name: { type: "string" },
+        gates: { type: "boolean", default: false },
+        drain: { type: "string", default: "30" },
+        quiet: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (error) {
+    return giveUp(`${(error as Error).message}\nSee --help.`, 2);
+  }
+}
+
+/** What went wrong before anything was started, in words and not in a stack. */
+function giveUp(error: unknown, code = 1): never {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(code);
 }
