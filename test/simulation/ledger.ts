@@ -1,31 +1,11 @@
-/** One call of a handler, as the world saw it. */
-export interface Call {
-  readonly process: string;
-  readonly run: string;
-  readonly slot: number;
-  readonly step: string;
-  readonly attempt: number;
-  readonly startedAt: number;
-  endedAt: number | undefined;
-}
+const MOST = 20;
 
-/** Every call of every handler, from outside: what the log cannot say about itself. */
+/** What was seen from outside that must never be so: what the log cannot say about itself. */
 export class Ledger {
-  readonly calls: Call[] = [];
   readonly faults: string[] = [];
 
-  start(call: Omit<Call, "endedAt">): Call {
-    const started: Call = { ...call, endedAt: undefined };
-    this.calls.push(started);
-    return started;
-  }
-
-  /** Something that must never be so. */
+  /** The first 20 are kept. */
   fault(message: string): void {
-    if (this.faults.length < 20) this.faults.push(message);
-  }
-
-  running(run: string): Call[] {
-    return this.calls.filter((call) => call.run === run && call.endedAt === undefined);
+    if (this.faults.length < MOST) this.faults.push(message);
   }
 }

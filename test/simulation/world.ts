@@ -135,25 +135,16 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
           if (!chance.is(0.05)) log.clock.setTimeout(() => reject(signal.reason), chance.int(500));
         });
       });
-    const begin = (context: { run: string; slot: number; step: string; attempt: number }) => {
-      checkStart(context);
-      return ledger.start({ process: name, ...context, startedAt: clock.now() });
-    };
     const tryIt = async (input: { ms: number; fails: number; final?: boolean | undefined }, context: any) => {
-      const { run, slot, step, attempt } = context;
-      const call = begin({ run, slot, step, attempt });
-      try {
-        const ms = chance.exponential(input.ms);
-        for (let left = ms; left > 0; left -= 1_000) {
-          await wait(Math.min(left, 1_000), context.signal);
-          if (step === "beat") context.heartbeat({ left });
-        }
-        if (input.final) throw Object.assign(new Error("final"), { retry: "never" });
-        if (chance.is(input.fails)) throw new Error("by chance");
-        return slot;
-      } finally {
-        call.endedAt = clock.now();
+      checkStart(context);
+      const ms = chance.exponential(input.ms);
+      for (let left = ms; left > 0; left -= 1_000) {
+        await wait(Math.min(left, 1_000), context.signal);
+        if (context.step === "beat") context.heartbeat({ left });
       }
+      if (input.final) throw Object.assign(new Error("final"), { retry: "never" });
+      if (chance.is(input.fails)) throw new Error("by chance");
+      return context.slot;
     };
     return createWorker({
       log,
@@ -172,11 +163,8 @@ export async function simulate(seed: number, runs: number, trace?: (line: string
       .handle(beat, tryIt)
       .handle(patient, tryIt)
       .handle(undo, async (_input, context) => {
-        const { run, slot, step, attempt } = context;
-        const call = begin({ run, slot, step, attempt });
-        await wait(chance.exponential(200), context.signal).finally(() => {
-          call.endedAt = clock.now();
-        });
+        checkStart(context);
+        await wait(chance.exponential(200), context.signal);
         if (chance.is(0.1)) throw new Error("undo by chance");
       })
       .start();

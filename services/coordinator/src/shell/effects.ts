@@ -224,7 +224,9 @@ export class Effects {
   }
 
   #settle(): void {
-    const slots = [...this.#run.slots.values()].filter((slot) => slot.state === "cancelling");
+    const slots = [...this.#settling]
+      .map((number) => this.#run.slots.get(number)!)
+      .filter((slot) => slot.state === "cancelling");
     if (slots.length === 0 || !this.#wanted()) {
       this.#graceEnds = undefined;
       return;

@@ -71,11 +71,6 @@ export class Partition {
     this.#unacked.clear();
   }
 
-  /** How many runs are in memory. */
-  get hotRuns(): number {
-    return this.#actors.size;
-  }
-
   // ---------------------------------------------------------------- deliveries
 
   #onDelivery(delivery: Delivery): void {
