@@ -1,5 +1,13 @@
-import { decode, InboxMessage, MalformedMessageError, type StepstreamError } from "@stepstream/contracts";
-import { bury, type Consumption, type Delivery } from "@stepstream/event-log";
+import {
+  decode,
+  InboxMessage,
+  MalformedMessageError,
+  type QueryAnswer,
+  QueryRun,
+  type StepstreamError,
+  toFailure,
+} from "@stepstream/contracts";
+import { bury, type Consumption, type Delivery, type Subscription } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 import { place } from "./history.ts";
 import { rearmDeadlines } from "./rearm.ts";
@@ -32,6 +40,7 @@ export class Partition {
   #lastConsumerSeq = 0;
   #lastSeq = 0;
   #consumption: Consumption | undefined;
+  #questions: Subscription | undefined;
   #timers: unknown[] = [];
   #released = false;
   #serverId: string;
@@ -55,6 +64,7 @@ export class Partition {
     });
     if (this.#released) return consumption.stop();
     this.#consumption = consumption;
+    this.#questions = log.answer(log.subjects.all.queries(this.number), (text, subject) => this.#answer(text, subject));
     this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
     this.#every(settings.unparkMs, () => this.#lookAround());
@@ -65,6 +75,7 @@ export class Partition {
   async release(): Promise<void> {
     this.#released = true;
     for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
+    this.#questions?.stop();
     await this.#consumption?.stop();
     await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
     this.#actors.clear();
@@ -91,6 +102,8 @@ export class Partition {
     } catch (error) {
       return void this.#bury(delivery, error as StepstreamError);
     }
+    // The id may have been started anew, after its run was deleted.
+    if (message.type === "RunStarted") this.#closed.delete(run);
     if (this.#closed.has(run)) return this.#ack(delivery);
     this.#actor(run).deliver({ delivery, message, epoch: this.#epoch });
   }
@@ -157,6 +170,21 @@ export class Partition {
       this.#actors.set(run, actor);
     }
     return actor;
+  }
+
+  /** A question to a run. @returns undefined if somebody else may know. */
+  async #answer(text: string, subject: string): Promise<string | undefined> {
+    const { run } = this.#deps.log.subjects.parse(subject)!;
+    let answer: QueryAnswer;
+    try {
+      const { name, input } = decode(QueryRun, text, subject);
+      const found = await this.#actor(run).query(name, input);
+      if (!found) return undefined;
+      answer = { v: 1, type: "QueryAnswer", ...found };
+    } catch (error) {
+      answer = { v: 1, type: "QueryAnswer", error: toFailure(error) };
+    }
+    return JSON.stringify(answer);
   }
 
   #onClosed(run: string): void {
