@@ -207,7 +207,7 @@ export class Life {
     if (kept) return Promise.resolve(kept.payload);
     const timer = this.#timeLimit(timeout);
     const wait = this.signals.wait(name, timer?.stop);
-    timer?.then(() => this.waits.resolve(wait, undefined));
+    timer?.onUp(() => this.waits.resolve(wait, undefined));
     return this.#run.groups.own(wait.promise, { wait });
   }
 
@@ -220,7 +220,7 @@ export class Life {
     if (look()) return Promise.resolve(true);
     const timer = this.#timeLimit(timeout);
     const wait = this.waits.add({ condition: look, ...(timer && { onOver: timer.stop }) });
-    timer?.then(() => this.waits.resolve(wait, false));
+    timer?.onUp(() => this.waits.resolve(wait, false));
     return this.#run.groups.own(wait.promise as Promise<boolean>, { wait });
   }
 
@@ -242,7 +242,7 @@ export class Life {
       this.cancelScope(scope, new WorkflowCancelledError(this.#run.runId, reason));
     const timer = this.#timeLimit(timeout);
     const body = frames.run(this.#frame(scope), async () => fn());
-    timer?.then(() => this.cancelScope(scope, new TimeoutError("scope", durationMs(timeout!), this.#run.where)));
+    timer?.onUp(() => this.cancelScope(scope, new TimeoutError("scope", durationMs(timeout!), this.#run.where)));
     const promise = timer ? body.finally(timer.stop) : body;
     return this.#run.groups.own(Object.assign(promise, { cancel }), { scope });
   }
@@ -339,7 +339,7 @@ export class Life {
   }
 
   /** A timer beside something else. */
-  #timeLimit(timeout: Duration | undefined): { then: (up: () => void) => void; stop: () => void } | undefined {
+  #timeLimit(timeout: Duration | undefined): { onUp: (up: () => void) => void; stop: () => void } | undefined {
     if (timeout === undefined) return undefined;
     const run = this.#run;
     const fired = this.timer(durationMs(timeout));
@@ -347,7 +347,7 @@ export class Life {
     const timer = run.slots.get(slot);
     return {
       // Cancelled together with what it limits: that says so itself.
-      then: (up) => void fired.then(up, () => {}),
+      onUp: (up) => void fired.then(up, () => {}),
       stop: () => {
         if (timer?.state === "open") run.cancelSlots([slot], this.cancelledError("it is not needed any more"));
       },

@@ -1,14 +1,13 @@
 import {
   decode,
+  type GuestDone,
   InboxMessage,
   MalformedMessageError,
-  type QueryAnswer,
-  QueryRun,
   type StepstreamError,
-  toFailure,
 } from "@stepstream/contracts";
 import { bury, type Consumption, type Delivery, type Subscription } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
+import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
 import { rearmDeadlines } from "./rearm.ts";
 import { retrying } from "./retrying.ts";
@@ -174,17 +173,22 @@ export class Partition {
 
   /** A question to a run. @returns undefined if somebody else may know. */
   async #answer(text: string, subject: string): Promise<string | undefined> {
-    const { run } = this.#deps.log.subjects.parse(subject)!;
-    let answer: QueryAnswer;
-    try {
-      const { name, input } = decode(QueryRun, text, subject);
-      const found = await this.#actor(run).query(name, input);
-      if (!found) return undefined;
-      answer = { v: 1, type: "QueryAnswer", ...found };
-    } catch (error) {
-      answer = { v: 1, type: "QueryAnswer", error: toFailure(error) };
-    }
-    return JSON.stringify(answer);
+    const { log, settings } = this.#deps;
+    const { run } = log.subjects.parse(subject)!;
+    const actor = this.#actor(run);
+    const answer = await answerQuery(actor, text, subject);
+    if (answer !== undefined || !actor.elsewhere) return answer;
+    return log.ask(log.subjects.guestQuery(actor.elsewhere, run), text, settings.ackWaitMs);
+  }
+
+  /** A message that another coordinator has handled is done with. */
+  guestDone({ run, seq, againMs }: GuestDone): void {
+    this.#actors.get(run)?.handled(seq, againMs);
+  }
+
+  /** Somebody has come who may know what nobody knew. */
+  onPeers(): void {
+    this.#unpark().catch((error) => this.#trouble("look for parked runs", error));
   }
 
   #onClosed(run: string): void {

@@ -1,4 +1,5 @@
 import {
+  type GuestMessage,
   InboxMessage,
   isTerminal,
   type RunEvent,
@@ -15,7 +16,7 @@ import type { Delivery } from "@stepstream/event-log";
 import { type Decided, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { finishTurn } from "../run/turn.ts";
-import { type Deps, Released } from "./deps.ts";
+import { type Deps, keyOf, Released } from "./deps.ts";
 import { Effects, slotsOf } from "./effects.ts";
 import { afterEnd } from "./ended.ts";
 import { type History, type Inbox, readHistory, readInbox, startOf } from "./history.ts";
@@ -47,6 +48,8 @@ export interface Host {
 
 /** So often may a message come back before its run is parked. */
 const MAX_DELIVERIES = 20;
+/** How often another coordinator is told of messages that it is to handle, until it has. */
+const SAY_AGAIN_MS = 1_000;
 
 /**
  * One run's mailbox: read → fold → decide → journal → effects → ack, one batch at a time.
@@ -64,7 +67,7 @@ export class RunActor {
 
   readonly #deps: Deps;
   readonly #host: Host;
-  #state: "cold" | "hot" | "closed" | "parked" | "released" = "cold";
+  #state: "cold" | "hot" | "closed" | "parked" | "away" | "released" = "cold";
   #execution: RunExecution | undefined;
   #journal: Journal | undefined;
   #effects: Effects | undefined;
@@ -73,6 +76,9 @@ export class RunActor {
   #queue: Arrival[] = [];
   #wake = false;
   #questions: Question[] = [];
+  /** The workflow, where it is not known here. */
+  #foreign: string | undefined;
+  #again: unknown;
   #draining: Promise<void> | undefined;
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
@@ -107,6 +113,21 @@ export class RunActor {
     return answer.promise;
   }
 
+  /** Which coordinator handles the run, if its workflow is not known here but there. */
+  get elsewhere(): string | undefined {
+    return this.#foreign && this.#deps.hostOf(this.#foreign, this.run);
+  }
+
+  /** Another coordinator has done with a message that is in hand here. */
+  handled(seq: number, againMs: number | undefined): void {
+    const arrival = this.#held.get(seq);
+    if (!arrival || this.#state !== "away") return;
+    this.#held.delete(seq);
+    this.#host.onHeld(-1);
+    if (againMs === undefined) this.#host.ack(arrival);
+    else this.#host.handBack(arrival, againMs);
+  }
+
   /** May be dropped from memory: nothing goes on, nothing is held. */
   get idle(): boolean {
     return !this.#draining && this.#held.size === 0 && (this.#effects?.idle ?? true);
@@ -116,6 +137,7 @@ export class RunActor {
   async release(): Promise<void> {
     this.#state = "released";
     this.#effects?.stop();
+    this.#deps.clock.clearTimeout(this.#again);
     await this.#draining;
     for (const arrival of this.#held.values()) this.#host.handBack(arrival, 0);
     for (const arrival of this.#queue) this.#host.handBack(arrival, 0);
@@ -131,11 +153,17 @@ export class RunActor {
     this.lastActiveMs = this.#deps.clock.now();
     this.#draining ??= this.#drain().finally(() => {
       this.#draining = undefined;
+      // Something may have come just now.
+      if (this.#busy) this.#start();
     });
   }
 
+  get #busy(): boolean {
+    return this.#state !== "released" && (this.#queue.length > 0 || this.#wake || this.#questions.length > 0);
+  }
+
   async #drain(): Promise<void> {
-    while (this.#state !== "released" && (this.#queue.length > 0 || this.#wake || this.#questions.length > 0)) {
+    while (this.#busy) {
       for (const question of this.#questions.splice(0)) await this.#answer(question);
       if (this.#queue.length === 0 && !this.#wake) continue;
       const batch = this.#queue;
@@ -174,6 +202,7 @@ export class RunActor {
     const terminates = batch.some(({ message }) => message.type === "TerminateRequested");
     const woken = called || (this.#state === "parked" && terminates);
     if (this.#state === "closed" || (this.#state === "parked" && !woken)) return this.#settleBatch(batch);
+    if (this.#state === "away" && !woken) return this.#handOn(batch);
     if (woken) this.#forget();
 
     for (let attempt = 0; ; attempt++) {
@@ -189,6 +218,7 @@ export class RunActor {
         this.#forget();
         continue;
       }
+      if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken);
       if (fault) return this.#park(batch, fault);
       if (folded.decided.length > 0) {
         const written = await this.#write(folded.decided);
@@ -218,12 +248,15 @@ export class RunActor {
 
   /** The run as its history makes it, to look at. */
   async #lookUp(): Promise<RunExecution | undefined> {
-    const { log, workflow, boundary } = this.#deps;
+    const { log, workflows, boundary } = this.#deps;
     const history = await readHistory(this.#deps, this.run, 0);
     const started = startOf(history);
     if (!started) throw new RunNotFoundError(this.run, log.subjects.namespace);
-    const definition = workflow(started.workflow, started.version);
-    if (!definition) return undefined;
+    const definition = workflows.get(keyOf(started));
+    if (!definition) {
+      this.#foreign = keyOf(started);
+      return undefined;
+    }
     const execution = new RunExecution(this.run, definition, history.events, history.upTo);
     await this.#replay(execution, history);
     for (const { seq, at, message } of history.inbox) {
@@ -242,7 +275,7 @@ export class RunActor {
     if (this.#state !== "hot") {
       const first = batch[0];
       if (first?.message.type === "RunStarted" && first.delivery.deliveries === 1 && !fresh) {
-        const workflow = this.#deps.workflow(first.message.workflow, first.message.version);
+        const workflow = this.#deps.workflows.get(keyOf(first.message));
         if (!workflow) return this.#unknown(first.message);
         this.#become(new RunExecution(this.run, workflow), 0, undefined);
         this.#epoch = first.epoch;
@@ -297,7 +330,7 @@ export class RunActor {
       await this.#afterEnd(started, last);
       return "over";
     }
-    const workflow = this.#deps.workflow(started.workflow, started.version);
+    const workflow = this.#deps.workflows.get(keyOf(started));
     if (!workflow) return (await this.#terminate(history)) ? "over" : this.#unknown(started);
 
     this.#become(
@@ -382,6 +415,7 @@ export class RunActor {
   }
 
   #unknown(started: { workflow: string; version: number }): Folded {
+    this.#foreign = keyOf(started);
     return { decided: [], fault: new UnknownWorkflowError(this.run, started.workflow, started.version) };
   }
 
@@ -485,6 +519,50 @@ export class RunActor {
     this.#check();
     this.#state = "parked";
     this.#settleBatch(batch);
+  }
+
+  /** The run is another coordinator's business, as long as one is there that knows its workflow. */
+  async #goAway(batch: Arrival[], woken: boolean): Promise<void> {
+    const { log, emit } = this.#deps;
+    const to = this.elsewhere!;
+    this.#forget();
+    this.#state = "away";
+    emit({ type: "handedOn", run: this.run, to });
+    this.#handOn(batch);
+    if (!woken) return;
+    await unpark(this.#deps, this.run);
+    const last = await log.last(log.subjects.inbox(this.run));
+    if (last) this.#tellGuest(to, last.seq);
+  }
+
+  /** Keeps the messages in hand until they are done with there. */
+  #handOn(batch: Arrival[]): void {
+    for (const arrival of batch) {
+      const { seq } = arrival.delivery;
+      const before = this.#held.get(seq);
+      if (before) this.#host.replaced(before);
+      else this.#host.onHeld(1);
+      this.#held.set(seq, arrival);
+    }
+    this.#sayAgain();
+  }
+
+  /** What is said may be lost, and whoever heard it may die. */
+  #sayAgain(): void {
+    if (this.#state !== "away" || this.#held.size === 0) return;
+    const to = this.elsewhere;
+    if (!to) return this.wake();
+    for (const seq of this.#held.keys()) this.#tellGuest(to, seq);
+    this.#again ??= this.#deps.clock.setTimeout(() => {
+      this.#again = undefined;
+      this.#sayAgain();
+    }, SAY_AGAIN_MS);
+  }
+
+  #tellGuest(to: string, seq: number): void {
+    const { log, id } = this.#deps;
+    const message: GuestMessage = { v: 1, type: "GuestMessage", from: id, run: this.run, seq };
+    log.broadcast(log.subjects.guest(to), JSON.stringify(message));
   }
 
   #close(): void {
