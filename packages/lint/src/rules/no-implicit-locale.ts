@@ -6,16 +6,15 @@ export const noImplicitLocale = workflowRule(
   {
     description: "Ask workflow code to say which locale and which time zone it means.",
     messages: {
-      locale: "{{what}} takes the locale of the machine. Name one, e.g. {{example}}.",
-      timeZone: '{{what}} takes the time zone of the machine. Name one, e.g. { timeZone: "UTC" }.',
+      locale: "{{what}} takes the locale of the machine. Name one, e.g. en-GB.",
+      timeZone: "{{what}} takes the time zone of the machine. Name one as its option timeZone, e.g. UTC.",
       local: "{{what}}() takes the time zone of the machine. Use {{instead}}() instead.",
     },
   },
   ({ report, source }) => {
     const check = (call: Node, what: string, at: number, dates: boolean) => {
       const [locale, options] = [call.arguments[at], call.arguments[at + 1]];
-      const example = `${what}(${at === 0 ? "" : "…, "}"en-GB")`;
-      if (isMissing(locale)) return report(call, "locale", { what, example });
+      if (isMissing(locale)) return report(call, "locale", { what });
       if (dates && !names(options, "timeZone")) report(call, "timeZone", { what });
     };
     const intl = (call: Node) => {

@@ -122,7 +122,7 @@ typescript.run("no-nondeterminism", plugin.rules["no-nondeterminism"], {
     // Where workflow code is, by whatever name.
     {
       code: 'import { workflow as define } from "@stepstream/sdk"; define("x", {}, async () => { await fetch("x"); });',
-      errors: [{ messageId: "refused", line: 1, column: 89 }],
+      errors: [{ messageId: "refused", line: 1, column: 91 }],
     },
     {
       code: 'import * as sdk from "@stepstream/sdk"; sdk.workflow("x", {}, async function () { await fetch("x"); });',
@@ -345,7 +345,7 @@ typescript.run("no-implicit-locale", plugin.rules["no-implicit-locale"], {
   invalid: [
     {
       code: inside("return input.toLocaleString();"),
-      errors: [{ message: 'toLocaleString takes the locale of the machine. Name one, e.g. toLocaleString("en-GB").' }],
+      errors: [{ message: "toLocaleString takes the locale of the machine. Name one, e.g. en-GB." }],
     },
     { code: inside("return new Intl.NumberFormat();"), errors: [{ messageId: "locale" }] },
     { code: inside("return input.toSorted((a, b) => a.localeCompare(b));"), errors: [{ messageId: "locale" }] },
