@@ -18,6 +18,7 @@ import * as differentRetries from "./different-retries.ts";
 import * as durableActivities from "./durable-activities.ts";
 import * as fixAndRetry from "./fix-and-retry.ts";
 import * as gates from "./gates.ts";
+import * as jobFlows from "./job-flows.ts";
 import * as noSharedState from "./no-shared-state.ts";
 import * as noSwallowedErrors from "./no-swallowed-errors.ts";
 import * as observability from "./observability.ts";
@@ -243,6 +244,23 @@ describe("the practices", () => {
     expect(stored).toBeGreaterThanOrEqual(1);
     expect(result.from).toBeGreaterThan(stored);
     expect(result.from).toBeLessThan(60);
+  });
+
+  it("job flows: parents wait for children, to any depth; failures come up, cancels go down", async () => {
+    const { built, order, most, grandchild, error, chain, statuses } = await play(jobFlows);
+    expect(built).toEqual({ name: "bike", parts: 10 });
+    expect(order).toHaveLength(10);
+    for (const wheel of ["front", "back"])
+      for (const part of ["rim", "hub", "tyre"])
+        expect(order.indexOf(`${wheel}-${part}`)).toBeLessThan(order.indexOf(wheel));
+    expect(order.at(-1)).toBe("bike");
+    // Two at a time on each of two levels.
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(4);
+    expect(grandchild).toMatchObject({ workflow: "build", status: "completed" });
+    expect(error).toMatchObject({ code: "CHILD_FAILED", run: "bad", child: "bad-wheel", workflow: "build" });
+    expect(chain).toEqual(["child bad-wheel", "child bad-wheel-warped-rim", "StepError", "DeclaredError"]);
+    expect(statuses).toEqual(["cancelled", "cancelled", "cancelled"]);
   });
 
   it("circuit breaker: opens after three in a row, cools down, probes, recovers alone; attempts are not used up", async () => {

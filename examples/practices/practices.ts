@@ -10,6 +10,7 @@ import * as differentRetries from "./different-retries.ts";
 import * as durableActivities from "./durable-activities.ts";
 import * as fixAndRetry from "./fix-and-retry.ts";
 import * as gates from "./gates.ts";
+import * as jobFlows from "./job-flows.ts";
 import * as noSharedState from "./no-shared-state.ts";
 import * as noSwallowedErrors from "./no-swallowed-errors.ts";
 import * as observability from "./observability.ts";
@@ -47,6 +48,7 @@ export const PRACTICES: Readonly<Record<string, Practice>> = {
   gates,
   "structured-errors": structuredErrors,
   "durable-activities": durableActivities,
+  "job-flows": jobFlows,
   "circuit-breaker": circuitBreaker,
   observability,
 };
