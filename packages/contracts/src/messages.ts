@@ -64,6 +64,8 @@ export const RunStarted = z.object({
   since: EpochMs.optional(),
   /** Signals that are there from the start. */
   signals: z.array(Signal).optional(),
+  /** Where the run goes on as new: ids of the latest signals and updates, so that a repeat is known for one. */
+  seen: z.array(z.string()).optional(),
 });
 
 /** A worker ran the slot to a good end. */
@@ -245,6 +247,8 @@ export const RunTimedOut = z.object({ type: z.literal("RunTimedOut"), timeoutMs:
 /** The run goes on as if it had been started anew: same id, a history that begins here. */
 export const RunContinued = z.object({
   type: z.literal("RunContinued"),
+  /** The stream sequence of the inbox message that led to it: the new life begins with the one after that. */
+  after: z.int().min(1),
   /** When, by the time of the history. */
   at: EpochMs,
   /** What it starts with, as if it were in the inbox: slots and signals not yet asked for are carried on. */

@@ -161,7 +161,7 @@ export class RunHandle<
     const { reason = "cancelled by a client", grace, cleanupDeadline } = options;
     const id = newId(this.#context.clock);
     await tellRun(
-      this.#telling(options.signal),
+      this.#telling(options),
       {
         v: 1,
         type: "CancelRequested",
@@ -184,7 +184,7 @@ export class RunHandle<
   async terminate(options: { reason?: string; signal?: AbortSignal } = {}): Promise<void> {
     const { reason = "terminated by a client" } = options;
     const id = newId(this.#context.clock);
-    await tellRun(this.#telling(options.signal), { v: 1, type: "TerminateRequested", id, reason }, (event) =>
+    await tellRun(this.#telling(options), { v: 1, type: "TerminateRequested", id, reason }, (event) =>
       event.type === "RunTerminated" ? { value: undefined } : undefined,
     );
   }
@@ -204,7 +204,7 @@ export class RunHandle<
     const read = this.#workflow?.signals[name]?.safeParse(payload);
     if (read && !read.success) throw invalid(`signal "${name}"`, read.error, this.id);
     const refused = await tellRun(
-      this.#telling(options.signal),
+      this.#telling(options),
       { v: 1, type: "SignalReceived", id, name, payload },
       (event) => {
         if (event.type === "SignalAccepted" && event.id === id) return { value: undefined };
@@ -235,7 +235,7 @@ export class RunHandle<
     if (read && !read.success) throw invalid(`update "${name}"`, read.error, this.id);
     type Answer = { output?: unknown } | { failed: Failure } | { refused: Failure };
     const answer = await tellRun<Answer>(
-      this.#telling(options.signal),
+      this.#telling(options),
       { v: 1, type: "UpdateRequested", id, name, input },
       (event) => {
         if (event.type === "UpdateCompleted" && event.id === id) return { value: { output: event.output } };
@@ -302,9 +302,15 @@ export class RunHandle<
     this.#known = false;
   }
 
-  #telling(signal: AbortSignal | undefined) {
+  #telling({ signal, id }: Telling) {
     const { log, clock, closed } = this.#context;
-    return { log, clock, run: this.id, signal: signal ? AbortSignal.any([closed, signal]) : closed };
+    return {
+      log,
+      clock,
+      run: this.id,
+      signal: signal ? AbortSignal.any([closed, signal]) : closed,
+      repeatable: id !== undefined,
+    };
   }
 
   #checked(what: string, schema: z.ZodType | undefined, value: unknown): unknown {

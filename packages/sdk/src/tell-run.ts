@@ -16,16 +16,17 @@ import { watchJournal } from "./watch-journal.ts";
  * T1. What is stored is folded once, or its sender is told that the run had closed.
  * T2. No answer from the bus is no failure: the same message is sent again, and its id makes it one.
  *
+ * @param context.repeatable - The caller chose the message's id: it may have been sent, and answered, long before.
  * @param answer - What an event says to the message; undefined if it is about something else.
  * @throws {RunClosedError} The run was over, or ended, before the message took effect.
  * @throws {RunNotFoundError} There is no such run; nothing was sent.
  */
 export async function tellRun<T>(
-  context: { log: EventLog; clock: Clock; run: string; signal: AbortSignal },
+  context: { log: EventLog; clock: Clock; run: string; signal: AbortSignal; repeatable: boolean },
   message: Extract<InboxMessage, { id: string }>,
   answer: (event: RunEvent) => { value: T } | undefined,
 ): Promise<T> {
-  const { log, clock, run } = context;
+  const { log, clock, run, repeatable } = context;
   const journal = log.subjects.journal(run);
   const look = <R>(act: () => Promise<R>) => untilAnswered(clock, `look at run ${run}`, act);
   if (!(await look(() => log.last(log.subjects.inbox(run), { fresh: true }))))
@@ -34,7 +35,7 @@ export async function tellRun<T>(
   const over = before && endOf(before);
   if (over) throw new RunClosedError(run, stateOf(over));
 
-  const { seq } = await untilAnswered(clock, `tell run ${run} (${message.type})`, () =>
+  await untilAnswered(clock, `tell run ${run} (${message.type})`, () =>
     log.append(log.subjects.inbox(run), JSON.stringify(message), { id: message.id }),
   );
 
@@ -43,8 +44,9 @@ export async function tellRun<T>(
   const answerIn = (stored: Stored) => {
     for (const event of decodeDecision(stored).events) found ??= answer(event);
   };
-  // A repeat of an earlier message may have been answered before.
-  const reread = () => log.read(journal, { fromSeq: seq });
+  // A message that was sent before may have been answered before; a new one cannot.
+  const fromSeq = repeatable ? 1 : (before?.seq ?? 0) + 1;
+  const reread = () => log.read(journal, { fromSeq });
   const see = (stored: Stored) => {
     if (stored.text.includes(message.id) || endOf(stored)) answerIn(stored);
     end ??= endOf(stored);

@@ -61,6 +61,7 @@ function settledFirst(run: string, inbox: Told["inbox"], decisions: Told["decisi
       if (event.type === "SlotsCancelled") for (const slot of event.slots) if (waiting.has(slot)) open.delete(slot);
       if (event.type === "StepRescheduled") waiting.delete(event.slot);
       if (event.type === "StepScheduled" || event.type === "StepRescheduled") open.add(event.slot);
+      if (event.type === "ChildScheduled" && event.onParentClose !== "abandon") open.add(event.slot);
     }
   }
   return [];

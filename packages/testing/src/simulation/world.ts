@@ -85,6 +85,7 @@ class World {
       latencyMs: latency,
       restartedAt: () => this.#restartedAt,
       frozenAt: () => Math.max(...[...this.#members.values()].map((member) => member.frozenAt)),
+      workflows: scenario.workflows,
       excused: (run) => scenario.excused?.(run) ?? false,
     });
     this.#clock.onPassing = () => this.#leap();
@@ -275,7 +276,13 @@ class World {
     const run = await this.#start(id, started, client);
     this.#started.set(id, started);
     this.#live.add(id);
-    const world = { chance: this.#chance, clock: this.#clock, client, sleep: (ms: number) => this.#sleep(ms) };
+    const world = {
+      workflow: started.workflow,
+      chance: this.#chance,
+      clock: this.#clock,
+      client,
+      sleep: (ms: number) => this.#sleep(ms),
+    };
     try {
       await this.#scenario.outside?.(run, world);
     } catch (error) {
@@ -292,10 +299,10 @@ class World {
   }
 
   /** As a program does that will not be put off: the id makes it one start. */
-  async #start(id: string, { workflow, input }: Started<any>, client: Client): Promise<RunHandle> {
+  async #start(id: string, { workflow, input, options }: Started<any>, client: Client): Promise<RunHandle> {
     for (;;) {
       try {
-        return await client.start(workflow, input, { id, onConflict: "attach" });
+        return await client.start(workflow, input, { ...options, id, onConflict: "attach" });
       } catch (error) {
         if (!isUnavailable(error)) throw error;
       }

@@ -41,6 +41,9 @@ export class Closing {
     const run = this.#run;
     if (!this.#outcome) this.#begin(ended);
     if (run.openSlots > 0 || this.#life.shields > 0 || this.#waiting || run.fault) return false;
+    // Somebody has asked for its end while it settled.
+    if (this.#outcome === "continued" && this.#life.timedOut) this.#fail(this.#life.timedOut);
+    else if (this.#outcome === "continued" && this.#life.cancelRequest) this.#outcome = "cancelled";
     if (this.#outcome === "continued") {
       this.#life.updates.refuseKept("The run goes on as new; send the update again.");
       run.goOn("next" in ended ? ended.next : "");

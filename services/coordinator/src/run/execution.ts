@@ -131,8 +131,8 @@ export class RunExecution {
   }
 
   /** Takes a run up where it last went on as new, instead of folding what was before. */
-  resume(upTo: number, { at, start }: RunContinued): void {
-    this.folded = upTo;
+  resume({ after, at, start }: RunContinued): void {
+    this.folded = after;
     this.#now = at;
     this.#beginTurn();
     this.#begin(start);
@@ -239,9 +239,9 @@ export class RunExecution {
           if (slot.child?.run === message.child) this.#childEnded(slot, slot.child, message);
         });
       case "SignalReceived":
-        return life.ended ? undefined : life.signals.receive(message);
+        return life.takes ? life.signals.receive(message) : undefined;
       case "UpdateRequested":
-        return life.ended ? undefined : life.updates.receive(message);
+        return life.takes ? life.updates.receive(message) : undefined;
       case "CancelRequested":
         return life.cancel(message.id, { ...message, graceMs: message.graceMs, cleanupMs: message.cleanupMs });
       case "TerminateRequested":
@@ -269,6 +269,7 @@ export class RunExecution {
     if (++this.#continued > MAX_CONTINUED)
       return this.#stall("has gone on as new 100 times without waiting for anything.");
     const signals = life.signals.left;
+    const seen = life.seen.latest;
     const start: RunStarted = {
       v: 1,
       type: "RunStarted",
@@ -282,8 +283,9 @@ export class RunExecution {
       slots: this.lastSlot,
       since: this.startedAtMs,
       ...(signals.length > 0 && { signals }),
+      ...(seen.length > 0 && { seen }),
     };
-    this.decide({ type: "RunContinued", at: this.#now, start });
+    this.decide({ type: "RunContinued", after: this.folded, at: this.#now, start });
     if (this.fault) return;
     this.slots.clear();
     this.#begin(start);

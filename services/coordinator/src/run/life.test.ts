@@ -66,7 +66,7 @@ describe("w.continueAsNew", () => {
     await play.signal("note", "two");
     await play.update("add", 1);
     await play.done(1, a);
-    expect(play.spelled).toBe("a1 +note +note refused anew:2 +note +note completed");
+    expect(play.spelled).toBe("a1 +note +note refused anew:2 completed");
     expect(last(play).output).toEqual(["one", "two"]);
     expect(await play.replayed()).toBeUndefined();
     expect((await play.resumed()).run.fault).toBeUndefined();
@@ -101,6 +101,29 @@ describe("w.continueAsNew", () => {
     await play.cancel();
     await play.done(1, a);
     expect(play.spelled).toBe("a1 cancel cancelled");
+  });
+
+  it("does not outrun a cancel that comes while it settles, and keeps signals that do", async () => {
+    const code = flow(async (n, w) => {
+      if (n === 2) return w.waitFor("note");
+      void w.run(b, 0).catch(() => {});
+      await w.run(a, n);
+      return w.continueAsNew(2);
+    });
+    const play = new Play(code);
+    await play.start(1);
+    await play.done(2, a);
+    await play.cancel();
+    await play.cancelled(1, b);
+    expect(play.spelled).toBe("b1 a2 !1 closing:continued cancel cancelled");
+    expect(await play.replayed()).toBeUndefined();
+    const other = new Play(code);
+    await other.start(1);
+    await other.done(2, a);
+    await other.signal("note", "kept");
+    await other.cancelled(1, b);
+    expect(other.spelled).toBe("b1 a2 !1 closing:continued +note anew:2 completed");
+    expect(last(other).output).toBe("kept");
   });
 
   it("makes the history short again, and the workflow sees how long it is", async () => {

@@ -18,6 +18,7 @@ import type { RunExecution } from "./execution.ts";
 import { type Frame, frames, never } from "./frame.ts";
 import { deepFreeze } from "./freeze.ts";
 import { Scope } from "./scope.ts";
+import { Seen } from "./seen.ts";
 import { Signals, unknown } from "./signals.ts";
 import { Updates } from "./updates.ts";
 import { Waits } from "./waits.ts";
@@ -41,6 +42,7 @@ export class Life {
   readonly started: RunStarted;
   readonly root = new Scope();
   readonly waits = new Waits();
+  readonly seen: Seen;
   readonly signals: Signals;
   readonly updates: Updates;
   readonly closing: Closing;
@@ -50,12 +52,16 @@ export class Life {
   timedOut: TimeoutError | undefined;
   /** Scopes that a cancel does not reach, and that are not over. */
   shields = 0;
+  /** Is there somebody who will take note of signals and updates: this life, or the next? */
+  get takes(): boolean {
+    return this.ended === undefined || "next" in this.ended;
+  }
+
   /** Messages folded and events decided: what a replay of this life goes through. */
   length = 0;
 
   readonly #run: RunExecution;
   readonly #abort = new AbortController();
-  readonly #cancelIds = new Set<string>();
   readonly #queries = new Map<string, (input: unknown) => unknown>();
   readonly #patches = new Map<string, boolean>();
   /** Patches that the history of this life has. */
@@ -64,8 +70,9 @@ export class Life {
   constructor(run: RunExecution, started: RunStarted) {
     this.#run = run;
     this.started = started;
-    this.signals = new Signals(run, this.waits);
-    this.updates = new Updates(run, this.root);
+    this.seen = new Seen(started.seen);
+    this.signals = new Signals(run, this.waits, this.seen);
+    this.updates = new Updates(run, this.root, this.seen);
     this.closing = new Closing(run, this);
     this.#patched = new Set([...run.recorder.ahead()].flatMap((e) => (e.type === "Patched" ? [e.id] : [])));
   }
@@ -74,7 +81,8 @@ export class Life {
     const { delayMs, timeoutMs, since, signals = [] } = this.started;
     const run = this.#run;
     if (timeoutMs !== undefined) run.openTimer((since ?? run.now()) + timeoutMs, "timeout", undefined);
-    for (const signal of signals) this.signals.receive(signal);
+    if (since === undefined) this.signals.begin(signals);
+    else this.signals.carryOn(signals);
     if (delayMs !== undefined) run.openTimer(run.now() + delayMs, "delay", undefined);
     else this.call();
   }
@@ -107,8 +115,7 @@ export class Life {
   // ---------------------------------------------------------------- from outside
 
   cancel(id: string, request: CancelRequest & { cleanupMs: number | undefined }): void {
-    if (this.ended || this.#cancelIds.has(id)) return;
-    this.#cancelIds.add(id);
+    if (!this.takes || !this.seen.add(id)) return;
     const run = this.#run;
     const { reason, graceMs, cleanupMs } = request;
     run.decide({
@@ -123,7 +130,7 @@ export class Life {
   }
 
   timeOut(): void {
-    if (this.ended || this.cancelRequest) return;
+    if (!this.takes || this.cancelRequest) return;
     const timeoutMs = this.started.timeoutMs!;
     this.#run.decide({ type: "RunTimedOut", timeoutMs });
     this.timedOut = new TimeoutError("run", timeoutMs, this.#run.where);

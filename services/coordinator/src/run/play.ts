@@ -81,11 +81,10 @@ export class Play {
   async resumed(): Promise<Play> {
     const at = this.events.findLastIndex((event) => event.type === "RunContinued");
     const continued = this.events[at] as RunContinued;
-    const from = this.inbox.find((x) => x.at === continued.at)!;
     const play = new Play(this.run.workflow, this.events.slice(at + 1), this.run.runId, this.inbox.at(-1)!.seq);
-    play.run.resume(from.seq, continued);
+    play.run.resume(continued);
     await finishTurn(play.run, macrotask);
-    for (const x of this.inbox) if (x.seq > from.seq) await play.deliver(x);
+    for (const x of this.inbox) if (x.seq > continued.after) await play.deliver(x);
     play.run.checkReplayed([]);
     return play;
   }

@@ -32,13 +32,20 @@ export async function replayRun(
 ): Promise<NonDeterminismError | StalledError | undefined> {
   RunId.parse(run);
   guardGlobals();
+  const fault = await replay(workflow, { run, inbox, decisions });
+  if (!fault) return undefined;
+  // A run that nobody could handle may have been ended by force: then the code had no say in its end.
+  const [end, ...more] = decisions.at(-1)?.events ?? [];
+  if (end?.type !== "RunTerminated" || more.length > 0) return fault;
+  return replay(workflow, { run, inbox, decisions: decisions.slice(0, -1) });
+}
+
+async function replay(workflow: AnyWorkflow, { run, inbox, decisions }: RecordedRun) {
   const events = decisions.flatMap((decision) => decision.events);
   const upTo = decisions.at(-1)?.upTo ?? 0;
-  // Somebody ended it by force, whatever the code was about to do.
-  const forced = events.at(-1)?.type === "RunTerminated";
-  const execution = new RunExecution(run, workflow, forced ? events.slice(0, -1) : events, upTo);
+  const execution = new RunExecution(run, workflow, events, upTo);
   for (const { seq, at, message } of inbox) {
-    if (seq > upTo || (forced && seq === upTo)) break;
+    if (seq > upTo) break;
     execution.fold(seq, at, message);
     const extra = await finishTurn(execution, () => new Promise((resolve) => setImmediate(resolve)));
     if (extra.length > 0) execution.checkReplayed(extra);

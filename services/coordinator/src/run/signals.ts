@@ -1,6 +1,7 @@
 import { InvalidInputError, pathOf, type Signal, toFailure } from "@stepstream/contracts";
 import type { RunExecution } from "./execution.ts";
 import { deepFreeze } from "./freeze.ts";
+import type { Seen } from "./seen.ts";
 import type { Wait, Waits } from "./waits.ts";
 
 /**
@@ -12,18 +13,32 @@ import type { Wait, Waits } from "./waits.ts";
 export class Signals {
   readonly #run: RunExecution;
   readonly #waits: Waits;
-  readonly #seen = new Set<string>();
+  readonly #seen: Seen;
   readonly #kept = new Map<string, { signal: Signal; payload: unknown }[]>();
   readonly #waiting = new Map<string, Set<Wait>>();
 
-  constructor(run: RunExecution, waits: Waits) {
+  constructor(run: RunExecution, waits: Waits, seen: Seen) {
     this.#run = run;
     this.#waits = waits;
+    this.#seen = seen;
   }
 
-  receive({ id, name, payload }: Signal): void {
-    if (this.#seen.has(id)) return;
-    this.#seen.add(id);
+  /** Signals that are there from the start. */
+  begin(signals: readonly Signal[]): void {
+    for (const signal of signals) this.receive(signal);
+  }
+
+  /** Signals that an earlier life has taken note of, and nobody has asked for. */
+  carryOn(signals: readonly Signal[]): void {
+    for (const signal of signals) {
+      const read = this.#read(signal.name, signal.payload);
+      if (!("error" in read)) this.#keep(signal, deepFreeze(read.value));
+    }
+  }
+
+  receive(signal: Signal): void {
+    const { id, name, payload } = signal;
+    if (!this.#seen.add(id)) return;
     const read = this.#read(name, payload);
     if ("error" in read) {
       this.#run.decide({ type: "SignalRefused", id, name, error: toFailure(read.error) });
@@ -32,9 +47,13 @@ export class Signals {
     this.#run.decide({ type: "SignalAccepted", id, name });
     const value = deepFreeze(read.value);
     for (const wait of this.#waiting.get(name) ?? []) return this.#waits.resolve(wait, value);
-    const kept = this.#kept.get(name) ?? [];
-    this.#kept.set(name, kept);
-    kept.push({ signal: { id, name, payload }, payload: value });
+    this.#keep({ id, name, payload }, value);
+  }
+
+  #keep(signal: Signal, payload: unknown): void {
+    const kept = this.#kept.get(signal.name) ?? [];
+    this.#kept.set(signal.name, kept);
+    kept.push({ signal, payload });
   }
 
   /** The oldest that nobody has asked for. */

@@ -3,6 +3,7 @@ import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
 import { deepFreeze } from "./freeze.ts";
 import { Scope } from "./scope.ts";
+import type { Seen } from "./seen.ts";
 import { unknown } from "./signals.ts";
 
 interface Request {
@@ -25,13 +26,14 @@ interface Handler {
 export class Updates {
   readonly #run: RunExecution;
   readonly #root: Scope;
-  readonly #seen = new Set<string>();
+  readonly #seen: Seen;
   readonly #handlers = new Map<string, Handler>();
   #kept: Request[] = [];
 
-  constructor(run: RunExecution, root: Scope) {
+  constructor(run: RunExecution, root: Scope, seen: Seen) {
     this.#run = run;
     this.#root = root;
+    this.#seen = seen;
   }
 
   handle(name: string, handler: Handler): void {
@@ -44,8 +46,7 @@ export class Updates {
   }
 
   receive(request: Request): void {
-    if (this.#seen.has(request.id)) return;
-    this.#seen.add(request.id);
+    if (!this.#seen.add(request.id)) return;
     const { workflow } = this.#run;
     if (!Object.hasOwn(workflow.updates, request.name))
       return this.#refuse(request.id, new RangeError(unknown(workflow, "update", request.name)));

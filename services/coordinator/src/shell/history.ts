@@ -20,8 +20,8 @@ export interface Inbox {
 
 /** A run as the log has it, from where it last went on as new. */
 export interface History {
-  /** Where it has gone on as new: with what, and which message had led to that. */
-  continued: { upTo: number; event: RunContinued } | undefined;
+  /** Where it has gone on as new, and with what. */
+  continued: RunContinued | undefined;
   /** What came after that, or from the start. */
   inbox: Inbox[];
   /** What was decided after that, in order. */
@@ -35,7 +35,7 @@ export interface History {
 
 /** What started the run. @returns undefined if there is no run. */
 export function startOf({ continued, inbox }: History): RunStarted | undefined {
-  const first = continued?.event.start ?? inbox[0]?.message;
+  const first = continued?.start ?? inbox[0]?.message;
   return first?.type === "RunStarted" ? first : undefined;
 }
 
@@ -82,7 +82,7 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
       };
     const events = decisions.flatMap((decision) => decision.events);
     const at = events.findLastIndex((event) => event.type === "RunContinued");
-    const continued = at < 0 ? undefined : { upTo: inboxAfter, event: events[at] as RunContinued };
+    const continued = events[at] as RunContinued | undefined;
     return { continued, inbox: messages, events: events.slice(at + 1), upTo, journalSeq, segment };
   }
   throw new LogUnavailableError(`read run ${run}`, "its history stayed incomplete");

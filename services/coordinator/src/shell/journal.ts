@@ -31,8 +31,8 @@ export class Journal {
     const { log, id } = this.#deps;
     const subject = log.subjects.journal(this.#run);
     const events = decided.map((d) => d.text).join(",");
-    if (decided.some((d) => d.event.type === "RunContinued"))
-      this.#segment = { journalAfter: this.lastSeq, inboxAfter: upTo };
+    const continued = decided.findLast((d) => d.event.type === "RunContinued")?.event;
+    if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };
     const segment = this.#segment ? `"segment":${JSON.stringify(this.#segment)},` : "";
     const text = `{"v":1,"type":"Decision",${segment}"upTo":${upTo},"by":${JSON.stringify(id)},"events":[${events}]}`;
     const write = async (): Promise<"written" | "moved"> => {

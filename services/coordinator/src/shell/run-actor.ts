@@ -79,6 +79,8 @@ export class RunActor {
   /** The workflow, where it is not known here. */
   #foreign: string | undefined;
   #again: unknown;
+  /** Its record of being parked goes when this message is done with elsewhere. */
+  #unparkAt: number | undefined;
   #draining: Promise<void> | undefined;
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
@@ -120,8 +122,13 @@ export class RunActor {
 
   /** Another coordinator has done with a message that is in hand here. */
   handled(seq: number, againMs: number | undefined): void {
+    if (this.#state !== "away") return;
+    if (seq === this.#unparkAt && againMs === undefined) {
+      this.#unparkAt = undefined;
+      unpark(this.#deps, this.run).catch((error) => this.#deps.emit({ type: "trouble", what: "unpark a run", error }));
+    }
     const arrival = this.#held.get(seq);
-    if (!arrival || this.#state !== "away") return;
+    if (!arrival) return;
     this.#held.delete(seq);
     this.#host.onHeld(-1);
     if (againMs === undefined) this.#host.ack(arrival);
@@ -130,7 +137,8 @@ export class RunActor {
 
   /** May be dropped from memory: nothing goes on, nothing is held. */
   get idle(): boolean {
-    return !this.#draining && this.#held.size === 0 && (this.#effects?.idle ?? true);
+    if (this.#draining || this.#held.size > 0 || this.#unparkAt !== undefined) return false;
+    return this.#effects?.idle ?? true;
   }
 
   /** Lets the run go: what is held goes back to the log at once. Resolves when nothing of it is under way. */
@@ -371,7 +379,7 @@ export class RunActor {
     const extra: Decided[] = [];
     const { boundary } = this.#deps;
     if (continued) {
-      execution.resume(continued.upTo, continued.event);
+      execution.resume(continued);
       extra.push(...(await finishTurn(execution, boundary)));
     }
     for (const { seq, at, message } of inbox) {
@@ -438,6 +446,7 @@ export class RunActor {
     this.#effects = undefined;
     this.#journal = undefined;
     this.#epoch = undefined;
+    this.#unparkAt = undefined;
     if (this.#state !== "released") this.#state = "cold";
   }
 
@@ -526,15 +535,13 @@ export class RunActor {
   /** The run is another coordinator's business, as long as one is there that knows its workflow. */
   async #goAway(batch: Arrival[], woken: boolean): Promise<void> {
     const { log, emit } = this.#deps;
-    const to = this.elsewhere!;
     this.#forget();
     this.#state = "away";
-    emit({ type: "handedOn", run: this.run, to });
+    emit({ type: "handedOn", run: this.run, to: this.elsewhere! });
+    // Nothing is in hand for what has come while it was parked: its record stays until all of that is done with.
+    if (woken) this.#unparkAt = (await log.last(log.subjects.inbox(this.run)))?.seq;
+    this.#check();
     this.#handOn(batch);
-    if (!woken) return;
-    await unpark(this.#deps, this.run);
-    const last = await log.last(log.subjects.inbox(this.run));
-    if (last) this.#tellGuest(to, last.seq);
   }
 
   /** Keeps the messages in hand until they are done with there. */
@@ -551,10 +558,11 @@ export class RunActor {
 
   /** What is said may be lost, and whoever heard it may die. */
   #sayAgain(): void {
-    if (this.#state !== "away" || this.#held.size === 0) return;
+    if (this.#state !== "away" || (this.#held.size === 0 && this.#unparkAt === undefined)) return;
     const to = this.elsewhere;
     if (!to) return this.wake();
-    for (const seq of this.#held.keys()) this.#tellGuest(to, seq);
+    if (this.#unparkAt !== undefined) this.#tellGuest(to, this.#unparkAt);
+    for (const seq of this.#held.keys()) if (seq !== this.#unparkAt) this.#tellGuest(to, seq);
     this.#again ??= this.#deps.clock.setTimeout(() => {
       this.#again = undefined;
       this.#sayAgain();
