@@ -2,7 +2,7 @@
  * Time zones: how far the wall clocks of a place are ahead of UTC, by the time zone data of this Node.
  *
  * Z1. `wall = instant + offsetAt(instant)`: wall-clock time as epoch milliseconds, as if it were UTC.
- * Z2. Between two changes of the offset there are at least 52 hours (none are closer since 1970).
+ * Z2. Two changes of the offset are more than 52 hours apart (since 1970 the closest were a week apart, Brazil in 2000).
  */
 
 export interface Zone {
@@ -20,8 +20,8 @@ const zones = new Map<string, Zone>();
 
 /** @throws {RangeError} Node knows no such zone. */
 export function zoneOf(name: string): Zone {
-  let zone = zones.get(name);
-  if (!zone) zones.set(name, (zone = load(name)));
+  const zone = zones.get(name) ?? load(name);
+  zones.set(name, zone);
   return zone;
 }
 
