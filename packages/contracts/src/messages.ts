@@ -60,6 +60,8 @@ export const RunStarted = z.object({
   timeoutMs: Ms.optional(),
   /** Slots that were used under this id before; the first new one comes after them. */
   slots: z.int().min(0).optional(),
+  /** Where the run goes on as new: when it was first started. `timeoutMs` counts from here. */
+  since: EpochMs.optional(),
   /** Signals that are there from the start. */
   signals: z.array(Signal).optional(),
 });
@@ -323,6 +325,7 @@ export const RunEvent = z.discriminatedUnion("type", [
   RunTerminated,
 ]);
 export type RunEvent = z.infer<typeof RunEvent>;
+export type RunTerminated = z.infer<typeof RunTerminated>;
 export type TerminalEvent = z.infer<
   typeof RunCompleted | typeof RunFailed | typeof RunCancelled | typeof RunTerminated
 >;

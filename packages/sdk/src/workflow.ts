@@ -44,7 +44,9 @@ export type WorkflowUpdates<W> = W extends Workflow<any, any, any, any, infer U>
 /** The schema of a query's answer. */
 export type QueryOutput<D> = D extends { readonly output: infer O extends Schema } ? O : D extends Schema ? D : never;
 /** What a query is asked: nothing, where only its answer has a schema. */
-export type QueryInput<D> = D extends { readonly input: infer I extends Schema; readonly output: Schema } ? I : z.ZodVoid;
+export type QueryInput<D> = D extends { readonly input: infer I extends Schema; readonly output: Schema }
+  ? I
+  : z.ZodVoid;
 
 /** A node of a pipeline's graph, for drawing and progress. */
 export interface GraphNode {
