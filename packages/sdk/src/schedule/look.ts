@@ -14,7 +14,7 @@ export interface Look {
   more: boolean;
   /** The next time, and the one after it: no jitter reaches that far. */
   next: number | null;
-  then: number | null;
+  nextButOne: number | null;
 }
 
 /** Times listed at a time. */
@@ -40,6 +40,6 @@ export function look(
   const skipped = full ? countIn(times, due.at(-1) ?? since, now, MOST_COUNTED) : 0;
   const upTo = more ? due.at(-1)! : Math.max(after, now);
   const next = more ? undefined : times.next(upTo);
-  const then = next === undefined ? undefined : times.next(next);
-  return { upTo, due, missed, skipped, more, next: next ?? null, then: then ?? null };
+  const nextButOne = next === undefined ? undefined : times.next(next);
+  return { upTo, due, missed, skipped, more, next: next ?? null, nextButOne: nextButOne ?? null };
 }

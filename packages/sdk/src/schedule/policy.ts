@@ -12,6 +12,7 @@
  * P5. A time that comes later than `catchUpMs` is missed; but while a run is on, "skip", "buffer-one" and "buffer-all"
  *     do not look at the clock: then it is a matter of overlap.
  * P6. With a limit, no more than so many start by themselves.
+ * P7. A run is stopped once at most, and only one that was started to be stopped: by "cancel-other", "terminate-other".
  */
 
 import type { Overlap } from "./spec.ts";
@@ -31,10 +32,8 @@ export interface PolicyState {
   paused: boolean;
   /** How many may still start by themselves; null: no limit. */
   left: number | null;
-  /** The run that others wait for. */
-  running: string | null;
-  /** It has been asked to stop. */
-  stopping: "cancel" | "terminate" | null;
+  /** The run that others wait for, and whether they may stop it. */
+  running: { run: string; stoppable: boolean; stopping: boolean } | null;
   waiting: Due[];
 }
 
@@ -50,16 +49,22 @@ export type PolicyAction =
   /** Left out: because of overlap, or because the limit is reached. */
   | { type: "skip"; due: Due }
   | { type: "miss"; due: Due }
-  | { type: "stop"; run: string; how: "cancel" | "terminate" };
+  /** Ask it to end; `ended` follows when it has. */
+  | { type: "stop"; run: string };
 
 /** No more than so many wait. */
 export const MOST_WAITING = 1_000;
 
-export const initialPolicy: PolicyState = { paused: false, left: null, running: null, stopping: null, waiting: [] };
+export const initialPolicy: PolicyState = { paused: false, left: null, running: null, waiting: [] };
 
 /** Do times that come while a run is on have to be looked at only when it ends? */
 export function isPatient(overlap: Overlap): boolean {
   return overlap === "skip" || overlap === "buffer-one" || overlap === "buffer-all";
+}
+
+/** Stops whatever is on. */
+export function isPushy(overlap: Overlap): boolean {
+  return overlap === "cancel-other" || overlap === "terminate-other";
 }
 
 /** Of how many times that come now more than the first so many are certainly skipped. */
@@ -82,21 +87,27 @@ export function room(state: PolicyState, overlap: Overlap): number {
 }
 
 export function decide(state: PolicyState, event: PolicyEvent): { state: PolicyState; actions: PolicyAction[] } {
-  const next: PolicyState = { ...state, waiting: [...state.waiting] };
+  const { paused, left, running, waiting } = state;
+  const next: PolicyState = { paused, left, running: running && { ...running }, waiting: [...waiting] };
   const actions: PolicyAction[] = [];
   switch (event.type) {
     case "came":
       for (const [i, due] of event.due.entries()) {
         const patient = next.running !== null && isPatient(due.overlap);
         const late = !patient && event.lateMs !== undefined && event.lateMs(due) > event.catchUpMs!;
-        if (due.cause === "time" && (next.paused || late)) actions.push({ type: "miss", due });
-        else come(next, actions, due, event.due.slice(i + 1).some(isPushy));
+        if (due.cause === "time" && (paused || late)) actions.push({ type: "miss", due });
+        else
+          come(
+            next,
+            actions,
+            due,
+            event.due.slice(i + 1).some((later) => isPushy(later.overlap)),
+          );
       }
       break;
     case "ended":
-      if (event.run !== state.running) break;
+      if (event.run !== running?.run) break;
       next.running = null;
-      next.stopping = null;
       startWaiting(next, actions);
       break;
     case "paused":
@@ -112,28 +123,31 @@ export function decide(state: PolicyState, event: PolicyEvent): { state: PolicyS
   return { state: next, actions };
 }
 
-/** One time has come. `superseded`: another that would stop this one comes right behind. */
-function come(next: PolicyState, actions: PolicyAction[], due: Due, superseded: boolean): void {
-  const skip = () => void actions.push({ type: "skip", due });
-  if (due.overlap === "allow-all") start(next, actions, due);
-  else if (isPushy(due) && superseded) skip();
-  else if (next.running === null) start(next, actions, due);
-  else if (isPushy(due)) {
-    for (const other of next.waiting.filter(isPushy)) actions.push({ type: "skip", due: other });
-    next.waiting = [due, ...next.waiting.filter((other) => !isPushy(other))];
-    const how = due.overlap === "cancel-other" ? "cancel" : "terminate";
-    if (next.stopping === null || (next.stopping === "cancel" && how === "terminate")) {
-      next.stopping = how;
-      actions.push({ type: "stop", run: next.running, how });
-    }
-  } else if (due.overlap === "skip") skip();
-  else if (next.waiting.length >= (due.overlap === "buffer-one" ? 1 : MOST_WAITING)) skip();
-  else next.waiting.push(due);
-}
+/** How many places there are to wait in. */
+const PLACES: Record<Overlap, number> = {
+  skip: 0,
+  "buffer-one": 1,
+  "buffer-all": MOST_WAITING,
+  "cancel-other": 1,
+  "terminate-other": 1,
+  "allow-all": 0,
+};
 
-/** Stops whatever is on. */
-function isPushy({ overlap }: Due): boolean {
-  return overlap === "cancel-other" || overlap === "terminate-other";
+/** One time has come. @param superseded - Another that would stop this one comes right behind. */
+function come(next: PolicyState, actions: PolicyAction[], due: Due, superseded: boolean): void {
+  const { running, waiting } = next;
+  const pushy = isPushy(due.overlap);
+  if (due.overlap === "allow-all") start(next, actions, due);
+  else if (pushy && superseded) actions.push({ type: "skip", due });
+  else if (running === null) start(next, actions, due);
+  else if (pushy) {
+    for (const other of waiting) if (isPushy(other.overlap)) actions.push({ type: "skip", due: other });
+    next.waiting = [due, ...waiting.filter((other) => !isPushy(other.overlap))];
+    if (!running.stoppable || running.stopping) return;
+    running.stopping = true;
+    actions.push({ type: "stop", run: running.run });
+  } else if (waiting.length < PLACES[due.overlap]) waiting.push(due);
+  else actions.push({ type: "skip", due });
 }
 
 function start(next: PolicyState, actions: PolicyAction[], due: Due): void {
@@ -144,7 +158,7 @@ function start(next: PolicyState, actions: PolicyAction[], due: Due): void {
     }
     next.left--;
   }
-  if (due.overlap !== "allow-all") next.running = due.run;
+  if (due.overlap !== "allow-all") next.running = { run: due.run, stoppable: isPushy(due.overlap), stopping: false };
   actions.push({ type: "start", due });
 }
 

@@ -23,6 +23,9 @@ export const StartOutcome = z.enum([
 ]);
 export type StartOutcome = z.infer<typeof StartOutcome>;
 
+/** How it ended, as its schedule was told. */
+export type RunOutcome = Exclude<StartOutcome, "running" | "unknown">;
+
 /** Something that a schedule has started. */
 export const ScheduleStart = z.object({
   run: RunId,
@@ -58,8 +61,8 @@ export const ScheduleState = z.object({
   note: Note,
   /** How many may still start by themselves; null: no limit. */
   left: Count.nullable(),
-  running: RunId.nullable(),
-  stopping: z.enum(["cancel", "terminate"]).nullable(),
+  /** The run that others wait for. */
+  running: z.object({ run: RunId, stoppable: z.boolean(), stopping: z.boolean() }).nullable(),
   waiting: z.array(Due),
   /** Decided on, but not done yet. */
   starting: z.array(Due),
@@ -96,6 +99,8 @@ export const ScheduleDescription = z.object({
 export type ScheduleDescription = z.infer<typeof ScheduleDescription>;
 
 const MOST_RECENT = 20;
+/** Characters of a failure's message. */
+const MOST_MESSAGE = 500;
 
 export function initialState(given: {
   now: number;
@@ -108,7 +113,6 @@ export function initialState(given: {
     note: given.note ?? "",
     left: given.limit ?? null,
     running: null,
-    stopping: null,
     waiting: [],
     starting: [],
     settledUpTo: given.now,
@@ -118,22 +122,23 @@ export function initialState(given: {
   };
 }
 
-/** Writes down that something was started. */
-export function noteStart(state: ScheduleState, start: Omit<ScheduleStart, "outcome">): void {
+/** Writes down that something was started. @returns the entry, for its end. */
+export function noteStart(state: ScheduleState, start: Omit<ScheduleStart, "outcome">): ScheduleStart {
+  const entry: ScheduleStart = { ...start, outcome: "running" };
   state.counts.started++;
-  state.recent = [...state.recent, { ...start, outcome: "running" as const }].slice(-MOST_RECENT);
+  state.recent.push(entry);
+  if (state.recent.length > MOST_RECENT) state.recent.shift();
+  return entry;
 }
 
 /** Writes down how it ended. */
 export function noteEnd(
   state: ScheduleState,
-  run: string,
-  end: { outcome: Exclude<StartOutcome, "running" | "unknown">; endedAt: number; message?: string | undefined },
+  entry: ScheduleStart,
+  end: { outcome: RunOutcome; endedAt: number; message: string | undefined },
 ): void {
   state.counts[end.outcome]++;
-  const { message, ...rest } = end;
-  const more = message === undefined ? {} : { message: message.slice(0, 500) };
-  state.recent = state.recent.map((start) =>
-    start.run === run && start.outcome === "running" ? { ...start, ...rest, ...more } : start,
-  );
+  entry.outcome = end.outcome;
+  entry.endedAt = end.endedAt;
+  if (end.message !== undefined) entry.message = end.message.slice(0, MOST_MESSAGE);
 }
