@@ -1,11 +1,11 @@
-import { Namespace, NotRunningError } from "@stepstream/contracts";
+import { type Duration, durationMs, Namespace, NotRunningError } from "@stepstream/contracts";
 import { type Clock, type EventLog, systemClock } from "@stepstream/event-log";
 import type { NatsTarget } from "@stepstream/event-log/jetstream";
 import { createTelemetry, type Telemetry } from "@stepstream/telemetry";
-import { RunHandle } from "./run-handle.ts";
+import { type HandleOf, RunHandle } from "./run-handle.ts";
 import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
 import { checkRunId, newId, startRun } from "./start-run.ts";
-import type { AnyWorkflow, WorkflowInput, WorkflowOutput } from "./workflow.ts";
+import type { AnyWorkflow, WorkflowInput } from "./workflow.ts";
 
 export interface ConnectOptions {
   /** Where NATS is: a URL, several of one cluster, connection options, or a connection. Default "localhost:4222". */
@@ -33,6 +33,10 @@ export interface StartOptions {
   id?: string;
   /** If there is a run with this id: "reject" (default) throws; "attach" follows that run, if it is of this workflow. */
   onConflict?: "reject" | "attach";
+  /** The workflow function is called so long after the start was stored. */
+  delay?: Duration;
+  /** The run fails with a TimeoutError if it has not ended in this time, its clean-up not counted. Default: none. */
+  timeout?: Duration;
 }
 
 export interface ListOptions {
@@ -73,24 +77,29 @@ export class Client {
     workflow: W,
     input: WorkflowInput<W>,
     options: StartOptions = {},
-  ): Promise<RunHandle<WorkflowOutput<W>>> {
+  ): Promise<HandleOf<W>> {
     this.#mustBeOpen();
-    const { id = newId(this.#clock), onConflict = "reject" } = options;
+    const { id = newId(this.#clock), onConflict = "reject", delay, timeout } = options;
+    const extra = {
+      ...(delay === undefined ? {} : { delayMs: durationMs(delay) }),
+      ...(timeout === undefined ? {} : { timeoutMs: durationMs(timeout) }),
+    };
     const { name, version } = workflow;
     await this.#telemetry.start({ id, workflow: name, version }, (trace) =>
-      startRun({ log: this.#log, clock: this.#clock }, workflow, input, { run: id, onConflict, trace }),
+      startRun({ log: this.#log, clock: this.#clock }, workflow, input, { run: id, onConflict, trace, extra }),
     );
     return this.#handle(id, workflow, true);
   }
 
   /** A handle on a run of that workflow. Looks nothing up: its methods do. */
-  handle<W extends AnyWorkflow>(workflow: W, id: string): RunHandle<WorkflowOutput<W>> {
+  handle<W extends AnyWorkflow>(workflow: W, id: string): HandleOf<W> {
     return this.#handle(id, workflow);
   }
 
   /** A handle on any run; its result is not checked. */
-  get(id: string): RunHandle<unknown> {
-    return this.#handle(id);
+  get(id: string): RunHandle {
+    checkRunId(id);
+    return new RunHandle(this.#context, id);
   }
 
   /**
@@ -124,10 +133,13 @@ export class Client {
     await this.close();
   }
 
-  #handle<W extends AnyWorkflow>(id: string, workflow?: W, known = false): RunHandle<WorkflowOutput<W>> {
+  get #context() {
+    return { log: this.#log, clock: this.#clock, closed: this.#closed.signal };
+  }
+
+  #handle<W extends AnyWorkflow>(id: string, workflow: W, known = false): HandleOf<W> {
     checkRunId(id);
-    const context = { log: this.#log, clock: this.#clock, closed: this.#closed.signal };
-    return new RunHandle<WorkflowOutput<W>>(context, id, workflow, known);
+    return new RunHandle(this.#context, id, workflow, known) as HandleOf<W>;
   }
 
   #mustBeOpen(): void {

@@ -1,4 +1,5 @@
 export {
+  ChildError,
   CircuitOpenError,
   DeclaredError,
   type Duration,
@@ -11,19 +12,24 @@ export {
   NotRunningError,
   PartitionMismatchError,
   type Progress,
+  QueryFailedError,
+  QueryUnansweredError,
   RemoteError,
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  SignalRefusedError,
   SlotAbandonedError,
   StepCancelledError,
   StepError,
   StepstreamError,
   TimeoutError,
+  UpdateRefusedError,
   ValidationError,
   WorkerLostError,
   WorkflowCancelledError,
   WorkflowFailedError,
+  WorkflowTerminatedError,
 } from "@stepstream/contracts";
 export { type Backoff, backoffMs, DEFAULT_RETRY, exponential, fixed } from "./backoff.ts";
 export {
@@ -36,7 +42,7 @@ export {
 } from "./client.ts";
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
 export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
-export { RunHandle } from "./run-handle.ts";
+export { type HandleOf, RunHandle } from "./run-handle.ts";
 export type { HistoryEntry } from "./run-history.ts";
 export type { RunState, RunStatus } from "./run-status.ts";
 export {

@@ -72,16 +72,16 @@ export interface GroupOptions {
 
 export interface ChildOptions {
   /** The child's id, and its idempotency key. Default: made of the parent's id and the slot. */
-  id?: string;
+  id?: string | undefined;
   /**
    * What becomes of it if the parent ends first: "cancel" (default) asks it to stop and waits for its clean-up,
    * "terminate" stops it without, "abandon" lets it go on.
    */
-  onParentClose?: ParentClosePolicy;
+  onParentClose?: ParentClosePolicy | undefined;
   /** It starts so long after it was asked for. */
-  delay?: Duration;
+  delay?: Duration | undefined;
   /** It fails if it has not ended in this time. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
 }
 
 /** A piece of workflow code that can be cancelled by itself. */
