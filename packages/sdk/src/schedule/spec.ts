@@ -92,7 +92,7 @@ export type ScheduleTimes = z.infer<typeof ScheduleTimes>;
 export const ScheduleAction = z.strictObject({
   workflow: Name,
   version: z.int().min(1),
-  input: z.unknown(),
+  input: z.unknown().optional(),
   /** What the ids of the runs begin with. */
   idPrefix: ScheduleId,
   /** A run fails if it has not ended in this time. */
