@@ -266,7 +266,15 @@ describe("a change", () => {
     await s.until("2026-11-23T01:00:00Z");
     expect(s.started).toEqual(["other-20261123T010000Z"]);
     await s.end("other-20261123T010000Z");
+    await s.until("2026-11-23T01:00:01Z");
     expect(s.ended).toBe("RunCompleted");
+  });
+
+  it("to what it is already changes nothing: times of before stay put off, a limit goes on", async () => {
+    await given("2026-11-23T00:30:00Z", { ...HOURLY, limit: 3 });
+    await s.until("2026-11-23T01:00:00Z");
+    await s.update("change", { times: { limit: 3, ...HOURLY } });
+    expect(s.describe()).toMatchObject({ left: 2 });
   });
 
   it("that makes no sense changes nothing, and says why", async () => {

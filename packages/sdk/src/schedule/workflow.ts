@@ -272,17 +272,11 @@ class Schedule {
         return { started: count("started"), waiting: count("waiting"), skipped: count("skipped") };
       }),
     );
-    w.onUpdate("change", ({ times, action, paused, note }) =>
+    w.onUpdate("change", ({ times, action = this.#action, paused = this.#state.paused, note }) =>
       this.#change(() => {
-        this.#check(times);
-        this.#hurry();
-        this.#times = times;
-        this.#action = action ?? this.#action;
-        this.#calendar = undefined;
-        this.#upcoming = undefined;
-        this.#state.left = times.limit ?? null;
-        this.#state.settledUpTo = w.now();
-        return this.#pause(paused ?? this.#state.paused, note);
+        // Said again, as programs do when they start: a limit goes on, and no time is decided on before it must.
+        if (!same(times, this.#times) || !same(action, this.#action)) this.#become(times, action);
+        return this.#pause(paused, note);
       }),
     );
     w.onUpdate("delete", () =>
@@ -308,6 +302,18 @@ class Schedule {
       this.#apply({ type: paused ? "paused" : "resumed" });
     }
     return { paused };
+  }
+
+  /** Other times, from now on. */
+  #become(times: ScheduleTimes, action: ScheduleAction): void {
+    this.#check(times);
+    this.#hurry();
+    this.#times = times;
+    this.#action = action;
+    this.#calendar = undefined;
+    this.#upcoming = undefined;
+    this.#state.left = times.limit ?? null;
+    this.#state.settledUpTo = this.#w.now();
   }
 
   /** A time that has come, and whose start jitter has put off, starts now. */
@@ -379,6 +385,11 @@ const CLOSE = {
 
 /** What has become of a run that was asked to stop, and did. */
 const STOPPED = { abandon: "cancelled", cancel: "cancelled", terminate: "terminated" } as const;
+
+/** Both have been through the same schema, so their keys are in the same order. */
+function same(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
 
 function outcomeOf({ cause }: ChildError): RunOutcome {
   switch ((cause as { code?: unknown } | undefined)?.code) {
