@@ -315,6 +315,15 @@ export class RunAlreadyExistsError extends StepstreamError {
   }
 }
 
+/** Only a run that is over can be deleted. */
+export class RunStillGoingError extends StepstreamError {
+  readonly code = "RUN_STILL_GOING";
+  readonly retry = "later";
+  constructor(run: string) {
+    super(`Run ${run} is not over; nothing was deleted. Cancel or terminate it first, and wait for its end.`, { run });
+  }
+}
+
 /** The run had closed before the message could take effect. */
 export class RunClosedError extends StepstreamError {
   readonly code = "RUN_CLOSED";

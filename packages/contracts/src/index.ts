@@ -20,6 +20,7 @@ export {
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  RunStillGoingError,
   ServerTooOldError,
   SignalRefusedError,
   SlotAbandonedError,

@@ -18,6 +18,7 @@ export {
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  RunStillGoingError,
   SignalRefusedError,
   SlotAbandonedError,
   StepCancelledError,
@@ -38,7 +39,12 @@ export {
   type ConnectOptions,
   connect,
   type ListOptions,
+  type OnConflict,
+  type RunStepOptions,
+  type StartItem,
+  type StartManyOptions,
   type StartOptions,
+  type StartOutcome,
 } from "./client.ts";
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
 export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
@@ -51,6 +57,7 @@ export {
   type HandlerInput,
   type HandlerOutput,
   nothing,
+  policiesOf,
   type Step,
   type StepDefinition,
   type StepErrors,

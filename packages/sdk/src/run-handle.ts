@@ -21,6 +21,7 @@ import {
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event-log";
 import type { z } from "zod";
+import { deleteRun } from "./delete-run.ts";
 import { type HistoryEntry, readHistory } from "./run-history.ts";
 import { followProgress } from "./run-progress.ts";
 import { endOf, type RunStatus, readStatus } from "./run-status.ts";
@@ -287,6 +288,18 @@ export class RunHandle<
     }
     await this.#mustExist();
     throw new QueryUnansweredError(this.id, name, timeoutMs);
+  }
+
+  /**
+   * Deletes all that is stored of the run, once it is over. Its id is free then: nothing keeps it from being started
+   * again, or tells that it ever was.
+   *
+   * @throws {RunStillGoingError} It is not over; nothing was deleted.
+   * @throws {RunNotFoundError} There is no such run.
+   */
+  async delete(): Promise<void> {
+    await deleteRun(this.#context, this.id);
+    this.#known = false;
   }
 
   #telling(signal: AbortSignal | undefined) {

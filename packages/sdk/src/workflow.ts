@@ -57,9 +57,9 @@ export interface GraphNode {
 
 export interface RunOptions {
   /** Instead of the step's own. */
-  retry?: StepDefinition<any, any, any>["retry"];
+  retry?: StepDefinition<any, any, any>["retry"] | undefined;
   /** Instead of the step's own. */
-  timeout?: StepDefinition<any, any, any>["timeout"];
+  timeout?: StepDefinition<any, any, any>["timeout"] | undefined;
 }
 
 export interface GroupOptions {

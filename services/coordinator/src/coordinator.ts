@@ -2,6 +2,7 @@ import { NotRunningError } from "@stepstream/contracts";
 import { type Clock, type Consumption, type EventLog, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
+import { builtinWorkflows } from "@stepstream/sdk/builtin";
 import { createTelemetry } from "@stepstream/telemetry";
 import { guardGlobals } from "./run/globals.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
@@ -53,7 +54,7 @@ export interface Coordinator {
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const clock = options.clock ?? systemClock;
   const id = `c-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
-  const workflows = byNameAndVersion(options.workflows);
+  const workflows = byNameAndVersion([...builtinWorkflows, ...options.workflows]);
   const partitions = new Map<number, Partition>();
   let state: "new" | "running" | "stopped" = "new";
   let log: EventLog;

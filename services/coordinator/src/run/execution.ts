@@ -101,6 +101,10 @@ export class RunExecution {
   get fault(): NonDeterminismError | StalledError | undefined {
     return this.recorder.fault;
   }
+  /** Tells the run from an earlier one of the same id, which was deleted: ids of messages are remembered for a while. */
+  get mark(): string {
+    return markOf(this.runId, this.startedAtMs);
+  }
   /** Whose run it is, for errors. */
   get where(): { run: string } {
     return { run: this.runId };
@@ -531,6 +535,11 @@ export class RunExecution {
   #reasonOf(slot: Slot): Error {
     return slot.cancelled ?? this.life!.cancelledError();
   }
+}
+
+/** @param startedAtMs - When the run was first started. */
+export function markOf(run: string, startedAtMs: number): string {
+  return `${run}.${startedAtMs.toString(36)}`;
 }
 
 function timeoutOf(step: StepSlot, kind: "queue" | "total"): number | undefined {

@@ -30,7 +30,7 @@ export async function startChild(
   const { log, telemetry } = deps;
   const { name, version } = child.definition;
   const trace = telemetry.traceOf(parent.started!, parent.runId);
-  const id = `${parent.runId}.${child.slot}.child`;
+  const id = `${parent.mark}.${child.slot}.child`;
   const start: RunStarted = {
     v: 1,
     type: "RunStarted",
@@ -61,18 +61,18 @@ export async function startChild(
 /** Asks a child to stop, as its policy says. */
 export async function stopChild(
   deps: Deps,
-  parent: string,
+  parent: { runId: string; mark: string },
   child: { run: string; slot: number; onParentClose: ChildSlot["onParentClose"] },
   reason: string,
   wanted: () => boolean,
 ): Promise<void> {
   if (child.onParentClose === "abandon") return;
   const { log } = deps;
-  const id = `${parent}.${child.slot}.stop`;
+  const id = `${parent.mark}.${child.slot}.stop`;
   const type = child.onParentClose === "terminate" ? "TerminateRequested" : "CancelRequested";
-  const message: InboxMessage = { v: 1, type, id, reason: `its parent ${parent}: ${reason}` };
+  const message: InboxMessage = { v: 1, type, id, reason: `its parent ${parent.runId}: ${reason}` };
   const append = () => log.append(log.subjects.inbox(child.run), JSON.stringify(message), { id });
-  await retrying(deps, () => `stop child ${child.run} of run ${parent}`, append, wanted);
+  await retrying(deps, () => `stop child ${child.run} of run ${parent.runId}`, append, wanted);
 }
 
 /** What is said of a child that was never started. */

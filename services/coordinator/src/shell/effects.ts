@@ -180,7 +180,7 @@ export class Effects {
     // It may never have been started: then nobody would answer to the cancel.
     const started = await startChild(this.#deps, this.#run, child, wanted);
     if (started === "taken") return this.#endChild(unstarted(this.#run, child, "failed"));
-    if (cancelled) await stopChild(this.#deps, this.#run.runId, child, slot.cancelled!.message, wanted);
+    if (cancelled) await stopChild(this.#deps, this.#run, child, slot.cancelled!.message, wanted);
   }
 
   async #endChild(message: ChildEnded): Promise<void> {
@@ -306,7 +306,7 @@ export class Effects {
   async #tell(message: InboxMessage & { slot: number }, key: string): Promise<boolean> {
     const { log } = this.#deps;
     const { runId } = this.#run;
-    const id = `${runId}.${key}`;
+    const id = `${this.#run.mark}.${key}`;
     const wanted = () => this.#wanted() && (this.#run.slots.get(message.slot)?.state ?? "done") !== "done";
     const append = () => log.append(log.subjects.inbox(runId), JSON.stringify(message), { id });
     return (await retrying(this.#deps, () => `tell run ${runId} ${message.type}`, append, wanted)) !== undefined;

@@ -20,18 +20,17 @@ import { retrying } from "./retrying.ts";
  */
 export async function afterEnd(
   deps: Deps,
-  run: string,
-  started: RunStarted | undefined,
+  run: { runId: string; mark: string },
+  { parent }: RunStarted,
   end: TerminalEvent,
   wanted: () => boolean,
 ): Promise<void> {
   if (end.type === "RunTerminated") await clear(deps, run, end, wanted);
-  const { parent } = started ?? {};
   if (!parent) return;
   const { log } = deps;
-  const message = JSON.stringify(endOfChild(run, parent.slot, end));
-  const append = () => log.append(log.subjects.inbox(parent.run), message, { id: `${run}.${parent.slot}.ended` });
-  await retrying(deps, () => `tell run ${parent.run} that its child ${run} has ended`, append, wanted);
+  const message = JSON.stringify(endOfChild(run.runId, parent.slot, end));
+  const append = () => log.append(log.subjects.inbox(parent.run), message, { id: `${run.mark}.${parent.slot}.ended` });
+  await retrying(deps, () => `tell run ${parent.run} that its child ${run.runId} has ended`, append, wanted);
 }
 
 function endOfChild(run: string, slot: number, end: TerminalEvent): ChildEnded {
@@ -52,14 +51,15 @@ function endOfChild(run: string, slot: number, end: TerminalEvent): ChildEnded {
 
 async function clear(
   deps: Deps,
-  run: string,
+  parent: { runId: string; mark: string },
   end: Extract<TerminalEvent, { type: "RunTerminated" }>,
   wanted: () => boolean,
 ): Promise<void> {
   const { log } = deps;
   const { subjects } = log;
+  const run = parent.runId;
   for (const child of end.children ?? [])
-    await stopChild(deps, run, { ...child, onParentClose: child.how }, end.reason, wanted);
+    await stopChild(deps, parent, { ...child, onParentClose: child.how }, end.reason, wanted);
   const remove = async () => {
     const commands = await log.list("COMMANDS", subjects.all.commandsOfRun(run));
     const slots = [...commands.keys()].map((subject) => subjects.parse(subject)!.slot!);

@@ -13,7 +13,7 @@ import {
   UnknownWorkflowError,
 } from "@stepstream/contracts";
 import type { Delivery } from "@stepstream/event-log";
-import { type Decided, RunExecution } from "../run/execution.ts";
+import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { finishTurn } from "../run/turn.ts";
 import { type Deps, keyOf, Released } from "./deps.ts";
@@ -327,7 +327,7 @@ export class RunActor {
       const startedAtMs = started.since ?? history.inbox[0]!.at;
       const endedAtMs = history.inbox.findLast((x) => x.seq <= history.upTo)?.at ?? startedAtMs;
       this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
-      await this.#afterEnd(started, last);
+      await this.#afterEnd(started, startedAtMs, last);
       return "over";
     }
     const workflow = this.#deps.workflows.get(keyOf(started));
@@ -397,14 +397,16 @@ export class RunActor {
     if (written === "moved") throw new Error(`run ${this.run} has moved while it was terminated`);
     this.#deps.emit({ type: "decided", run: this.run, upTo: request.seq, events: [event.type] });
     const started = startOf(history)!;
-    this.#tellTelemetry(started, started.since ?? inbox[0]?.at ?? request.at, request.at, event);
-    await this.#afterEnd(started, event);
+    const startedAtMs = started.since ?? inbox[0]?.at ?? request.at;
+    this.#tellTelemetry(started, startedAtMs, request.at, event);
+    await this.#afterEnd(started, startedAtMs, event);
     return true;
   }
 
-  async #afterEnd(started: RunStarted, end: TerminalEvent): Promise<void> {
+  async #afterEnd(started: RunStarted, startedAtMs: number, end: TerminalEvent): Promise<void> {
     if (!started.parent && end.type !== "RunTerminated") return;
-    await afterEnd(this.#deps, this.run, started, end, () => this.#state !== "released");
+    const run = { runId: this.run, mark: markOf(this.run, startedAtMs) };
+    await afterEnd(this.#deps, run, started, end, () => this.#state !== "released");
     this.#check();
   }
 
@@ -487,7 +489,7 @@ export class RunActor {
     }
     this.#check();
     const end = execution.closed ? decided.map((d) => d.event).findLast(isTerminal) : undefined;
-    if (end) await this.#afterEnd(execution.started!, end);
+    if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);
     this.#settleBatch(batch);
     if (!execution.closed) return;
     if (end) this.#tellTelemetry(execution.started!, execution.startedAtMs, execution.now(), end);

@@ -1,0 +1,5 @@
+import type { AnyWorkflow } from "../workflow.ts";
+import { runStep } from "./run-step.ts";
+
+/** Workflows that every coordinator runs. */
+export const builtinWorkflows: readonly AnyWorkflow[] = [runStep];
