@@ -209,12 +209,12 @@ describe("a pause", () => {
 describe("a trigger", () => {
   it("starts a run now, in a pause too, with an id of its own", async () => {
     await given("2026-11-23T00:30:00Z", HOURLY, { paused: true });
-    expect(await s.update("trigger")).toEqual({ run: "nightly-trigger-1", outcome: "started" });
-    expect(await s.update("trigger")).toEqual({ run: "nightly-trigger-2", outcome: "skipped" });
+    expect(await s.update("trigger")).toEqual({ run: "nightly-t-20261123T003000Z", outcome: "started" });
+    expect(await s.update("trigger")).toEqual({ run: "nightly-t-20261123T003000001Z", outcome: "skipped" });
     expect(await s.update("trigger", { overlap: "buffer-one" })).toMatchObject({ outcome: "waiting" });
     expect(await s.update("trigger", { overlap: "allow-all" })).toMatchObject({ outcome: "started" });
-    await s.end("nightly-trigger-1");
-    expect(s.started).toEqual(["nightly-trigger-1", "nightly-trigger-4", "nightly-trigger-3"]);
+    await s.end("nightly-t-20261123T003000Z");
+    expect(s.started).toEqual(["", "003", "002"].map((ms) => `nightly-t-20261123T003000${ms}Z`));
   });
 });
 
@@ -323,7 +323,7 @@ describe("the end of a schedule", () => {
     await s.until("2026-11-23T01:00:01Z");
     expect(s.ended).toBe("RunCompleted");
     expect(s.stopped).toEqual([]);
-    expect(s.output).toMatchObject({ over: true, running: [id("01:00:00")] });
+    expect(s.output).toMatchObject({ over: true, running: [], recent: [{ run: id("01:00:00"), outcome: "unknown" }] });
   });
 
   it("by delete waits for a run that it would otherwise stop, and takes no more orders", async () => {
@@ -366,7 +366,7 @@ describe("a long life", () => {
       await s.until(new Date(s.now).toISOString());
       if (s.started.length === last) break;
     }
-    const times = s.started.filter((run) => !run.includes("trigger"));
+    const times = s.started.filter((run) => !run.includes("-t-"));
     expect(times).toEqual([...new Set(times)].sort());
     expect(times).toHaveLength(450);
     expect(s.describe()).toMatchObject({
@@ -458,7 +458,7 @@ describe("whatever happens to a schedule", () => {
           expect(new Set(s.started).size).toBe(s.started.length);
           for (const [i, run] of s.started.entries()) {
             const time = /T(\d\d)(\d\d)(\d\d)Z$/.exec(run);
-            const day = /-(\d{4})(\d\d)(\d\d)T/.exec(run);
+            const day = /y-(\d{4})(\d\d)(\d\d)T/.exec(run);
             if (!time || !day) continue;
             const due = at(`${day[1]}-${day[2]}-${day[3]}T${time[1]}:${time[2]}:${time[3]}Z`);
             expect(s.startedAt[i]).toBeGreaterThanOrEqual(due);

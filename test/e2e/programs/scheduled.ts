@@ -1,6 +1,5 @@
 /** What the tests of schedules schedule. Needs no worker. */
 import { type AnyWorkflow, workflow } from "@stepstream/sdk";
-import { scheduleWorkflow } from "@stepstream/sdk/schedule";
 import { z } from "zod";
 
 export const quick = workflow("quick", { input: z.void(), output: z.number() }, async (_input, w) => w.now());
@@ -19,4 +18,4 @@ export const broken = workflow("broken", { input: z.void(), output: z.void() }, 
   throw new RangeError("by design");
 });
 
-export const scheduled: readonly AnyWorkflow[] = [scheduleWorkflow, quick, patient, broken];
+export const scheduled: readonly AnyWorkflow[] = [quick, patient, broken];

@@ -3,6 +3,7 @@ import {
   InvalidInputError,
   pathOf,
   RunAlreadyExistsError,
+  RunClosedError,
   RunNotFoundError,
 } from "@stepstream/contracts";
 import type { z } from "zod";
@@ -62,7 +63,7 @@ export function runOfSchedule(id: string): string {
 /**
  * Makes a schedule: resolves once that is stored. From then on coordinators start its runs, and no client is needed.
  *
- * @param id - 1 to 44 of A-Z a-z 0-9 _ -. Used once, like a run's id: that of a deleted schedule does not come back.
+ * @param id - 1 to 42 of A-Z a-z 0-9 _ -. Like a run's id: taken until the history of the schedule is deleted.
  * @throws {InvalidInputError} Times or input make no sense; nothing was sent. `path` says where.
  * @throws {RunAlreadyExistsError} There is, or was, a schedule with this id.
  * @throws {LogUnavailableError} No answer. Whether it was made is unknown; making it again is safe.
@@ -132,7 +133,7 @@ export class ScheduleHandle {
   }
 
   /**
-   * Starts a run now, also in a pause; its id is `<idPrefix>-trigger-<n>`.
+   * Starts a run now, also in a pause; its id is `<idPrefix>-t-<time>`.
    *
    * @param options.overlap - If a run is on. Default: as the schedule.
    * @param options.id - Its identity: the same id again is the same trigger. Default: a random one.
@@ -185,10 +186,21 @@ export class ScheduleHandle {
     return { ...told, recent, running: [...new Set([...told.running, ...on])] };
   }
 
-  /** Ends it. Runs that it has started go on; nothing that waits is started. It may be deleted again. */
-  async delete(): Promise<void> {
+  /**
+   * Ends it: nothing is started any more, not even what waits. Runs that are on go on. One that is over stays so.
+   *
+   * @param options.history - Also deletes what is stored of it, so that its id is free; the history of its runs stays.
+   * Waits until it is over: with "cancel-other" and "terminate-other" that is when its last run has ended.
+   */
+  async delete(options: { history?: boolean } = {}): Promise<void> {
     const { status } = await this.#run.status();
-    if (status === "running" || status === "parked") await this.#run.update("delete", {});
+    if (status === "running" || status === "parked")
+      await this.#run.update("delete", {}).catch((error: unknown) => {
+        if (!(error instanceof RunClosedError)) throw error;
+      });
+    if (!options.history) return;
+    await this.#run.result().catch(() => {});
+    await this.#run.delete();
   }
 
   async #lookUp(start: ScheduleStart): Promise<ScheduleStart> {
@@ -273,5 +285,5 @@ function noted(note: string | undefined): { note?: string } {
 /** @throws {RangeError} */
 function checkId(id: string): void {
   if (!ScheduleId.safeParse(id).success)
-    throw new RangeError(`A schedule's id is 1 to 44 of A-Z a-z 0-9 _ -, not "${id}".`);
+    throw new RangeError(`A schedule's id is 1 to 42 of A-Z a-z 0-9 _ -, not "${id}".`);
 }

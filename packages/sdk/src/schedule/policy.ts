@@ -47,7 +47,7 @@ export type PolicyEvent =
 export type PolicyAction =
   | { type: "start"; due: Due }
   /** Left out: because of overlap, or because the limit is reached. */
-  | { type: "skip"; due: Due }
+  | { type: "skip"; due: Due; why: "overlap" | "limit" }
   | { type: "miss"; due: Due }
   /** Ask it to end; `ended` follows when it has. */
   | { type: "stop"; run: string };
@@ -138,22 +138,22 @@ function come(next: PolicyState, actions: PolicyAction[], due: Due, superseded: 
   const { running, waiting } = next;
   const pushy = isPushy(due.overlap);
   if (due.overlap === "allow-all") start(next, actions, due);
-  else if (pushy && superseded) actions.push({ type: "skip", due });
+  else if (pushy && superseded) actions.push({ type: "skip", due, why: "overlap" });
   else if (running === null) start(next, actions, due);
   else if (pushy) {
-    for (const other of waiting) if (isPushy(other.overlap)) actions.push({ type: "skip", due: other });
+    for (const other of waiting) if (isPushy(other.overlap)) actions.push({ type: "skip", due: other, why: "overlap" });
     next.waiting = [due, ...waiting.filter((other) => !isPushy(other.overlap))];
     if (!running.stoppable || running.stopping) return;
     running.stopping = true;
     actions.push({ type: "stop", run: running.run });
   } else if (waiting.length < PLACES[due.overlap]) waiting.push(due);
-  else actions.push({ type: "skip", due });
+  else actions.push({ type: "skip", due, why: "overlap" });
 }
 
 function start(next: PolicyState, actions: PolicyAction[], due: Due): void {
   if (due.cause === "time" && next.left !== null) {
     if (next.left === 0) {
-      actions.push({ type: "skip", due });
+      actions.push({ type: "skip", due, why: "limit" });
       return;
     }
     next.left--;

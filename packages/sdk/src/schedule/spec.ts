@@ -12,8 +12,8 @@ import { z } from "zod";
 export const Overlap = z.enum(["skip", "buffer-one", "buffer-all", "cancel-other", "terminate-other", "allow-all"]);
 export type Overlap = z.infer<typeof Overlap>;
 
-/** A schedule's id, and what the ids of its runs begin with: a time of up to 19 characters and a hyphen follow. */
-export const ScheduleId = z.string().regex(/^[A-Za-z0-9_-]{1,44}$/, "1 to 44 of A-Z a-z 0-9 _ -");
+/** A schedule's id, and what the ids of its runs begin with: at most 22 characters follow, `-t-20261123T020000250Z`. */
+export const ScheduleId = z.string().regex(/^[A-Za-z0-9_-]{1,42}$/, "1 to 42 of A-Z a-z 0-9 _ -");
 
 /** The shortest interval. A schedule is no timer: each of its times is a run. */
 const SHORTEST_MS = 100;
@@ -31,9 +31,8 @@ const wholeMs = (least: number) =>
   }, `must be a duration in whole milliseconds, at least ${least}: a number, or "250ms", "10s", "5m", "1.5h", "30d"`);
 
 /** Epoch milliseconds, or ISO 8601 with a zone: `"2026-11-23T02:00:00Z"`, `"2026-11-23T03:00:00+01:00"`. */
-export const Instant = z.union([z.int().min(0), z.iso.datetime({ offset: true })], {
-  error: 'must be epoch milliseconds, or ISO 8601 with a zone: "2026-11-23T02:00:00Z"',
-});
+const noInstant = 'must be epoch milliseconds, or ISO 8601 with a zone: "2026-11-23T02:00:00Z"';
+export const Instant = z.union([z.int().min(0), z.iso.datetime({ offset: true, error: noInstant })], noInstant);
 export type Instant = z.infer<typeof Instant>;
 
 export function instantMs(instant: Instant): number {

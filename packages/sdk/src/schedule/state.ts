@@ -49,7 +49,7 @@ export const ScheduleCounts = z.object({
   cancelled: Count,
   terminated: Count,
   existing: Count,
-  /** Times left out because of overlap, or beyond the limit. Counted to 10,000 at a time. */
+  /** Times left out because a run was on. Counted to 10,000 at a time. */
   skipped: Count,
   /** Times that came while nobody was there, or in a pause, longer ago than `catchUp`. Counted to 10,000 at a time. */
   missed: Count,
@@ -68,7 +68,8 @@ export const ScheduleState = z.object({
   starting: z.array(Due),
   /** All times up to here are settled. */
   settledUpTo: EpochMs,
-  triggers: Count,
+  /** The time in the id of the last run that was asked for by hand. */
+  triggeredAt: EpochMs,
   counts: ScheduleCounts,
   /** The last 20, the oldest first. */
   recent: z.array(ScheduleStart),
@@ -116,7 +117,7 @@ export function initialState(given: {
     waiting: [],
     starting: [],
     settledUpTo: given.now,
-    triggers: 0,
+    triggeredAt: 0,
     counts: { started: 0, completed: 0, failed: 0, cancelled: 0, terminated: 0, existing: 0, skipped: 0, missed: 0 },
     recent: [],
   };

@@ -189,7 +189,7 @@ class Schedule {
     const { starting, counts } = this.#state;
     for (const action of actions) {
       if (action.type === "start") starting.push(action.due);
-      else if (action.type === "skip") counts.skipped++;
+      else if (action.type === "skip") counts.skipped += action.why === "overlap" ? 1 : 0;
       else if (action.type === "miss") counts.missed++;
       else this.#stop(action.run);
     }
@@ -249,8 +249,10 @@ class Schedule {
     w.onUpdate("resume", ({ note }) => this.#change(() => this.#pause(false, note)));
     w.onUpdate("trigger", ({ overlap = this.#overlap }) =>
       this.#change(() => {
-        const run = `${this.#action.idPrefix}-trigger-${++this.#state.triggers}`;
-        const [fate] = this.#byHand([{ at: w.now(), run, cause: "trigger", overlap }]);
+        const at = Math.max(w.now(), this.#state.triggeredAt + 1);
+        this.#state.triggeredAt = at;
+        const run = `${this.#action.idPrefix}-t-${compact(at)}`;
+        const [fate] = this.#byHand([{ at, run, cause: "trigger", overlap }]);
         return { run, outcome: fate! };
       }),
     );
@@ -279,13 +281,13 @@ class Schedule {
         return this.#pause(paused, note);
       }),
     );
-    w.onUpdate("delete", () =>
-      this.#change(() => {
-        this.#deleted = true;
-        this.#state.waiting = [];
-        return { deleted: true as const };
-      }),
-    );
+    w.onUpdate("delete", () => {
+      this.#settle();
+      this.#deleted = true;
+      this.#woken = true;
+      this.#state.waiting = [];
+      return { deleted: true as const };
+    });
   }
 
   #change<T>(change: () => T): T {
@@ -347,8 +349,9 @@ class Schedule {
   /** @param from - Tells the next times after it; undefined: there are none any more. */
   #describe(from: number | undefined): ScheduleDescription {
     const { paused, note, left, waiting, counts, recent } = this.#state;
+    const ended = from === undefined || this.#ended;
+    const over = ended || this.#deleted;
     const most = Math.min(TIMES_TOLD, left ?? TIMES_TOLD);
-    const over = from === undefined || this.#deleted || this.#ended;
     return {
       id: this.#id,
       times: this.#times,
@@ -357,20 +360,24 @@ class Schedule {
       note,
       over,
       next: over ? [] : timesIn(timesOf(this.#times), from, Number.POSITIVE_INFINITY, most),
-      running: [...this.#children.keys()],
+      running: ended ? [] : [...this.#children.keys()],
       waiting: waiting.length,
       left,
       counts,
-      recent: recent.toReversed(),
+      recent: (ended ? recent.map(untold) : recent).toReversed(),
     };
   }
 
   /** What the new life needs to know. */
   #carry(): ScheduleInput {
-    const state = structuredClone(this.#state);
-    for (const start of state.recent) if (start.outcome === "running") start.outcome = "unknown";
+    const state = { ...this.#state, recent: this.#state.recent.map(untold) };
     return { id: this.#id, times: this.#times, action: this.#action, state };
   }
+}
+
+/** For a life that is over: it will not be told how this one ends. */
+function untold(start: ScheduleStart): ScheduleStart {
+  return start.outcome === "running" ? { ...start, outcome: "unknown" } : start;
 }
 
 /** A run is asked to stop in the way that its policy says; one that must not be stopped is left alone. */
