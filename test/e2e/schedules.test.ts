@@ -85,8 +85,12 @@ async function until(id: string, enough: (events: RunEvent[]) => boolean): Promi
 
 const startsIn = (events: RunEvent[]) =>
   events.flatMap((event) => (event.type === "ChildScheduled" ? [event.run] : []));
+/** Waits until so many runs have been started, and are there. */
 async function started(id: string, n: number): Promise<string[]> {
-  return startsIn(await until(id, (events) => startsIn(events).length >= n));
+  const runs = startsIn(await until(id, (events) => startsIn(events).length >= n));
+  for (const run of runs)
+    await expect.poll(() => log.last(log.subjects.inbox(run), { fresh: true }), { interval: 5 }).toBeDefined();
+  return runs;
 }
 
 /** The time that a run's id names, epoch ms. */
@@ -324,9 +328,9 @@ describe("a schedule in the hands of people", () => {
     const handle = await schedules.create("long", { every: "1m", startAt: never, workflow: quick });
     const to = Date.parse("2026-11-01T00:00:00Z");
     await handle.backfill({ from: to - 449 * 60_000, to });
-    const events = await until("long", (events) => startsIn(events).length === 450);
+    const runs = await started("long", 450);
+    const events = await journalOf("long");
     expect(events.filter((event) => event.type === "RunContinued").length).toBeGreaterThanOrEqual(2);
-    const runs = startsIn(events);
     expect(runs.map(timeOf)).toEqual(runs.map((_, i) => to - (449 - i) * 60_000));
     await client.handle(quick, runs.at(-1)!).result();
     await expect.poll(async () => (await handle.describe()).counts.completed).toBe(450);
@@ -397,3 +401,21 @@ describe("what makes no sense is not sent", () => {
     await expect(schedules.create("x".repeat(43), { every: "1h", workflow: quick })).rejects.toThrow(RangeError);
   });
 });
+
+/** Never called: what a program may say is checked by the compiler. */
+export async function typed(): Promise<void> {
+  await schedules.create("s", { every: "1h", workflow: quick });
+  await schedules.create("s", { every: "1h", workflow: patient, input: { n: 1 } });
+  // @ts-expect-error A patient workflow needs its number.
+  await schedules.create("s", { every: "1h", workflow: patient });
+  // @ts-expect-error It is a number.
+  await schedules.create("s", { every: "1h", workflow: patient, input: { n: "1" } });
+  // @ts-expect-error An hour is written "1h".
+  await schedules.create("s", { every: "1 hour", workflow: quick });
+  // @ts-expect-error There is no such policy.
+  await schedules.create("s", { every: "1h", overlap: "queue", workflow: quick });
+  await schedules.get("s").change({ every: "2h" });
+  await schedules.get("s").change({ every: "2h", workflow: patient, input: { n: 1 } });
+  // @ts-expect-error An input belongs to a workflow.
+  await schedules.get("s").change({ every: "2h", input: { n: 1 } });
+}
