@@ -44,7 +44,9 @@ export type ScheduleOptions<W extends AnyWorkflow> = ScheduleTimes &
   };
 
 /** Times as a whole, and what is started, if that changes too. */
-export type ScheduleChange<W extends AnyWorkflow> = ScheduleTimes & Standing & (ScheduledRun<W> | { workflow?: never });
+export type ScheduleChange<W extends AnyWorkflow> = ScheduleTimes &
+  Standing &
+  (ScheduledRun<W> | { [K in keyof ScheduledRun<W>]?: never });
 
 export interface ScheduleSummary {
   id: string;
