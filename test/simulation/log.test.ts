@@ -4,10 +4,9 @@
 import { LogUnavailableError } from "@stepstream/contracts";
 import type { Delivery, EventLog, Stored } from "@stepstream/event-log";
 import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
+import { Chance, VirtualClock } from "@stepstream/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type TakeOptions, takeCommands, takeDue, takeInboxes, texts } from "../conformance/bed.ts";
-import { Chance } from "./chance.ts";
-import { VirtualClock } from "./clock.ts";
 
 const LATENCY_MS = 5;
 const TIMEOUT_MS = 1_000;

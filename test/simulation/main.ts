@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import type { Outcome } from "@stepstream/testing";
 import { takeOut } from "./mutate.ts";
 import { mutations } from "./mutations.ts";
-import type { Outcome } from "./world.ts";
 
 const HELP = `Simulates the protocol: the real coordinator and worker on the log in memory, with crashes between any
 two effects, lost and late messages, cuts, pauses and stale reads; time and chance come from a seed.
@@ -58,9 +58,10 @@ else await all();
 async function part(): Promise<void> {
   const mutation = mutations.find((m) => m.rule === values.without);
   if (mutation) takeOut(mutation);
-  const { simulate } = await import("./world.ts");
+  const { simulateWorld } = await import("@stepstream/testing");
+  const { model } = await import("./model.ts");
   for (let seed = first; seed < first + seeds; seed++) {
-    const outcome = await simulate(seed, runs, values.trace ? console.error : undefined);
+    const outcome = await simulateWorld(model, seed, runs, values.trace ? console.error : undefined);
     process.stdout.write(`${JSON.stringify(outcome)}\n`);
     if (values["stop-at-first"] && outcome.faults.length > 0) break;
   }

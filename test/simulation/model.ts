@@ -1,9 +1,10 @@
 import { exponential, step, workflow } from "@stepstream/sdk";
+import { handle, type Scenario, type Virtual } from "@stepstream/testing";
 import { z } from "zod";
 
 /**
- * The workflows that are simulated: between them they use every construct. What happens to an attempt is
- * chance, drawn by the world; a step's input says what may happen (`fails`: how likely, `ms`: how long).
+ * What is simulated: workflows that use every construct between them. What happens to an attempt is chance, drawn
+ * from the world; a step's input says what may happen (`fails`: how likely, `ms`: how long).
  */
 const Work = z.object({ ms: z.number(), fails: z.number(), final: z.boolean().optional() });
 const quick = exponential({ initial: "50ms", max: "1s" });
@@ -91,4 +92,59 @@ export const lonely = workflow("lonely", definition, async (_input, w) => {
   return result.status === "rejected" ? 1 : Number.NaN;
 });
 
-export const workflows = [chain, fan, saga, timers, loop, long, lonely];
+const workflows = [chain, fan, saga, timers, loop, long, lonely];
+
+async function wait(ms: number, { clock, chance, signal }: Virtual & { signal: AbortSignal }): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const timer = clock.setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clock.clearTimeout(timer);
+      // Most clean up and heed their signal; now and then one does not.
+      if (!chance.is(0.05)) clock.setTimeout(() => reject(signal.reason), chance.int(500));
+    });
+  });
+}
+
+type Attempt = Virtual & { step: string; slot: number; signal: AbortSignal; heartbeat(details: unknown): void };
+
+async function tryIt(input: z.infer<typeof Work>, ctx: Attempt): Promise<number> {
+  const ms = ctx.chance.exponential(input.ms);
+  for (let left = ms; left > 0; left -= 1_000) {
+    await wait(Math.min(left, 1_000), ctx);
+    if (ctx.step === "beat") ctx.heartbeat({ left });
+  }
+  if (input.final) throw Object.assign(new Error("final"), { retry: "never" });
+  if (ctx.chance.is(input.fails)) throw new Error("by chance");
+  return ctx.slot;
+}
+
+export const model: Scenario = {
+  workflows,
+  steps: [
+    handle(work, tryIt),
+    handle(beat, tryIt),
+    handle(patient, tryIt),
+    handle(undo, async (_input, ctx) => {
+      await wait(ctx.chance.exponential(200), ctx);
+      if (ctx.chance.is(0.1)) throw new Error("undo by chance");
+    }),
+  ],
+  start: (chance) => ({
+    workflow: chance.pick(workflows),
+    input: {
+      width: 1 + chance.int(4),
+      ms: chance.pick([5, 100, 2_000, 8_000]),
+      fails: chance.pick([0, 0.1, 0.4]),
+    },
+  }),
+  async outside(run, { chance, sleep }) {
+    if (!chance.is(0.3)) return;
+    await sleep(500 + chance.exponential(4_000));
+    // Whoever asks after the end is not always told so: they give up waiting after ten seconds.
+    const patience = new AbortController();
+    const answered = run.cancel({ reason: "by chance", signal: patience.signal });
+    await Promise.race([answered, sleep(10_000)]);
+    answered.catch(() => {});
+    patience.abort();
+  },
+};

@@ -68,6 +68,11 @@ export class MemoryConsumer {
     return seq >= this.#next || this.#pending.has(seq);
   }
 
+  /** Has it a message that is not acknowledged, or not even delivered? */
+  get busy(): boolean {
+    return this.#pending.size > 0 || this.#peek() !== undefined;
+  }
+
   add(puller: Puller): void {
     this.#pullers.push(puller);
   }
@@ -166,8 +171,15 @@ export class MemoryConsumer {
       if (stored) return stored;
       this.#forget(seq); // Purged meanwhile.
     }
-    while (this.#next <= this.#stream.lastSeq) {
-      const stored = this.#stream.get(this.#next++);
+    const stored = this.#peek();
+    if (stored) this.#next++;
+    return stored;
+  }
+
+  /** The next that was never delivered. */
+  #peek(): Stored | undefined {
+    for (; this.#next <= this.#stream.lastSeq; this.#next++) {
+      const stored = this.#stream.get(this.#next);
       if (stored && this.#matches(stored.subject)) return stored;
     }
     return undefined;

@@ -52,6 +52,8 @@ export class MemoryServer {
   readonly #streams: Readonly<Record<StreamKind, MemoryStream>>;
   readonly #consumers: Readonly<Record<StreamKind, Map<string, MemoryConsumer>>>;
   readonly #journals: string;
+  /** When schedules fire, by subject. */
+  readonly #fireAt = new Map<string, number>();
   #upAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: MemoryServerOptions = {}) {
@@ -146,6 +148,7 @@ export class MemoryServer {
     const subject = this.subjects.timer(run, slot);
     const stream = this.#streams.TIMERS;
     const { seq } = stream.append(subject, DUE, this.clock.now());
+    this.#fireAt.set(subject, atMs);
     const fire = () => {
       if (stream.lastOf(subject) !== seq) return;
       if (this.downMs > 0) return wait(this.#upAt);
@@ -178,6 +181,22 @@ export class MemoryServer {
     const kind = this.subjects.streamOf(subject);
     const consumer = this.#consumers[kind].get(name);
     return this.#streams[kind].of(subject).some(({ seq }) => consumer?.holds(seq) ?? true);
+  }
+
+  /** Is there a command, or a message that some consumer is not done with? For those who look at it from outside. */
+  get busy(): boolean {
+    if (this.#streams.COMMANDS.size > 0) return true;
+    return [...this.#consumers.EVENTS.values(), ...this.#consumers.TIMERS.values()].some((consumer) => consumer.busy);
+  }
+
+  /** When the next of the stored timers is to fire, in epoch milliseconds; undefined if none is stored. */
+  get nextTimerAt(): number | undefined {
+    let next: number | undefined;
+    for (const [subject, at] of this.#fireAt) {
+      if (this.#streams.TIMERS.lastOf(subject) === 0) this.#fireAt.delete(subject);
+      else if (next === undefined || at < next) next = at;
+    }
+    return next;
   }
 
   delivered(kind: StreamKind, name: string): number {

@@ -45,6 +45,11 @@ export class MemoryStream {
     return this.#seq;
   }
 
+  /** How many messages it holds. */
+  get size(): number {
+    return this.#messages.size;
+  }
+
   append(subject: string, text: string, now: number, { expectLast, id }: AppendOptions = {}): Appended {
     const last = this.lastOf(subject);
     if (expectLast !== undefined && expectLast !== last) throw new WrongLastSequenceError(subject, expectLast);

@@ -1,30 +1,18 @@
-import { type Decision, type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
+import { isTerminal, type RunEvent } from "@stepstream/contracts";
 import { replayRun } from "@stepstream/coordinator";
-import type { EventLog, Stored } from "@stepstream/event-log";
-import { workflows } from "./model.ts";
-
-/** The whole history of a run: what came in, what was decided, by stream sequence. */
-export interface Told {
-  inbox: { seq: number; at: number; message: InboxMessage }[];
-  decisions: { seq: number; decision: Decision }[];
-}
-
-export async function tell(log: EventLog, run: string): Promise<Told> {
-  const inbox = await log.read(log.subjects.inbox(run), { fresh: true });
-  const journal = await log.read(log.subjects.journal(run), { fresh: true });
-  const parse = (stored: Stored) => JSON.parse(stored.text);
-  return {
-    inbox: inbox.map((stored) => ({ seq: stored.seq, at: stored.at, message: parse(stored) as InboxMessage })),
-    decisions: journal.map((stored) => ({ seq: stored.seq, decision: parse(stored) as Decision })),
-  };
-}
+import type { AnyWorkflow } from "@stepstream/sdk";
+import type { Told } from "./history.ts";
 
 /**
  * What must be so of every run, when all is over.
  *
  * @returns What is not so.
  */
-export async function check(run: string, { inbox, decisions }: Told): Promise<string[]> {
+export async function check(
+  run: string,
+  { inbox, decisions }: Told,
+  workflows: readonly AnyWorkflow[],
+): Promise<string[]> {
   const faults: string[] = [];
   const events = decisions.flatMap((d) => d.decision.events);
   const terminals = events.filter(isTerminal);
@@ -36,15 +24,21 @@ export async function check(run: string, { inbox, decisions }: Told): Promise<st
     if (decisions[i]!.decision.upTo <= decisions[i - 1]!.decision.upTo)
       faults.push(`run ${run} decided twice on message ${decisions[i]!.decision.upTo}`);
   faults.push(...settledFirst(run, inbox, decisions), ...timersNotEarly(run, inbox, events));
-  faults.push(...(await replay(run, inbox, decisions)));
+  faults.push(...(await replay(run, inbox, decisions, workflows)));
   return faults;
 }
 
 /** Guarantee 5: replaying a history gives the same decisions. */
-async function replay(run: string, inbox: Told["inbox"], decisions: Told["decisions"]): Promise<string[]> {
+async function replay(
+  run: string,
+  inbox: Told["inbox"],
+  decisions: Told["decisions"],
+  workflows: readonly AnyWorkflow[],
+): Promise<string[]> {
   const started = inbox[0]!.message;
   if (started.type !== "RunStarted") return [];
-  const workflow = workflows.find((w) => w.name === started.workflow)!;
+  const { workflow: name, version } = started;
+  const workflow = workflows.find((w) => w.name === name && w.version === version)!;
   const fault = await replayRun(workflow, { run, inbox, decisions: decisions.map((d) => d.decision) });
   return fault ? [`run ${run} diverges from its replay: ${fault.message}`] : [];
 }
@@ -80,23 +74,4 @@ function timersNotEarly(run: string, inbox: Told["inbox"], events: RunEvent[]): 
       ? [`timer ${message.slot} of run ${run} fired early`]
       : [],
   );
-}
-
-/** A history as text, one line for each message. */
-export function spell({ inbox, decisions }: Told, t0: number): string {
-  const lines = [
-    ...inbox.map(({ seq, at, message }) => ({ seq, line: `+${at - t0} ms  in   ${JSON.stringify(message, short)}` })),
-    ...decisions.map(({ seq, decision }) => ({
-      seq,
-      line: `        journal (up to ${decision.upTo}, by ${decision.by}) ${decision.events.map((e) => JSON.stringify(e, short)).join(" ")}`,
-    })),
-  ];
-  return lines
-    .sort((a, b) => a.seq - b.seq)
-    .map(({ seq, line }) => `${String(seq).padStart(6)}  ${line}`)
-    .join("\n");
-}
-
-function short(key: string, value: unknown): unknown {
-  return key === "stack" || key === "v" || key === "trace" ? undefined : value;
 }

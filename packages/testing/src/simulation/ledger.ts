@@ -1,0 +1,16 @@
+const MOST = 20;
+
+/** What was seen from outside that must never be so, and how often each kind of mishap happened. */
+export class Ledger {
+  readonly faults: string[] = [];
+  readonly mishaps: Record<string, number> = {};
+
+  /** The first 20 are kept. */
+  fault(message: string): void {
+    if (this.faults.length < MOST) this.faults.push(message);
+  }
+
+  count(what: string): void {
+    this.mishaps[what] = (this.mishaps[what] ?? 0) + 1;
+  }
+}

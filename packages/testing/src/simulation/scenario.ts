@@ -1,0 +1,79 @@
+import type { InboxMessage, RunEvent, TerminalEvent } from "@stepstream/contracts";
+import type { Settings } from "@stepstream/coordinator";
+import type { Clock } from "@stepstream/event-log";
+import type { AnyWorkflow, Client, HistoryEntry, RunHandle, WorkflowInput } from "@stepstream/sdk";
+import type { Chance } from "../chance.ts";
+import type { Handlers } from "../handlers.ts";
+
+/** What is to happen in a simulated world. All chance comes from what is passed in, all time from the clock. */
+export interface Scenario {
+  workflows: readonly AnyWorkflow[];
+  /** What the steps do. No real time, no I/O: `ctx.sleep`, `ctx.clock`, `ctx.chance`. */
+  steps: Handlers;
+  /** The `i`-th run (from 1), drawn. */
+  start: (chance: Chance, i: number) => Started<any>;
+  /**
+   * What people and other programs do to a run once it has started: signals, cancels. It may go on for as long as the
+   * run. Being told that the run is over (RUN_CLOSED), or that the log does not answer, is no fault.
+   */
+  outside?: (run: RunHandle, world: Outside) => Promise<unknown>;
+  /** What must be so of each run when all is over, besides all that Stepstream promises. Throws, or says what is not so. */
+  check?: (run: SimulatedRun) => void | string | readonly string[] | Promise<void | string | readonly string[]>;
+  /** Coordinators. Default: 2 or 3, by chance. */
+  coordinators?: number;
+  /** Workers; each does all steps. Default 2. */
+  workers?: number;
+  /** The workflows that a coordinator (from 1) knows. Default: all. Where given, a run may be parked for want of one. */
+  hosts?: (coordinator: number) => readonly AnyWorkflow[];
+  /**
+   * A live run may rest on nothing that is stored, if this is true of it, e.g. because it waits for a signal without a
+   * time-out. Default: none may.
+   */
+  excused?: (run: LiveRun) => boolean;
+  /** Of the coordinators. Default: short ones, so that much happens. */
+  settings?: Partial<Settings>;
+}
+
+export interface Started<W extends AnyWorkflow> {
+  workflow: W;
+  input: WorkflowInput<W>;
+}
+
+export interface Outside {
+  chance: Chance;
+  clock: Clock;
+  client: Client;
+  /** So many milliseconds of virtual time. */
+  sleep(ms: number): Promise<void>;
+}
+
+/** A run as it is stored, in the middle of the simulation. */
+export interface LiveRun {
+  readonly id: string;
+  inbox(): InboxMessage[];
+  events(): RunEvent[];
+}
+
+/** A run when all is over. */
+export interface SimulatedRun {
+  readonly id: string;
+  readonly workflow: string;
+  readonly input: unknown;
+  /** How it ended; undefined if it never did. */
+  readonly end: TerminalEvent | undefined;
+  readonly history: readonly HistoryEntry[];
+}
+
+/** What came of one world, or of many. */
+export interface Outcome {
+  /** The world's; of many the first that went wrong, else the first. */
+  seed: number;
+  /** What was not as promised; empty if all was. */
+  faults: string[];
+  /** The shortest history among the runs that went wrong. */
+  history: string | undefined;
+  /** How often each kind of mishap happened. */
+  mishaps: Record<string, number>;
+  runs: number;
+  virtualMs: number;
+}

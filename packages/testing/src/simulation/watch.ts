@@ -1,0 +1,108 @@
+import { type Decision, type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
+import type { MemoryServer } from "@stepstream/event-log/memory";
+import type { Ledger } from "./ledger.ts";
+import type { LiveRun } from "./scenario.ts";
+
+/** What the watch has to know of a world. */
+export interface Watched {
+  readonly server: MemoryServer;
+  readonly ledger: Ledger;
+  /** Mean, one way, in milliseconds. */
+  readonly latencyMs: number;
+  /** When the server was last restarted. */
+  restartedAt(): number;
+  /** Until when some process was last frozen. */
+  frozenAt(): number;
+  excused(run: LiveRun): boolean;
+}
+
+/** A server that is killed forgets the acknowledgements of so long. As measured on nats-server 2.15.1: up to 114 ms. */
+export const FORGOTTEN_MS = 120;
+const OUTCOME = /^(Step(Completed|Failed|Cancelled)|SlotTimedOut|SlotAbandoned)$/;
+
+/** Looks at a world from outside, while it goes on, for what must be so at any moment. */
+export class Watch {
+  readonly #world: Watched;
+
+  constructor(world: Watched) {
+    this.#world = world;
+  }
+
+  /** What must be so whenever a handler is called. */
+  checkStart({ run, slot, step }: { run: string; slot: number; step: string }): void {
+    const { server, ledger, latencyMs } = this.#world;
+    const { clock, subjects } = server;
+    const decided = this.events(run).some((e) => e.type === "StepScheduled" && e.slot === slot && e.step === step);
+    if (!decided) ledger.fault(`slot ${slot} of run ${run} is run (${step}) before its decision is in the journal`);
+    // Guarantee 4: only what a process that was frozen does may start a slot again that has an outcome.
+    const outcome = server
+      .stream("EVENTS")
+      .of(subjects.inbox(run))
+      .find((stored) => {
+        const message = JSON.parse(stored.text);
+        return message.slot === slot && OUTCOME.test(message.type);
+      });
+    if (!outcome || clock.now() - this.#world.frozenAt() <= 20_000) return;
+    // A server that is killed forgets the acknowledgements of its last moments (not the messages).
+    const restartedAt = this.#world.restartedAt();
+    if (outcome.at <= restartedAt && restartedAt - outcome.at < FORGOTTEN_MS + 10 * latencyMs) return;
+    const command = server
+      .stream("COMMANDS")
+      .of(subjects.command(step, run, slot))
+      .at(-1);
+    if (command && command.at > outcome.at)
+      ledger.fault(`slot ${slot} of run ${run} is published again ${command.at - outcome.at} ms after its outcome`);
+    if (clock.now() - outcome.at > 500 + 10 * latencyMs)
+      ledger.fault(`slot ${slot} of run ${run} is started again ${clock.now() - outcome.at} ms after its outcome`);
+  }
+
+  /**
+   * Guarantee 6: a run that has started and not ended lives by something durable: a command that is out, a stored
+   * timer, an inbox message that is not acknowledged. Looked at from outside, at any moment, whoever is dead just then.
+   */
+  checkCauses(runs: Iterable<string>): void {
+    const { server, ledger, excused } = this.#world;
+    const { subjects } = server;
+    const listed = (kind: "COMMANDS" | "TIMERS") => [...server.stream(kind).list(">").keys()].join(" ");
+    const causes = `${listed("COMMANDS")} ${listed("TIMERS")} `;
+    for (const run of runs) {
+      const inbox = subjects.inbox(run);
+      if (server.stream("EVENTS").lastOf(inbox) === 0 || this.ended(run)) continue;
+      const alive = causes.includes(`.${run}.`) || server.isUndone(inbox, `inbox-${subjects.partition(run)}`);
+      if (alive || excused({ id: run, inbox: () => this.inbox(run), events: () => this.events(run) })) continue;
+      ledger.fault(`run ${run} lives by nothing that is stored`);
+    }
+  }
+
+  /** Runs that were started, by whomever. */
+  runs(): string[] {
+    const { server } = this.#world;
+    const inboxes = `${server.subjects.namespace}.inbox.>`;
+    const subjects = [...server.stream("EVENTS").list(inboxes).keys()];
+    return subjects.map((subject) => server.subjects.parse(subject)!.run).filter((run) => this.#started(run));
+  }
+
+  ended(run: string): boolean {
+    const { server } = this.#world;
+    const events = server.stream("EVENTS");
+    const seq = events.lastOf(server.subjects.journal(run));
+    if (seq === 0 || !/"type":"Run(Completed|Failed|Cancelled|Terminated)"/.test(events.get(seq)!.text)) return false;
+    return (JSON.parse(events.get(seq)!.text) as Decision).events.some(isTerminal);
+  }
+
+  inbox(run: string): InboxMessage[] {
+    const { server } = this.#world;
+    const stored = server.stream("EVENTS").of(server.subjects.inbox(run));
+    return stored.map(({ text }) => JSON.parse(text) as InboxMessage);
+  }
+
+  events(run: string): RunEvent[] {
+    const { server } = this.#world;
+    const stored = server.stream("EVENTS").of(server.subjects.journal(run));
+    return stored.flatMap(({ text }) => (JSON.parse(text) as Decision).events);
+  }
+
+  #started(run: string): boolean {
+    return this.inbox(run)[0]?.type === "RunStarted";
+  }
+}

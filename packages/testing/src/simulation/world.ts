@@ -1,0 +1,361 @@
+import { isTerminal, RunClosedError } from "@stepstream/contracts";
+import { createBoundary, createCoordinator, UnansweredError } from "@stepstream/coordinator";
+import { sleep } from "@stepstream/event-log";
+import { type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
+import { type Client, connect, type RunHandle } from "@stepstream/sdk";
+import { createWorker } from "@stepstream/step-worker";
+import { Chance } from "../chance.ts";
+import { countedMacrotask, VirtualClock } from "../clock.ts";
+import { listHandlers, virtually, withoutBreaker } from "../handlers.ts";
+import { spell, tell } from "./history.ts";
+import { check } from "./invariants.ts";
+import { Ledger } from "./ledger.ts";
+import type { Outcome, Scenario, SimulatedRun, Started } from "./scenario.ts";
+import { FORGOTTEN_MS, Watch } from "./watch.ts";
+import { drawWeather, nowAndThen, Storm, type Weather } from "./weather.ts";
+
+const quiet = () => {};
+const silent = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+const FAULTY_MS = 90_000;
+const LIMIT_MS = 40 * 60_000;
+/** Nothing is stored but timers that are further away than this: then time leaps to the next. */
+const LONG_MS = 3_600_000;
+/** How long before the timer the leap ends, for processes to find back into their rhythm. */
+const LANDING_MS = 60_000;
+const SETTINGS = { graceMs: 6_000, idleMs: 4_000, hotRuns: 3, unparkMs: 10_000 };
+
+/** @param trace - Hears of everything that processes do, a line each. */
+export type Trace = (line: string) => void;
+
+/**
+ * One simulated world: coordinators and workers (the real code) on the log in memory, with mishaps for a minute
+ * and a half, then none. After that every run must end, and everything must have been as promised.
+ */
+export function simulateWorld(scenario: Scenario, seed: number, runs: number, trace?: Trace): Promise<Outcome> {
+  return new World(scenario, seed, runs, trace).live();
+}
+
+class World {
+  readonly #scenario: Scenario;
+  readonly #seed: number;
+  readonly #runs: number;
+  readonly #trace: Trace | undefined;
+  readonly #chance: Chance;
+  readonly #clock: VirtualClock;
+  readonly #t0: number;
+  readonly #ledger = new Ledger();
+  readonly #weather: Weather;
+  readonly #storm: Storm;
+  readonly #server: MemoryServer;
+  readonly #watch: Watch;
+  readonly #boundary = createBoundary(countedMacrotask);
+  readonly #members = new Map<string, { log: MemoryLog; frozenAt: number }>();
+  readonly #started = new Map<string, Started<any>>();
+  /** Those that live: started by us, or by a run. */
+  readonly #live = new Set<string>();
+  readonly #ended = new Set<string>();
+  /** Until when those outside sleep. */
+  readonly #appointments = new Set<number>();
+  /** Runs that somebody outside still has to do with. */
+  readonly #busyOutside = new Set<string>();
+  #restartedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(scenario: Scenario, seed: number, runs: number, trace: Trace | undefined) {
+    this.#scenario = scenario;
+    this.#seed = seed;
+    this.#runs = runs;
+    this.#trace = trace;
+    this.#chance = new Chance(seed);
+    this.#clock = new VirtualClock(this.#chance.next);
+    this.#t0 = this.#clock.now();
+    this.#weather = drawWeather(this.#chance);
+    const note = trace && ((who: string, what: string) => this.#note(who, what));
+    this.#storm = new Storm(this.#weather, this.#chance, this.#ledger, (name) => this.#crash(name), note);
+    const { dedupeMs, latency } = this.#weather;
+    this.#server = new MemoryServer({
+      namespace: "sim",
+      partitions: 3,
+      clock: this.#clock,
+      faults: this.#storm,
+      dedupeMs,
+    });
+    this.#watch = new Watch({
+      server: this.#server,
+      ledger: this.#ledger,
+      latencyMs: latency,
+      restartedAt: () => this.#restartedAt,
+      frozenAt: () => Math.max(...[...this.#members.values()].map((member) => member.frozenAt)),
+      excused: (run) => scenario.excused?.(run) ?? false,
+    });
+    this.#clock.onPassing = () => this.#leap();
+  }
+
+  async live(): Promise<Outcome> {
+    for (const name of this.#names()) this.#clock.setTimeout(() => this.#boot(name), this.#chance.int(2_000));
+    this.#brew();
+    const client = this.#server.connect("client");
+    this.#clock.setTimeout(() => this.#checkCauses(), 250);
+    const connected = await connect({ log: client, clock: client.clock });
+    for (let i = 1; i <= this.#runs; i++) this.#plan(`r${i}`, this.#scenario.start(this.#chance, i), connected);
+    this.#clock.setDrifting(() => {
+      this.#storm.over = true;
+    }, FAULTY_MS);
+
+    await this.#clock.run(() => this.#over(), LIMIT_MS);
+    const virtualMs = this.#clock.now() - this.#t0;
+    // Late messages, repeated reports: nothing may follow an end.
+    await this.#clock.run(() => false, 30_000);
+    for (const run of this.#busyOutside) this.#ledger.fault(`outside of run ${run} : somebody still waits`);
+    this.#busyOutside.clear();
+    await connected.close();
+    for (const { log } of this.#members.values()) log.kill();
+    return this.#judge(virtualMs);
+  }
+
+  #over(): boolean {
+    if (!this.#storm.over || this.#started.size < this.#runs) return false;
+    for (const run of this.#live) if (!this.#hasEnded(run)) return false;
+    return true;
+  }
+
+  #hasEnded(run: string): boolean {
+    if (this.#ended.has(run)) return true;
+    if (!this.#watch.ended(run)) return false;
+    this.#ended.add(run);
+    return true;
+  }
+
+  #note(who: string, what: string): void {
+    this.#trace?.(`+${Math.round(this.#clock.now() - this.#t0)} ${who} ${what}`);
+  }
+
+  #noteEvent(who: string, event: object): void {
+    if (!this.#trace) return;
+    this.#note(
+      who,
+      JSON.stringify(event, (_key, value) => (value instanceof Error ? value.message : value)),
+    );
+  }
+
+  // ---------------------------------------------------------------- processes
+
+  #names(): string[] {
+    const { coordinators, workers = 2 } = this.#scenario;
+    const named = (letter: string, n: number) => Array.from({ length: n }, (_, i) => `${letter}${i + 1}`);
+    const names = [...named("c", coordinators ?? 2), ...named("w", workers)];
+    if (coordinators === undefined && this.#chance.is(0.5)) names.push("c3");
+    return names;
+  }
+
+  #crash(name: string): void {
+    const member = this.#members.get(name);
+    if (!member) return;
+    this.#ledger.count("crash");
+    this.#note(name, "crashes");
+    member.log.kill();
+    this.#members.delete(name);
+    this.#clock.setTimeout(() => this.#boot(name), 100 + this.#chance.exponential(2_000));
+  }
+
+  #boot(name: string): void {
+    const log = this.#server.connect(name);
+    this.#members.set(name, { log, frozenAt: Number.NEGATIVE_INFINITY });
+    const started = name.startsWith("c") ? this.#bootCoordinator(name, log) : this.#bootWorker(name, log);
+    started.catch((error) => {
+      // The log was away while it started; a process manager would start it again.
+      if (this.#members.get(name)?.log !== log) return;
+      this.#ledger.count(`failed start: ${(error as { code?: string }).code}`);
+      this.#crash(name);
+    });
+  }
+
+  #bootCoordinator(name: string, log: MemoryLog): Promise<unknown> {
+    const { workflows, hosts, settings } = this.#scenario;
+    const ledger = this.#ledger;
+    const onEvent = (event: { type: string; error?: unknown; what?: string }) => {
+      this.#noteEvent(name, event);
+      const code = (event.error as { code?: string } | undefined)?.code;
+      if (event.type === "parked" && hosts && code === "UNKNOWN_WORKFLOW") ledger.count("parked");
+      else if (event.type === "parked") ledger.fault(`parked: ${(event.error as Error).message}`);
+      if (event.type === "dead") ledger.fault(`dead letter: ${(event.error as Error).message}`);
+      if (event.type === "moved" || event.type === "rebuilt") ledger.count(event.type);
+      if (event.type === "trouble" && code !== "LOG_UNAVAILABLE" && !(event.error instanceof UnansweredError))
+        ledger.fault(`trouble: ${event.what}: ${(event.error as Error)?.stack ?? event.error}`);
+    };
+    return createCoordinator({
+      log,
+      clock: log.clock,
+      workflows: hosts?.(Number(name.slice(1))) ?? workflows,
+      boundary: this.#boundary,
+      settings: { ...SETTINGS, ...settings },
+      onEvent,
+    }).start();
+  }
+
+  #bootWorker(name: string, log: MemoryLog): Promise<unknown> {
+    const worker = createWorker({
+      log,
+      clock: log.clock,
+      name,
+      cleanUpMs: 2_000,
+      logger: silent,
+      onEvent: (event) => {
+        this.#noteEvent(name, event);
+        if (event.type === "trouble" && (event.error as { code?: string }).code !== "LOG_UNAVAILABLE")
+          this.#ledger.fault(`worker trouble: ${event.what}: ${(event.error as Error).stack}`);
+        if (event.type === "dead") this.#ledger.fault(`dead command: ${event.error.message}`);
+      },
+    });
+    for (const { step, handler } of listHandlers(this.#scenario.steps).values())
+      worker.handle(withoutBreaker(step), (input, context) => {
+        this.#watch.checkStart(context);
+        return handler(input, virtually(context, log.clock, this.#chance));
+      });
+    return worker.start();
+  }
+
+  // ---------------------------------------------------------------- mishaps
+
+  #brew(): void {
+    const { cut, restart, pause } = this.#weather;
+    const storm = {
+      chance: this.#chance,
+      clock: { setTimeout: (fn: () => void, ms: number) => this.#clock.setDrifting(fn, ms) },
+      over: () => this.#storm.over,
+    };
+    nowAndThen(storm, cut, () => this.#strike("cut", 800));
+    nowAndThen(storm, restart, () => this.#restart());
+    nowAndThen(storm, pause, () => this.#strike("pause", 5_000));
+  }
+
+  #strike(what: "cut" | "pause", meanMs: number): void {
+    const name = this.#chance.pick([...this.#members.keys()]);
+    const member = this.#members.get(name);
+    if (!member) return;
+    this.#ledger.count(what);
+    const ms = this.#chance.exponential(meanMs);
+    this.#note(name, `${what} for ${Math.round(ms)} ms`);
+    if (what === "cut") return member.log.cut(ms);
+    member.frozenAt = this.#clock.now() + ms;
+    member.log.pause(ms);
+  }
+
+  /** The server itself is killed, and comes back on the same store: what was just acknowledged is forgotten. */
+  #restart(): void {
+    this.#ledger.count("restart");
+    this.#note("server", "is killed and restarted");
+    this.#restartedAt = this.#clock.now();
+    this.#server.restart({ downMs: this.#chance.exponential(500), forgetMs: FORGOTTEN_MS });
+  }
+
+  /** Where all that lives waits for a time that is far away, nobody is to live through every second until then. */
+  #leap(): void {
+    const next = Math.min(this.#server.nextTimerAt ?? Number.POSITIVE_INFINITY, ...this.#appointments);
+    const ms = Number.isFinite(next) ? next - this.#clock.now() : 0;
+    if (ms <= LONG_MS || this.#server.busy) return;
+    if ([...this.#live].some((run) => !this.#hasEnded(run))) this.#clock.leap(ms - LANDING_MS);
+  }
+
+  // ---------------------------------------------------------------- what is asked of it
+
+  #plan(run: string, started: Started<any>, client: Client): void {
+    this.#clock.setDrifting(
+      () => {
+        this.#drive(run, started, client).catch((error) => {
+          // What the end of the world has interrupted is told already.
+          if (this.#busyOutside.delete(run)) this.#ledger.fault(`outside of run ${run} : ${error?.stack ?? error}`);
+        });
+      },
+      this.#chance.int(FAULTY_MS * 0.7),
+    );
+  }
+
+  async #drive(id: string, started: Started<any>, client: Client): Promise<void> {
+    this.#busyOutside.add(id);
+    const run = await this.#start(id, started, client);
+    this.#started.set(id, started);
+    this.#live.add(id);
+    const world = { chance: this.#chance, clock: this.#clock, client, sleep: (ms: number) => this.#sleep(ms) };
+    try {
+      await this.#scenario.outside?.(run, world);
+    } catch (error) {
+      if (!(error instanceof RunClosedError) && !isUnavailable(error)) throw error;
+    }
+    this.#busyOutside.delete(id);
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    const until = this.#clock.now() + ms;
+    this.#appointments.add(until);
+    await sleep(this.#clock, ms);
+    this.#appointments.delete(until);
+  }
+
+  /** As a program does that will not be put off: the id makes it one start. */
+  async #start(id: string, { workflow, input }: Started<any>, client: Client): Promise<RunHandle> {
+    for (;;) {
+      try {
+        return await client.start(workflow, input, { id, onConflict: "attach" });
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+      }
+    }
+  }
+
+  #checkCauses(): void {
+    for (const run of this.#watch.runs()) this.#live.add(run);
+    this.#watch.checkCauses([...this.#live].filter((run) => !this.#hasEnded(run)));
+    if (!this.#over()) this.#clock.setTimeout(() => this.#checkCauses(), 250);
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  async #judge(virtualMs: number): Promise<Outcome> {
+    this.#server.faults = undefined;
+    const ledger = this.#ledger;
+    const wrong: { faults: string[]; history: string }[] = [];
+    const observer = this.#server.connect("observer");
+    const client = await connect({ log: observer, clock: this.#clock });
+    for (const run of this.#live) {
+      const told = await tell(observer, run);
+      const found = await check(run, told, this.#scenario.workflows);
+      if (this.#scenario.check) found.push(...(await this.#checkOwn(run, client)));
+      const more = ledger.faults.filter((fault) => fault.includes(`run ${run} `));
+      if (found.length + more.length > 0) wrong.push({ faults: found, history: spell(told, this.#t0) });
+    }
+    for (let i = 1; i <= this.#runs; i++) if (!this.#live.has(`r${i}`)) ledger.fault(`run r${i} was never started`);
+    wrong.sort((a, b) => a.history.length - b.history.length);
+    return {
+      seed: this.#seed,
+      faults: [...ledger.faults, ...wrong.flatMap((w) => w.faults)],
+      history: wrong[0]?.history,
+      mishaps: ledger.mishaps,
+      runs: this.#runs,
+      virtualMs,
+    };
+  }
+
+  /** What the scenario itself has to say about a run. */
+  async #checkOwn(run: string, client: Client): Promise<string[]> {
+    const history = await client.get(run).history();
+    const first = history[0];
+    const start = first?.kind === "inbox" && first.message.type === "RunStarted" ? first.message : undefined;
+    const told: SimulatedRun = {
+      id: run,
+      workflow: start?.workflow ?? "",
+      input: start?.input,
+      end: this.#watch.events(run).findLast(isTerminal),
+      history,
+    };
+    try {
+      const said = (await this.#scenario.check!(told)) ?? [];
+      return (typeof said === "string" ? [said] : [...said]).map((fault) => `run ${run}: ${fault}`);
+    } catch (error) {
+      return [`run ${run}: ${error instanceof Error ? error.message : error}`];
+    }
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return (error as { code?: string }).code === "LOG_UNAVAILABLE";
+}
