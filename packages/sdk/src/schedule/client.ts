@@ -1,20 +1,18 @@
 import {
   type Duration,
   InvalidInputError,
-  pathOf,
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
 } from "@stepstream/contracts";
-import type { z } from "zod";
 import type { Client } from "../client.ts";
 import type { HandleOf } from "../run-handle.ts";
 import type { RunStatus } from "../run-status.ts";
 import type { AnyWorkflow, WorkflowInput } from "../workflow.ts";
+import { checkTimes, parsed } from "./preview.ts";
 import type { Backfilled, Triggered } from "./protocol.ts";
-import { type Instant, instantMs, Note, type Overlap, ScheduleAction, ScheduleId, ScheduleTimes } from "./spec.ts";
+import { type Instant, instantMs, Note, type Overlap, ScheduleAction, ScheduleId, type ScheduleTimes } from "./spec.ts";
 import type { ScheduleDescription, ScheduleStart } from "./state.ts";
-import { problemOf } from "./times.ts";
 import { scheduleWorkflow } from "./workflow.ts";
 
 /** The part of a client that schedules have use for. */
@@ -256,22 +254,13 @@ export class Schedules {
 function read(id: string, said: ScheduleOptions<AnyWorkflow>) {
   const what = `schedule "${id}"`;
   const { workflow, input, idPrefix = id, timeout, paused, note, ...rest } = said;
-  const times = parsed(what, ScheduleTimes, rest);
-  const problem = problemOf(times);
-  if (problem) throw new InvalidInputError(what, pathOf(problem.path), problem.message);
+  const times = checkTimes(what, rest);
   if (note !== undefined) parsed(what, Note, note, ["note"]);
   if (workflow === undefined) return { times, action: undefined, paused, note };
   const { name, version } = workflow as AnyWorkflow;
   parsed(`${what}, workflow "${name}"`, workflow.input, input, ["input"]);
   const action = { workflow: name, version, input, idPrefix, ...(timeout === undefined ? {} : { timeout }) };
   return { times, action: parsed(what, ScheduleAction, action), paused, note };
-}
-
-function parsed<S extends z.ZodType>(what: string, schema: S, value: unknown, at: string[] = []): z.output<S> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  throw new InvalidInputError(what, pathOf([...at, ...issue.path]), issue.message);
 }
 
 function epoch(id: string, path: string, instant: Instant | Date): number {

@@ -10,6 +10,7 @@ export {
   Schedules,
   scheduleHandle,
 } from "./client.ts";
+export { nextTimes } from "./preview.ts";
 export type { Backfilled, Triggered } from "./protocol.ts";
 export type { Instant, Overlap, ScheduleAction, ScheduleTimes } from "./spec.ts";
 export type { ScheduleCounts, ScheduleDescription, ScheduleStart } from "./state.ts";
