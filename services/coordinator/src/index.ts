@@ -1,5 +1,6 @@
 export { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
 export { RunExecution } from "./run/execution.ts";
+export { guardGlobals } from "./run/globals.ts";
 export { createBoundary } from "./shell/boundary.ts";
 export { UnansweredError } from "./shell/commands.ts";
 export type { CoordinatorEvent, CoordinatorTelemetry, Settings } from "./shell/deps.ts";
