@@ -79,8 +79,6 @@ export class Time {
   wake(): void {
     if (this.#running || this.#closed) return;
     this.#running = true;
-    // What happened before somebody waited says nothing.
-    this.#activeAt = this.#clock.now();
     void this.#run();
   }
 
@@ -108,10 +106,15 @@ export class Time {
   }
 
   async #run(): Promise<void> {
+    // A calm counts from when somebody began to wait.
+    this.#activeAt = this.#clock.now();
     try {
       while (!this.#closed) {
         await this.#clock.settled();
-        if (this.#reach()) continue;
+        if (this.#reach()) {
+          this.#activeAt = this.#clock.now();
+          continue;
+        }
         if (this.#goals.size === 0 && !this.#world.waits()) break;
         if (this.#isOver()) await this.#giveUp();
         if (!this.#closed) this.#clock.step(this.#endAt());

@@ -58,7 +58,8 @@ export class Watch {
 
   /**
    * Guarantee 6: a run that has started and not ended lives by something durable: a command that is out, a stored
-   * timer, an inbox message that is not acknowledged. Looked at from outside, at any moment, whoever is dead just then.
+   * timer, an inbox message that is not acknowledged, a record of its parking. Looked at from outside, at any moment,
+   * whoever is dead just then.
    */
   checkCauses(runs: Iterable<string>): void {
     const { server, ledger, excused } = this.#world;
@@ -68,7 +69,8 @@ export class Watch {
     for (const run of runs) {
       const inbox = subjects.inbox(run);
       if (server.stream("EVENTS").lastOf(inbox) === 0 || this.ended(run)) continue;
-      const alive = causes.includes(`.${run}.`) || server.isUndone(inbox, `inbox-${subjects.partition(run)}`);
+      const parked = server.stream("EVENTS").lastOf(subjects.parked(run)) > 0;
+      const alive = parked || causes.includes(`.${run}.`) || server.isUndone(inbox, `inbox-${subjects.partition(run)}`);
       if (alive || excused({ id: run, inbox: () => this.inbox(run), events: () => this.events(run) })) continue;
       ledger.fault(`run ${run} lives by nothing that is stored`);
     }
