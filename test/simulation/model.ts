@@ -135,6 +135,13 @@ export const family = workflow("family", definition, async (input, w): Promise<n
   return first < 0 ? first : sum(await w.all([w.run(work, input), w.child(chain, input)]));
 });
 
+/** Starts another run and ends: nobody waits for it, and it must be started all the same. */
+export const baton = workflow("baton", definition, async (input, w) => {
+  if (input.width > 2) await w.run(work, { ...input, fails: 0 });
+  w.child(chain, input, { onParentClose: "abandon" }).catch(() => {});
+  return 0;
+});
+
 /** Clean-up that a cancel does not reach, and branches that are given up. */
 export const careful = workflow("careful", definition, async (input, w) => {
   w.compensate(undo, { of: 1 });
@@ -153,7 +160,7 @@ export const limited = workflow("limited", definition, async (input, w) => {
   return w.patched("longer") ? (await w.run(work, input)) + (await w.run(beat, input)) : 0;
 });
 
-const workflows = [chain, fan, saga, timers, loop, long, lonely, desk, relay, family, careful, limited];
+const workflows = [chain, fan, saga, timers, loop, long, lonely, desk, relay, family, baton, careful, limited];
 
 async function wait(ms: number, { clock, chance, signal }: Virtual & { signal: AbortSignal }): Promise<void> {
   await new Promise<void>((resolve, reject) => {
@@ -202,6 +209,13 @@ export const model: Scenario = {
   },
   // Not every coordinator knows every workflow: some runs have to be handed on.
   hosts: (coordinator) => (coordinator === 2 ? workflows.filter((w) => w !== desk && w !== saga) : workflows),
+  check({ workflow, end, history }) {
+    if (workflow !== "baton" || end?.type !== "RunCompleted") return undefined;
+    const asked = history.some(
+      (entry) => entry.kind === "journal" && entry.message.events.some((e) => e.type === "ChildScheduled"),
+    );
+    return asked ? undefined : "it ended without having asked for its child";
+  },
   async outside(run, world) {
     const doings = [stop(run, world)];
     if (world.workflow === desk || world.workflow === relay) doings.push(signals(run, world));

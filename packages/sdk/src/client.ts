@@ -14,6 +14,7 @@ import type { z } from "zod";
 import { runStep, type StepJob } from "./builtin/run-step.ts";
 import { type HandleOf, RunHandle } from "./run-handle.ts";
 import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
+import { Schedules } from "./schedule/client.ts";
 import { startInstead } from "./start-instead.ts";
 import { checkRunId, newId, startRun } from "./start-run.ts";
 import { type AnyStep, policiesOf, type StepInput, type StepOutput } from "./step.ts";
@@ -89,6 +90,8 @@ const LIST_CONCURRENCY = 16;
 
 /** Starts runs and follows them. */
 export class Client {
+  /** Schedules: what starts runs by the clock. */
+  readonly schedules = new Schedules(this);
   readonly #log: EventLog;
   readonly #ownLog: boolean;
   readonly #clock: Clock;

@@ -34,7 +34,7 @@ export class VirtualClock implements Clock {
   onPassing: ((nextAt: number) => void) | undefined;
 
   /** @param settled - Resolves when no macrotask is under way any more. Default: those of {@link countedMacrotask}. */
-  constructor(random: () => number, startMs = Date.UTC(2026, 0, 1), settled: () => Promise<void> = countedMacrotasks) {
+  constructor(random: () => number, startMs = Date.UTC(2026, 0, 1), settled: () => Promise<void> = macrotasksOver) {
     this.random = random;
     this.#time = startMs;
     this.#settled = settled;
@@ -173,7 +173,7 @@ export function countedMacrotask(fn: () => void): void {
 const UNCOUNTED = 2;
 
 /** No counted macrotask is under way any more, nor one of two uncounted in a row. */
-async function countedMacrotasks(): Promise<void> {
+export async function macrotasksOver(): Promise<void> {
   for (let rest = UNCOUNTED; rest > 0; rest = turns > 0 ? UNCOUNTED : rest - 1) await macrotask();
 }
 

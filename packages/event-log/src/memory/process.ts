@@ -38,6 +38,9 @@ export class Process {
   connected = true;
   /** Called when it wakes up. */
   onWake: (() => void) | undefined;
+  /** Called when it sets a timer. */
+  onWait: (() => void) | undefined;
+  #waits = 0;
 
   constructor(name: string, clock: Clock) {
     this.name = name;
@@ -49,10 +52,16 @@ export class Process {
       clearTimeout: (handle) => {
         if (!handle) return;
         const timer = handle as Timer;
+        if (timer.fn) this.#waits--;
         timer.fn = undefined;
         clock.clearTimeout(timer.handle);
       },
     };
+  }
+
+  /** How many timers it has set that have not fired: while there are some, it waits for something. */
+  get waits(): number {
+    return this.#waits;
   }
 
   get killed(): boolean {
@@ -117,10 +126,14 @@ export class Process {
 
   #setTimer(fn: () => void, ms: number): Timer {
     const timer: Timer = { fn, handle: undefined };
+    this.#waits++;
+    this.onWait?.();
     const fire = () => {
       const { fn } = timer;
+      if (!fn) return;
+      this.#waits--;
       timer.fn = undefined;
-      fn?.();
+      fn();
     };
     timer.handle = this.#clock.setTimeout(() => {
       if (this.#state === "alive" || this.#state === "closed") fire();

@@ -60,7 +60,8 @@ export class Watch {
 
   /**
    * Guarantee 6: a run that has started and not ended lives by something durable: a command that is out, a stored
-   * timer, an inbox message that is not acknowledged, a record of being parked, a child that lives, somebody outside whom it waits for. Looked at from outside, at any moment, whoever is dead just then.
+   * timer, an inbox message that is not acknowledged, a record of being parked, a child that lives, somebody outside
+   * whom it waits for. Looked at from outside, at any moment, whoever is dead just then.
    */
   checkCauses(runs: Iterable<string>): void {
     const { server, ledger, excused } = this.#world;
@@ -94,7 +95,8 @@ export class Watch {
     const started = this.inbox(run)[0];
     if (started?.type !== "RunStarted") return false;
     const { workflow: name, version } = started;
-    const workflow = this.#world.workflows.find((w) => w.name === name && w.version === version)!;
+    const workflow = this.#world.workflows.find((w) => w.name === name && w.version === version);
+    if (!workflow) return false;
     const asks = Object.keys(workflow.signals).length + Object.keys(workflow.updates).length > 0;
     const events = this.events(run);
     const life = events.slice(events.findLastIndex((event) => event.type === "RunContinued") + 1);

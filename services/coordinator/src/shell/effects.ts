@@ -175,12 +175,13 @@ export class Effects {
   async #armChild(slot: Slot, unsent: boolean): Promise<void> {
     const cancelled = slot.state === "cancelling";
     const child = childOf(slot);
-    if (cancelled && unsent) return this.#endChild(unstarted(this.#run, child, "cancelled"));
+    const parent = { runId: this.#run.runId, mark: this.#run.mark, started: this.#run.started! };
+    if (cancelled && unsent) return this.#endChild(unstarted(parent, child, "cancelled"));
     const wanted = () => this.#wanted() && slot.state !== "done";
     // It may never have been started: then nobody would answer to the cancel.
-    const started = await startChild(this.#deps, this.#run, child, wanted);
-    if (started === "taken") return this.#endChild(unstarted(this.#run, child, "failed"));
-    if (cancelled) await stopChild(this.#deps, this.#run, child, slot.cancelled!.message, wanted);
+    const started = await startChild(this.#deps, parent, child, wanted);
+    if (started === "taken") return this.#endChild(unstarted(parent, child, "failed"));
+    if (cancelled) await stopChild(this.#deps, parent, child, slot.cancelled!.message, wanted);
   }
 
   async #endChild(message: ChildEnded): Promise<void> {

@@ -1,13 +1,12 @@
 import {
   type CancelSlots,
   type ChildEnded,
-  type RunStarted,
   type TerminalEvent,
   toFailure,
   WorkflowCancelledError,
   WorkflowTerminatedError,
 } from "@stepstream/contracts";
-import { stopChild } from "./children.ts";
+import { type Parent, stopChild } from "./children.ts";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
 
@@ -18,13 +17,8 @@ import { retrying } from "./retrying.ts";
  * Z1. A parent is told the end of its child.
  * Z2. What a terminated run had open is removed: its commands, its timers; its children are told.
  */
-export async function afterEnd(
-  deps: Deps,
-  run: { runId: string; mark: string },
-  { parent }: RunStarted,
-  end: TerminalEvent,
-  wanted: () => boolean,
-): Promise<void> {
+export async function afterEnd(deps: Deps, run: Parent, end: TerminalEvent, wanted: () => boolean): Promise<void> {
+  const { parent } = run.started;
   if (end.type === "RunTerminated") await clear(deps, run, end, wanted);
   if (!parent) return;
   const { log } = deps;
@@ -51,7 +45,7 @@ function endOfChild(run: string, slot: number, end: TerminalEvent): ChildEnded {
 
 async function clear(
   deps: Deps,
-  parent: { runId: string; mark: string },
+  parent: Parent,
   end: Extract<TerminalEvent, { type: "RunTerminated" }>,
   wanted: () => boolean,
 ): Promise<void> {

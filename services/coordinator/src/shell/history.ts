@@ -26,6 +26,8 @@ export interface History {
   inbox: Inbox[];
   /** What was decided after that, in order. */
   events: RunEvent[];
+  /** What was decided last: of that alone it is not known whether it was done. */
+  latest: RunEvent[];
   /** The last inbox message that the journal has consumed; 0 for none. */
   upTo: number;
   /** The stream sequence of the last journal message; 0 for none. */
@@ -76,6 +78,7 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
         continued: undefined,
         inbox: messages.slice(reborn),
         events: [],
+        latest: [],
         upTo: 0,
         journalSeq,
         segment: undefined,
@@ -83,7 +86,8 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
     const events = decisions.flatMap((decision) => decision.events);
     const at = events.findLastIndex((event) => event.type === "RunContinued");
     const continued = events[at] as RunContinued | undefined;
-    return { continued, inbox: messages, events: events.slice(at + 1), upTo, journalSeq, segment };
+    const latest = decisions.at(-1)?.events ?? [];
+    return { continued, inbox: messages, events: events.slice(at + 1), latest, upTo, journalSeq, segment };
   }
   throw new LogUnavailableError(`read run ${run}`, "its history stayed incomplete");
 }

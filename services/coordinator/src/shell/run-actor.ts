@@ -16,6 +16,7 @@ import type { Delivery } from "@stepstream/event-log";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { finishTurn } from "../run/turn.ts";
+import { type Parent, startAbandoned } from "./children.ts";
 import { type Deps, keyOf, Released } from "./deps.ts";
 import { Effects, slotsOf } from "./effects.ts";
 import { afterEnd } from "./ended.ts";
@@ -335,6 +336,7 @@ export class RunActor {
       const startedAtMs = started.since ?? history.inbox[0]!.at;
       const endedAtMs = history.inbox.findLast((x) => x.seq <= history.upTo)?.at ?? startedAtMs;
       this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
+      await this.#startAbandoned(started, startedAtMs, history.latest);
       await this.#afterEnd(started, startedAtMs, last);
       return "over";
     }
@@ -371,6 +373,7 @@ export class RunActor {
         else if (slot.state === "cancelling") unsent.add(n);
       }
     }
+    await this.#startAbandoned(started, execution.startedAtMs, history.latest.filter(over(execution)));
     return { decided, out, unsent, all: true };
   }
 
@@ -413,9 +416,17 @@ export class RunActor {
 
   async #afterEnd(started: RunStarted, startedAtMs: number, end: TerminalEvent): Promise<void> {
     if (!started.parent && end.type !== "RunTerminated") return;
-    const run = { runId: this.run, mark: markOf(this.run, startedAtMs) };
-    await afterEnd(this.#deps, run, started, end, () => this.#state !== "released");
+    await afterEnd(this.#deps, this.#parent(started, startedAtMs), end, () => this.#state !== "released");
     this.#check();
+  }
+
+  async #startAbandoned(started: RunStarted, startedAtMs: number, decided: readonly RunEvent[]): Promise<void> {
+    await startAbandoned(this.#deps, this.#parent(started, startedAtMs), decided, () => this.#state !== "released");
+    this.#check();
+  }
+
+  #parent(started: RunStarted, startedAtMs: number): Parent {
+    return { runId: this.run, mark: markOf(this.run, startedAtMs), started };
   }
 
   async #outstanding(): Promise<Set<number>> {
@@ -497,6 +508,8 @@ export class RunActor {
       if (slot?.kind === "step" && slot.state === "open") await effects.checkDeadline(slot);
     }
     this.#check();
+    const gone = decided.map((d) => d.event).filter(over(execution));
+    await this.#startAbandoned(execution.started!, execution.startedAtMs, gone);
     const end = execution.closed ? decided.map((d) => d.event).findLast(isTerminal) : undefined;
     if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);
     this.#settleBatch(batch);
@@ -610,6 +623,11 @@ interface Folded {
   unsent?: Set<number>;
   /** After a takeover: all open slots are to be looked after. */
   all?: true;
+}
+
+/** Events about slots that the run has done with. */
+function over(execution: RunExecution): (event: RunEvent) => boolean {
+  return (event) => "slot" in event && (execution.slots.get(event.slot)?.state ?? "done") === "done";
 }
 
 /** Children that the journal has asked for, and that are not known to have ended. */
