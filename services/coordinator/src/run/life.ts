@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   type Duration,
+  deepFreeze,
   durationMs,
   ForbiddenInQueryError,
   InvalidInputError,
@@ -16,7 +17,7 @@ import { Closing } from "./closing.ts";
 import { createContext } from "./context.ts";
 import type { RunExecution } from "./execution.ts";
 import { type Frame, frames, never } from "./frame.ts";
-import { deepFreeze } from "./freeze.ts";
+
 import { Scope } from "./scope.ts";
 import { Seen } from "./seen.ts";
 import { Signals, unknown } from "./signals.ts";
