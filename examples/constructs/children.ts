@@ -69,6 +69,7 @@ export async function play({ serve, client, until, say }: Stage) {
     statuses[policy] = policy === "abandon" ? (await child.status()).status : await ended(child);
   }
   say(`ended     ${result}: ${POLICIES.map((policy) => `${policy} → ${statuses[policy]}`).join(", ")}`);
+  await until((event) => event.type === "cancelled" && event.run === "estate-terminate"); // its attempt, which was told
   say(`tidied    ${tidied.join(", ")}: a terminated run cleans up nothing`);
 
   // A child's id is its idempotency key: it has one parent.
@@ -85,7 +86,7 @@ export async function play({ serve, client, until, say }: Stage) {
   thaw.abort();
   const abandoned = await client.handle(gardener, "estate-abandon").result();
   say(`abandoned went on, and dug ${abandoned}`);
-  return { result, statuses, tidied, stranger, bereft, status, abandoned };
+  return { result, statuses, tidied, stopped, stranger, bereft, status, abandoned };
 }
 
 async function failure(run: RunHandle<string>): Promise<ChildError> {

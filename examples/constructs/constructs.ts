@@ -5,6 +5,11 @@ import * as approval from "./approval.ts";
 import * as booking from "./booking.ts";
 import * as cancel from "./cancel.ts";
 import * as children from "./children.ts";
+import * as determinism from "./determinism.ts";
+import * as longLived from "./long-lived.ts";
+import * as starting from "./starting.ts";
+import * as timers from "./timers.ts";
+import * as versions from "./versions.ts";
 
 /** One construct, or a few that belong together: `about` in a line, and `play`. */
 export type Construct = Practice;
@@ -14,4 +19,9 @@ export const CONSTRUCTS: Readonly<Record<string, Construct>> = {
   booking,
   children,
   cancel,
+  timers,
+  "long-lived": longLived,
+  versions,
+  starting,
+  determinism,
 };
