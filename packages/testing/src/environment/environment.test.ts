@@ -1,5 +1,14 @@
-import { exponential, nothing, StepError, step, WorkflowCancelledError, workflow } from "@stepstream/sdk";
-import { describe, expect, it } from "vitest";
+import {
+  exponential,
+  gate,
+  nothing,
+  pipeline,
+  StepError,
+  step,
+  WorkflowCancelledError,
+  workflow,
+} from "@stepstream/sdk";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { handle } from "../handlers.ts";
 import { createTestEnvironment } from "./environment.ts";
@@ -335,3 +344,36 @@ function setImmediatePromise(): Promise<void> {
 function onAbort(signal: AbortSignal, reject: (reason: unknown) => void): void {
   signal.addEventListener("abort", () => reject(signal.reason));
 }
+
+describe("what the client offers", () => {
+  it("works in virtual time: progress, pipelines with faked gates, many runs at once", async () => {
+    const release = pipeline("release", { input: z.object({ cents: z.int() }), output: charge.output })
+      .gate("lint", { level: 1, command: "exit 1", timeout: "2m" })
+      .step("charge", charge, (s) => s.input)
+      .build();
+    await using env = await createTestEnvironment({ workflows: [release, trial] });
+    env.fake(gate, ({ gate, level }) => ({ gate, level, stdout: "", stderr: "", durationMs: 1 }));
+    env.fake(charge).returns({ receipt: "r-1" }).takes("20s");
+    env.fake(remind).returns(undefined);
+    const run = await env.client.start(release, { cents: 5 });
+    const seen: string[] = [];
+    for await (const { name } of run.progress()) seen.push(name);
+    expect(seen.length).toBeGreaterThan(1);
+    expect(await run.result()).toEqual({ receipt: "r-1" });
+    const runs = await Promise.all(Array.from({ length: 50 }, (_, i) => env.client.start(trial, { cents: i })));
+    expect(new Set(await Promise.all(runs.map((run) => run.result())))).toEqual(new Set(["r-1"]));
+    expect(await env.client.list({ workflow: trial, status: "completed" })).toHaveLength(50);
+  });
+});
+
+describe("beside vitest's own fake timers", () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it("an environment works as ever: its time is neither the real one nor theirs", async () => {
+    vi.useFakeTimers();
+    await using env = await createTestEnvironment({ workflows: [buy], patienceMs: 20 });
+    env.fake(charge).returns({ receipt: "r" });
+    expect(await (await env.start(buy, { cents: 5 })).result()).toBe("r");
+    await expect(env.runUntil(() => false)).rejects.toMatchObject({ code: "NOTHING_LEFT" });
+  });
+});

@@ -289,7 +289,7 @@ export class TestEnvironment implements AsyncDisposable {
   }
 
   #handlerOf(step: AnyStep, log: MemoryLog): Handler<any> {
-    const unhandled: TestHandler<any> = (_input, { run }) => {
+    const unhandled = (_input: unknown, { run }: { run: string }) => {
       const error = new UnhandledStepError(step.name, run);
       this.#unhandled.set(step.name, error);
       throw error;
