@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { Decision, isTerminal } from "@stepstream/contracts";
-import { type Coordinator, type CoordinatorEvent, createCoordinator, RunExecution } from "@stepstream/coordinator";
+import { type Coordinator, type CoordinatorEvent, createCoordinator, replayRun } from "@stepstream/coordinator";
 import type { EventLog } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
 import { type AnyWorkflow, type Client, connect, workflow } from "@stepstream/sdk";
@@ -92,15 +92,12 @@ async function expectSound(run: string, definition: AnyWorkflow): Promise<void> 
   expect(isTerminal(events.at(-1)!)).toBe(true);
   const upTos = journal.map((decision) => decision.upTo);
   expect(upTos).toEqual([...new Set(upTos)].sort((a, b) => a - b));
-  const execution = new RunExecution(run, definition, events);
-  for (const { seq, at, text } of await log.read(log.subjects.inbox(run))) {
-    if (seq > upTos.at(-1)!) break;
-    execution.fold(seq, at, JSON.parse(text));
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(execution.endTurn()).toEqual([]);
-  }
-  execution.checkReplayed([]);
-  expect(execution.fault).toBeUndefined();
+  const inbox = (await log.read(log.subjects.inbox(run))).map(({ seq, at, text }) => ({
+    seq,
+    at,
+    message: JSON.parse(text),
+  }));
+  expect(await replayRun(definition, { run, inbox, decisions: journal })).toBeUndefined();
 }
 
 function timesRun(run: string, slot: number): number {

@@ -1,5 +1,5 @@
-import { exponential, step, workflow } from "@stepstream/sdk";
-import { handle, type Scenario, type Virtual } from "@stepstream/testing";
+import { exponential, type RunHandle, step, workflow } from "@stepstream/sdk";
+import { handle, type Outside, type Scenario, type Virtual } from "@stepstream/testing";
 import { z } from "zod";
 
 /**
@@ -92,7 +92,75 @@ export const lonely = workflow("lonely", definition, async (_input, w) => {
   return result.status === "rejected" ? 1 : Number.NaN;
 });
 
-const workflows = [chain, fan, saga, timers, loop, long, lonely];
+/** Takes signals one after the other, and updates in between; then waits for more, but not for ever. */
+export const desk = workflow(
+  "desk",
+  {
+    ...definition,
+    signals: { go: z.int() },
+    queries: { total: z.int() },
+    updates: { add: { input: z.int(), output: z.int() } },
+  },
+  async (input, w) => {
+    let total = 0;
+    w.onQuery("total", () => total);
+    w.onUpdate("add", async (n) => {
+      await w.run(work, { ...input, fails: 0 });
+      total += n;
+      return total;
+    });
+    for (let i = 0; i < input.width; i++) total += 1_000 * (await w.waitFor("go"));
+    await w.until(() => total % 1_000 > 0, { timeout: "5s" });
+    total += 1_000 * ((await w.waitFor("go", { timeout: "2s" })) ?? 0);
+    return total;
+  },
+);
+
+/** The same, a life for each signal. */
+export const relay = workflow("relay", { ...definition, signals: { go: z.int() } }, async (input, w) => {
+  const slow = w.run(beat, input).catch(() => 0);
+  await w.waitFor("go");
+  if (w.random() < 0.3) await slow;
+  return input.width > 1 ? w.continueAsNew({ ...input, width: input.width - 1 }) : 0;
+});
+
+/** Children of each kind, down to the third generation. */
+export const family = workflow("family", definition, async (input, w): Promise<number> => {
+  if (input.width <= 1) return w.run(work, input);
+  const policies = ["cancel", "terminate", "abandon"] as const;
+  const children = Array.from({ length: Math.min(input.width, 3) }, (_, i) =>
+    w.child(i === 2 ? saga : family, { ...input, width: input.width - 2 }, { onParentClose: policies[i]! }),
+  );
+  const first = await w.race([...children, w.sleep(Math.floor(w.random() * 20_000)).then(() => -1)]);
+  return first < 0 ? first : sum(await w.all([w.run(work, input), w.child(chain, input)]));
+});
+
+/** Starts another run and ends: nobody waits for it, and it must be started all the same. */
+export const baton = workflow("baton", definition, async (input, w) => {
+  if (input.width > 2) await w.run(work, { ...input, fails: 0 });
+  w.child(chain, input, { onParentClose: "abandon" }).catch(() => {});
+  return 0;
+});
+
+/** Clean-up that a cancel does not reach, and branches that are given up. */
+export const careful = workflow("careful", definition, async (input, w) => {
+  w.compensate(undo, { of: 1 });
+  try {
+    const branch = w.scope(() => w.map([1, 2, 3], () => w.run(beat, input), { concurrency: 2 }), { timeout: "6s" });
+    return sum(await branch);
+  } finally {
+    await w.uncancellable(() => w.run(undo, { of: 2 }));
+  }
+});
+
+/** Nobody waits for its start or its end for ever. */
+export const limited = workflow("limited", definition, async (input, w) => {
+  w.compensate(undo, { of: 1 });
+  w.sideEffect(() => Math.floor(Math.random() * 1e9));
+  return w.patched("longer") ? (await w.run(work, input)) + (await w.run(beat, input)) : 0;
+});
+
+const workflows = [chain, fan, saga, timers, loop, long, lonely, desk, relay, family, baton, careful, limited];
 
 async function wait(ms: number, { clock, chance, signal }: Virtual & { signal: AbortSignal }): Promise<void> {
   await new Promise<void>((resolve, reject) => {
@@ -129,22 +197,89 @@ export const model: Scenario = {
       if (ctx.chance.is(0.1)) throw new Error("undo by chance");
     }),
   ],
-  start: (chance) => ({
-    workflow: chance.pick(workflows),
-    input: {
+  start: (chance) => {
+    const workflow = chance.pick(workflows);
+    const input = {
       width: 1 + chance.int(4),
       ms: chance.pick([5, 100, 2_000, 8_000]),
       fails: chance.pick([0, 0.1, 0.4]),
-    },
-  }),
-  async outside(run, { chance, sleep }) {
-    if (!chance.is(0.3)) return;
-    await sleep(500 + chance.exponential(4_000));
-    // Whoever asks after the end is not always told so: they give up waiting after ten seconds.
-    const patience = new AbortController();
-    const answered = run.cancel({ reason: "by chance", signal: patience.signal });
-    await Promise.race([answered, sleep(10_000)]);
-    answered.catch(() => {});
-    patience.abort();
+    };
+    if (workflow !== limited) return { workflow, input };
+    return { workflow, input, options: { delay: chance.int(5_000), timeout: 5_000 + chance.int(20_000) } };
+  },
+  // Not every coordinator knows every workflow: some runs have to be handed on.
+  hosts: (coordinator) => (coordinator === 2 ? workflows.filter((w) => w !== desk && w !== saga) : workflows),
+  check({ workflow, end, history }) {
+    if (workflow !== "baton" || end?.type !== "RunCompleted") return undefined;
+    const asked = history.some(
+      (entry) => entry.kind === "journal" && entry.message.events.some((e) => e.type === "ChildScheduled"),
+    );
+    return asked ? undefined : "it ended without having asked for its child";
+  },
+  async outside(run, world) {
+    const doings = [stop(run, world)];
+    if (world.workflow === desk || world.workflow === relay) doings.push(signals(run, world));
+    if (world.workflow === desk) doings.push(changes(run, world));
+    const errors = (await Promise.allSettled(doings)).flatMap((done) =>
+      done.status === "rejected" ? done.reason : [],
+    );
+    const real = errors.find(({ code }) => code !== "RUN_CLOSED" && code !== "WORKFLOW_CANCELLED");
+    if (real) throw real;
   },
 };
+
+/** Now and then somebody wants a run to end. */
+async function stop(run: RunHandle, { chance, sleep }: Outside): Promise<void> {
+  if (!chance.is(0.35)) return;
+  await sleep(500 + chance.exponential(4_000));
+  const kind = chance.int(4);
+  await patiently(sleep, (signal) => {
+    if (kind === 0) return run.terminate({ reason: "by chance", signal });
+    return run.cancel({ reason: "by chance", signal, ...(kind === 1 && { cleanupDeadline: chance.int(4_000) }) });
+  });
+}
+
+/** As many as are waited for, and one more; some are sent twice. One that was acknowledged has been taken note of, once. */
+async function signals(run: RunHandle, { chance, sleep }: Outside): Promise<void> {
+  for (let i = 1; i <= 6; i++) {
+    await sleep(chance.exponential(3_000));
+    const id = `${run.id}-go-${i}`;
+    for (let sent = 0; sent === 0 || chance.is(0.2); sent++) await untilTold(() => run.signal("go", i, { id }));
+    const accepted = (await untilTold(() => run.history())).flatMap((entry) =>
+      entry.kind === "journal" ? entry.message.events.filter((e) => e.type === "SignalAccepted" && e.id === id) : [],
+    );
+    // A life that is over has forgotten the ids of its signals; what repeats them is the log's business.
+    if (accepted.length !== 1)
+      throw new Error(`signal ${id} was acknowledged, and taken note of ${accepted.length} times`);
+  }
+}
+
+async function changes(run: RunHandle, { chance, sleep }: Outside): Promise<void> {
+  await sleep(chance.exponential(5_000));
+  await patiently(sleep, async (signal) => {
+    const total = await run.update("add", 1, { signal });
+    if (typeof total !== "number" || total % 1_000 !== 1) throw new Error(`the update was answered with ${total}`);
+  });
+  const total = await run.query("total", undefined, { timeout: "2s" }).catch(() => 1);
+  if ((total as number) % 1_000 > 1) throw new Error(`the query was answered with ${total}`);
+}
+
+/** Whoever asks after the end is not always told so: they give up waiting after ten seconds. */
+async function patiently(sleep: Outside["sleep"], ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const patience = new AbortController();
+  const answered = ask(patience.signal);
+  await Promise.race([answered, sleep(10_000)]);
+  answered.catch(() => {});
+  patience.abort();
+}
+
+/** As a program does that will not be put off: the id makes it one signal. */
+async function untilTold<T>(tell: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await tell();
+    } catch (error) {
+      if ((error as { code?: string }).code !== "LOG_UNAVAILABLE") throw error;
+    }
+  }
+}

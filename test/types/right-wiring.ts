@@ -3,7 +3,16 @@
  * What must not compile is in wrong-wiring.ts.
  */
 
-import { type Client, pipeline, type RunHandle, step, type WorkflowContext, workflow } from "@stepstream/sdk";
+import {
+  type Client,
+  type HandleOf,
+  type None,
+  pipeline,
+  type RunHandle,
+  step,
+  type WorkflowContext,
+  workflow,
+} from "@stepstream/sdk";
 import { z } from "zod";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -75,7 +84,8 @@ const flow = pipeline("flow", { input: Order, output: z.object({ total: z.number
 
 export async function start(client: Client, w: WorkflowContext): Promise<void> {
   const run = await client.start(order, { id: "o", cents: 1 }, { id: "order-1", onConflict: "attach" });
-  same<typeof run, RunHandle<{ label: string }>>(true);
+  same<typeof run, HandleOf<typeof order>>(true);
+  same<typeof run, RunHandle<{ label: string }, None, None, None>>(true);
   const result = await (await client.start(flow, { id: "o", cents: 1 })).result();
   same<typeof result, { total: number; ok: boolean }>(true);
   same<Awaited<ReturnType<ReturnType<typeof client.get>["result"]>>, unknown>(true);

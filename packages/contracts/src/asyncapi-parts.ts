@@ -104,7 +104,10 @@ const id = (description: string, example: string, required = false): Record<stri
   "Nats-Msg-Id": { description: `${description} The same id within two minutes is stored once.`, required, example },
 });
 const outcome = (type: string): Record<string, Header> =>
-  id("Optional; use `<run>.<slot>.<attempt>.<type>`. A repeat changes nothing either way.", `order-1.1.1.${type}`);
+  id(
+    "Optional; use `<run>.<slot>.<after>.<attempt>.<type>`. A repeat changes nothing either way.",
+    `order-1.1.7.1.${type}`,
+  );
 
 /** By the name of the message. */
 export const HEADERS: Readonly<Record<string, Record<string, Header>>> = {

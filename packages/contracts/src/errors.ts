@@ -57,7 +57,7 @@ export class StepError extends StepstreamError {
 }
 
 /** What a time-out was about. */
-export type TimeoutKind = "attempt" | "total" | "queue" | "heartbeat";
+export type TimeoutKind = "attempt" | "total" | "queue" | "heartbeat" | "run" | "scope";
 
 /** Something took too long. `kind` says which of its clocks ran out. */
 export class TimeoutError extends StepstreamError {
@@ -71,6 +71,8 @@ export class TimeoutError extends StepstreamError {
       total: `The step took longer than ${ms} ms, all attempts and waits together`,
       queue: `No worker picked the step up within ${ms} ms; is one running that handles it?`,
       heartbeat: `The attempt sent no heartbeat for ${ms} ms`,
+      run: `The run had not ended ${ms} ms after its start`,
+      scope: `The scope had not ended after ${ms} ms`,
     }[kind];
     super(`${what}${place(where)}.`, { kind, ms, ...where });
     this.kind = kind;
@@ -137,6 +139,40 @@ export class WorkflowCancelledError extends StepstreamError {
     super(`Run ${run} was cancelled: ${reason}`, { run });
     this.run = run;
     this.reason = reason;
+  }
+}
+
+/** The run was terminated: stopped without clean-up. Thrown by `run.result()`. */
+export class WorkflowTerminatedError extends StepstreamError {
+  readonly code = "WORKFLOW_TERMINATED";
+  readonly retry = "never";
+  readonly run: string;
+  readonly reason: string;
+
+  constructor(run: string, reason: string) {
+    super(`Run ${run} was terminated: ${reason}`, { run });
+    this.run = run;
+    this.reason = reason;
+  }
+}
+
+/** A child run did not complete. `cause` is what it failed with, or a WorkflowCancelledError, WorkflowTerminatedError. */
+export class ChildError extends StepstreamError {
+  readonly code = "CHILD_FAILED";
+  readonly retry = "never";
+  readonly run: string;
+  readonly child: string;
+  readonly workflow: string;
+
+  constructor(where: { run: string; slot: number; child: string; workflow: string }, cause: Error) {
+    super(
+      `Child ${where.child} (workflow "${where.workflow}") of run ${where.run} (slot ${where.slot}) did not complete: ${cause.message}`,
+      where,
+      { cause },
+    );
+    this.run = where.run;
+    this.child = where.child;
+    this.workflow = where.workflow;
   }
 }
 
@@ -235,6 +271,16 @@ export class ForbiddenInWorkflowError extends StepstreamError {
   }
 }
 
+/** A query handler asked `w` for something that would change the run. */
+export class ForbiddenInQueryError extends StepstreamError {
+  readonly code = "FORBIDDEN_IN_QUERY";
+  readonly retry = "never";
+
+  constructor(what: string, run: string) {
+    super(`${what} would change run ${run}, and a query may not. Use an update for that.`, { what, run });
+  }
+}
+
 /** Workflow code waits for something that the run cannot give it, and so would wait for ever. */
 export class StalledError extends StepstreamError {
   readonly code = "STALLED";
@@ -269,12 +315,60 @@ export class RunAlreadyExistsError extends StepstreamError {
   }
 }
 
+/** Only a run that is over can be deleted. */
+export class RunStillGoingError extends StepstreamError {
+  readonly code = "RUN_STILL_GOING";
+  readonly retry = "later";
+  constructor(run: string) {
+    super(`Run ${run} is not over; nothing was deleted. Cancel or terminate it first, and wait for its end.`, { run });
+  }
+}
+
 /** The run had closed before the message could take effect. */
 export class RunClosedError extends StepstreamError {
   readonly code = "RUN_CLOSED";
   readonly retry = "never";
   constructor(run: string, outcome: string) {
     super(`Run ${run} is over (${outcome}); the message changed nothing.`, { run, outcome });
+  }
+}
+
+/** A run did not take a signal: its workflow does not know it, or its payload does not fit. */
+export class SignalRefusedError extends StepstreamError {
+  readonly code = "SIGNAL_REFUSED";
+  readonly retry = "never";
+  constructor(run: string, signal: string, why: string, options?: ErrorOptions) {
+    super(`Run ${run} refused the signal "${signal}": ${why}`, { run, signal }, options);
+  }
+}
+
+/** A run turned an update down, and nothing was changed. `cause` is what its validator threw. */
+export class UpdateRefusedError extends StepstreamError {
+  readonly code = "UPDATE_REFUSED";
+  readonly retry = "never";
+  constructor(run: string, update: string, why: string, options?: ErrorOptions) {
+    super(`Run ${run} refused the update "${update}": ${why}`, { run, update }, options);
+  }
+}
+
+/** A query failed: its workflow does not know it, or its handler threw. `cause` is what it threw. */
+export class QueryFailedError extends StepstreamError {
+  readonly code = "QUERY_FAILED";
+  readonly retry = "never";
+  constructor(run: string, query: string, why: string, options?: ErrorOptions) {
+    super(`The query "${query}" of run ${run} failed: ${why}`, { run, query }, options);
+  }
+}
+
+/** Nobody answered a query: is a coordinator running that knows the workflow? */
+export class QueryUnansweredError extends StepstreamError {
+  readonly code = "QUERY_UNANSWERED";
+  readonly retry = "later";
+  constructor(run: string, query: string, ms: number) {
+    super(
+      `Nobody answered the query "${query}" of run ${run} within ${ms} ms; is a coordinator up that runs its workflow? Nothing was changed; asking again is safe.`,
+      { run, query, ms },
+    );
   }
 }
 

@@ -1,8 +1,10 @@
 export { decode, pathOf } from "./codec.ts";
 export { type Duration, durationMs, RetryPolicy, TimeoutPolicy } from "./duration.ts";
 export {
+  ChildError,
   CircuitOpenError,
   DeclaredError,
+  ForbiddenInQueryError,
   ForbiddenInWorkflowError,
   InvalidInputError,
   InvalidOutputError,
@@ -12,11 +14,15 @@ export {
   NonDeterminismError,
   NotRunningError,
   PartitionMismatchError,
+  QueryFailedError,
+  QueryUnansweredError,
   RemoteError,
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  RunStillGoingError,
   ServerTooOldError,
+  SignalRefusedError,
   SlotAbandonedError,
   StalledError,
   StepCancelledError,
@@ -25,11 +31,13 @@ export {
   TimeoutError,
   type TimeoutKind,
   UnknownWorkflowError,
+  UpdateRefusedError,
   ValidationError,
   type Where,
   WorkerLostError,
   WorkflowCancelledError,
   WorkflowFailedError,
+  WorkflowTerminatedError,
   WrongLastSequenceError,
 } from "./errors.ts";
 export { Failure, fromFailure, toFailure } from "./failure.ts";

@@ -27,6 +27,19 @@ export type Trace = z.infer<typeof Trace>;
 export const Progress = z.object({ step: z.number(), total: z.number(), name: z.string(), percent: z.number() });
 export type Progress = z.infer<typeof Progress>;
 
+/** A signal: something that a run is told from outside. */
+export const Signal = z.object({
+  /** The sender's own id of this signal: the same id again is the same signal. */
+  id: z.string().min(1),
+  name: Name,
+  payload: Payload,
+});
+export type Signal = z.infer<typeof Signal>;
+
+/** What becomes of a child that is still going on when its parent ends. */
+export const ParentClosePolicy = z.enum(["terminate", "cancel", "abandon"]);
+export type ParentClosePolicy = z.infer<typeof ParentClosePolicy>;
+
 // ---------------------------------------------------------------- inbox
 
 /** The first message of every run. Appended with expected last subject sequence 0. */
@@ -39,6 +52,20 @@ export const RunStarted = z.object({
   version: z.int().min(1),
   input: Payload,
   trace: Trace.optional(),
+  /** The run and slot that it is a child of: they are told how it ended. */
+  parent: z.object({ run: RunId, slot: Slot }).optional(),
+  /** The workflow function is called so long after this message was stored. */
+  delayMs: Ms.optional(),
+  /** The run fails if it has not ended so long after this message was stored. */
+  timeoutMs: Ms.optional(),
+  /** Slots that were used under this id before; the first new one comes after them. */
+  slots: z.int().min(0).optional(),
+  /** Where the run goes on as new: when it was first started. `timeoutMs` counts from here. */
+  since: EpochMs.optional(),
+  /** Signals that are there from the start. */
+  signals: z.array(Signal).optional(),
+  /** Where the run goes on as new: ids of the latest signals and updates, so that a repeat is known for one. */
+  seen: z.array(z.string()).optional(),
 });
 
 /** A worker ran the slot to a good end. */
@@ -103,7 +130,43 @@ export const CancelRequested = z.object({
   reason: z.string(),
   /** How long workers have to clean up before their slots are abandoned. Default: the coordinator's, 10 s. */
   graceMs: Ms.optional(),
+  /** How long all clean-up may take, compensations included; then the run is terminated. Default: as long as it takes. */
+  cleanupMs: Ms.optional(),
 });
+
+/** Somebody wants the run to end at once, without any clean-up. Works on parked runs too. */
+export const TerminateRequested = z.object({
+  v,
+  type: z.literal("TerminateRequested"),
+  id: z.string().min(1),
+  reason: z.string(),
+});
+
+/** A signal for the run. It is kept until the workflow asks for it. */
+export const SignalReceived = z.object({ v, type: z.literal("SignalReceived"), ...Signal.shape });
+
+/** Asks the run to change itself and to answer: see UpdateRefused, UpdateAccepted, UpdateCompleted, UpdateFailed. */
+export const UpdateRequested = z.object({
+  v,
+  type: z.literal("UpdateRequested"),
+  id: z.string().min(1),
+  name: Name,
+  input: Payload,
+});
+
+/** A child has ended, or could not be started. Said by the coordinator that has the child (or tried to start it). */
+export const ChildEnded = z.object({
+  v,
+  type: z.literal("ChildEnded"),
+  slot: Slot,
+  child: RunId,
+  outcome: z.enum(["completed", "failed", "cancelled", "terminated"]),
+  /** Where it completed. */
+  output: Payload,
+  /** Where it did not. */
+  error: Failure.optional(),
+});
+export type ChildEnded = z.infer<typeof ChildEnded>;
 
 /** What happened to a run, from outside. */
 export const InboxMessage = z.discriminatedUnion("type", [
@@ -116,6 +179,10 @@ export const InboxMessage = z.discriminatedUnion("type", [
   SlotTimedOut,
   SlotAbandoned,
   CancelRequested,
+  TerminateRequested,
+  SignalReceived,
+  UpdateRequested,
+  ChildEnded,
 ]);
 export type InboxMessage = z.infer<typeof InboxMessage>;
 export type RunStarted = z.infer<typeof RunStarted>;
@@ -133,8 +200,61 @@ export const StepScheduled = z.object({
   /** Set on a compensation: it undoes work after the run has settled. */
   compensation: z.literal(true).optional(),
 });
-/** The run waits until `fireAt`. */
-export const TimerStarted = z.object({ type: z.literal("TimerStarted"), slot: Slot, fireAt: EpochMs });
+/** The run waits until `fireAt`, or ends something then. */
+export const TimerStarted = z.object({
+  type: z.literal("TimerStarted"),
+  slot: Slot,
+  fireAt: EpochMs,
+  /** Timers that the workflow did not ask for: its start is delayed, its time-out, the deadline of its clean-up. */
+  for: z.enum(["delay", "timeout", "cleanup"]).optional(),
+});
+/** The run asks for a child run. Its RunStarted follows once this is stored. */
+export const ChildScheduled = z.object({
+  type: z.literal("ChildScheduled"),
+  slot: Slot,
+  /** The child's id. */
+  run: RunId,
+  workflow: Name,
+  version: z.int().min(1),
+  input: Payload,
+  onParentClose: ParentClosePolicy,
+  delayMs: Ms.optional(),
+  timeoutMs: Ms.optional(),
+});
+/** The run has taken note of a signal, and keeps it until the workflow asks for it. */
+export const SignalAccepted = z.object({ type: z.literal("SignalAccepted"), id: z.string(), name: Name });
+/** A signal that the workflow does not know, or whose payload does not fit. */
+export const SignalRefused = z.object({
+  type: z.literal("SignalRefused"),
+  id: z.string(),
+  name: Name,
+  error: Failure,
+});
+/** An update is valid, and its handler works on it. */
+export const UpdateAccepted = z.object({ type: z.literal("UpdateAccepted"), id: z.string(), name: Name });
+/** An update was turned down before it changed anything. */
+export const UpdateRefused = z.object({ type: z.literal("UpdateRefused"), id: z.string(), error: Failure });
+/** An update is done; this is its answer. */
+export const UpdateCompleted = z.object({ type: z.literal("UpdateCompleted"), id: z.string(), output: Payload });
+/** The handler of an update threw. */
+export const UpdateFailed = z.object({ type: z.literal("UpdateFailed"), id: z.string(), error: Failure });
+/** The code goes the new way at this place: `w.patched(id)` was true. */
+export const Patched = z.object({ type: z.literal("Patched"), id: z.string() });
+/** What `w.sideEffect` returned; every replay gets it from here. */
+export const SideEffectRecorded = z.object({ type: z.literal("SideEffectRecorded"), value: Payload });
+/** The run's time is up: it is cancelled, and will fail with a TIMEOUT. */
+export const RunTimedOut = z.object({ type: z.literal("RunTimedOut"), timeoutMs: Ms });
+/** The run goes on as if it had been started anew: same id, a history that begins here. */
+export const RunContinued = z.object({
+  type: z.literal("RunContinued"),
+  /** The stream sequence of the inbox message that led to it: the new life begins with the one after that. */
+  after: z.int().min(1),
+  /** When, by the time of the history. */
+  at: EpochMs,
+  /** What it starts with, as if it were in the inbox: slots and signals not yet asked for are carried on. */
+  start: RunStarted,
+});
+export type RunContinued = z.infer<typeof RunContinued>;
 /** The command of the slot comes back at `fireAt` as attempt `attempt`. */
 export const RetryScheduled = z.object({
   type: z.literal("RetryScheduled"),
@@ -154,11 +274,12 @@ export const CancelAccepted = z.object({
   id: z.string(),
   reason: z.string(),
   graceMs: Ms.optional(),
+  cleanupMs: Ms.optional(),
 });
 /** The workflow function has ended, but slots are open or compensations to do before the run may close. */
 export const RunClosing = z.object({
   type: z.literal("RunClosing"),
-  outcome: z.enum(["completed", "failed", "cancelled"]),
+  outcome: z.enum(["completed", "failed", "cancelled", "continued"]),
   error: Failure.optional(),
 });
 /** A compensation failed for good; the others still run. */
@@ -172,6 +293,13 @@ export const RunFailed = z.object({
 });
 /** The end: the run was cancelled, and what it had open has settled. */
 export const RunCancelled = z.object({ type: z.literal("RunCancelled"), reason: z.string() });
+/** The end: the run was stopped without clean-up. What it had open is removed, what still works is ignored. */
+export const RunTerminated = z.object({
+  type: z.literal("RunTerminated"),
+  reason: z.string(),
+  /** Children that are told so, and how. */
+  children: z.array(z.object({ run: RunId, slot: Slot, how: z.enum(["terminate", "cancel"]) })).optional(),
+});
 
 /** One thing that a decision says. */
 export const RunEvent = z.discriminatedUnion("type", [
@@ -182,23 +310,50 @@ export const RunEvent = z.discriminatedUnion("type", [
   SlotsCancelled,
   ProgressReported,
   CancelAccepted,
+  ChildScheduled,
+  SignalAccepted,
+  SignalRefused,
+  UpdateAccepted,
+  UpdateRefused,
+  UpdateCompleted,
+  UpdateFailed,
+  Patched,
+  SideEffectRecorded,
+  RunTimedOut,
+  RunContinued,
   RunClosing,
   CompensationFailed,
   RunCompleted,
   RunFailed,
   RunCancelled,
+  RunTerminated,
 ]);
 export type RunEvent = z.infer<typeof RunEvent>;
-export type TerminalEvent = z.infer<typeof RunCompleted | typeof RunFailed | typeof RunCancelled>;
+export type RunTerminated = z.infer<typeof RunTerminated>;
+export type TerminalEvent = z.infer<
+  typeof RunCompleted | typeof RunFailed | typeof RunCancelled | typeof RunTerminated
+>;
+
+const TERMINAL: ReadonlySet<string> = new Set(["RunCompleted", "RunFailed", "RunCancelled", "RunTerminated"]);
 
 export function isTerminal(event: RunEvent): event is TerminalEvent {
-  return event.type === "RunCompleted" || event.type === "RunFailed" || event.type === "RunCancelled";
+  return TERMINAL.has(event.type);
 }
+
+/** Where the part of a history begins that a run is rebuilt from; absent: with its first message. */
+export const Segment = z.object({
+  /** The journal's part: messages after this stream sequence. The first of them holds RunContinued. */
+  journalAfter: z.int().min(0),
+  /** The inbox's part: messages after this stream sequence. */
+  inboxAfter: z.int().min(0),
+});
+export type Segment = z.infer<typeof Segment>;
 
 /** One journal message: all events of one decision, so that they are stored together or not at all. */
 export const Decision = z.object({
   v,
   type: z.literal("Decision"),
+  segment: Segment.optional(),
   /** The stream sequence of the last inbox message that this decision consumed. */
   upTo: z.int().min(1),
   /** The coordinator that wrote it. With `upTo` it tells a lost acknowledgement from a rival's decision. */
@@ -306,8 +461,48 @@ export const CancelSlots = z.object({
 export type CancelSlots = z.infer<typeof CancelSlots>;
 
 /** "I am here" (or leaving), said by each coordinator once a second. */
-export const Presence = z.object({ v, type: z.literal("Presence"), id: z.string(), leaving: z.boolean() });
+export const Presence = z.object({
+  v,
+  type: z.literal("Presence"),
+  id: z.string(),
+  leaving: z.boolean(),
+  /** The workflows it runs, as `<name>@<version>`. */
+  workflows: z.array(z.string()).optional(),
+});
 export type Presence = z.infer<typeof Presence>;
+
+/** Asks a run something. It is answered from what the run is, and changes nothing. */
+export const QueryRun = z.object({ v, type: z.literal("QueryRun"), name: Name, input: Payload });
+export type QueryRun = z.infer<typeof QueryRun>;
+/** The answer to a query: one of the two. */
+export const QueryAnswer = z.object({
+  v,
+  type: z.literal("QueryAnswer"),
+  output: Payload,
+  error: Failure.optional(),
+});
+export type QueryAnswer = z.infer<typeof QueryAnswer>;
+
+/** An inbox message of a run whose workflow the partition's coordinator does not know, handed to one that does. */
+export const GuestMessage = z.object({
+  v,
+  type: z.literal("GuestMessage"),
+  /** The coordinator that has the message in hand, and waits for a GuestDone. */
+  from: z.string(),
+  run: RunId,
+  /** Its stream sequence. */
+  seq: z.int().min(1),
+});
+export type GuestMessage = z.infer<typeof GuestMessage>;
+/** A coordinator has done with such a message: it may be acknowledged, or is to come again after `againMs`. */
+export const GuestDone = z.object({
+  v,
+  type: z.literal("GuestDone"),
+  run: RunId,
+  seq: z.int().min(1),
+  againMs: Ms.optional(),
+});
+export type GuestDone = z.infer<typeof GuestDone>;
 
 /** A worker's circuit breaker changed its state. */
 export const BreakerChanged = z.object({

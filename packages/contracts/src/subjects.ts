@@ -14,6 +14,9 @@
  *   <ns>.cancel.<run>                       (core NATS) asks workers to abort slots of a run
  *   <ns>.presence                           (core NATS) coordinators that are alive
  *   <ns>.breaker.<step>                     (core NATS) a worker's circuit breaker changed state
+ *   <ns>.query.<p>.<run>                    (core NATS, request and reply) asks a run something
+ *   <ns>.guest.<coordinator>                (core NATS) messages of runs that only that coordinator can handle
+ *   <ns>.guest-query.<coordinator>.<run>    (core NATS, request and reply) the same for queries
  */
 
 import { partitionOf } from "./ids.ts";
@@ -89,6 +92,15 @@ export class Subjects {
   cancel(run: string): string {
     return `${this.namespace}.cancel.${run}`;
   }
+  query(run: string): string {
+    return `${this.namespace}.query.${this.partition(run)}.${run}`;
+  }
+  guest(coordinator: string): string {
+    return `${this.namespace}.guest.${coordinator}`;
+  }
+  guestQuery(coordinator: string, run: string): string {
+    return `${this.namespace}.guest-query.${coordinator}.${run}`;
+  }
   get presence(): string {
     return `${this.namespace}.presence`;
   }
@@ -113,6 +125,8 @@ export class Subjects {
     commandsOfPartition: (partition: number) => `${this.namespace}.command.*.${partition}.>`,
     journals: () => `${this.namespace}.journal.>`,
     cancels: () => `${this.namespace}.cancel.*`,
+    queries: (partition: number) => `${this.namespace}.query.${partition}.*`,
+    timersOfRun: (run: string) => `${this.namespace}.timer.${this.partition(run)}.${run}.*`,
   };
 
   /** @returns undefined for a subject that is none of ours. */
@@ -124,6 +138,7 @@ export class Subjects {
       case "inbox":
       case "journal":
       case "parked":
+      case "query":
         return t.length === 4 ? { kind, partition: Number(t[2]), run: t[3]! } : undefined;
       case "attempts":
       case "timer":

@@ -54,6 +54,14 @@ export interface EventLog {
   broadcast(subject: string, text: string): void;
   listen(subject: string, onMessage: (text: string, subject: string) => void): Subscription;
 
+  /**
+   * Asks whoever answers on a subject, and takes the first answer (core NATS).
+   * @returns undefined if nobody listens there, or none has answered within `timeoutMs`.
+   */
+  ask(subject: string, text: string, timeoutMs: number): Promise<string | undefined>;
+  /** Answers on a subject (wildcards allowed). `undefined` is no answer: somebody else may have one. */
+  answer(subject: string, reply: (text: string, subject: string) => Promise<string | undefined>): Subscription;
+
   /** Called after every reconnection, with the server's id. */
   onReconnect(fn: (serverId: string) => void): Subscription;
   /** Sends what is buffered, then disconnects (if the connection is the log's own). */

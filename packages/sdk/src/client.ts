@@ -1,11 +1,24 @@
-import { Namespace, NotRunningError } from "@stepstream/contracts";
+import {
+  type Duration,
+  durationMs,
+  InvalidInputError,
+  Namespace,
+  NotRunningError,
+  pathOf,
+  type Signal,
+} from "@stepstream/contracts";
 import { type Clock, type EventLog, systemClock } from "@stepstream/event-log";
 import type { NatsTarget } from "@stepstream/event-log/jetstream";
 import { createTelemetry, type Telemetry } from "@stepstream/telemetry";
-import { RunHandle } from "./run-handle.ts";
+import type { z } from "zod";
+import { runStep, type StepJob } from "./builtin/run-step.ts";
+import { type HandleOf, RunHandle } from "./run-handle.ts";
 import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
+import { Schedules } from "./schedule/client.ts";
+import { startInstead } from "./start-instead.ts";
 import { checkRunId, newId, startRun } from "./start-run.ts";
-import type { AnyWorkflow, WorkflowInput, WorkflowOutput } from "./workflow.ts";
+import { type AnyStep, policiesOf, type StepInput, type StepOutput } from "./step.ts";
+import type { AnyWorkflow, None, RunOptions, WorkflowInput, WorkflowSignals } from "./workflow.ts";
 
 export interface ConnectOptions {
   /** Where NATS is: a URL, several of one cluster, connection options, or a connection. Default "localhost:4222". */
@@ -31,9 +44,39 @@ export type ClientTelemetry = Pick<Telemetry, "start">;
 export interface StartOptions {
   /** The run's id, and its idempotency key. 1 to 64 of A-Z a-z 0-9 _ -. Default: a random one. */
   id?: string;
-  /** If there is a run with this id: "reject" (default) throws; "attach" follows that run, if it is of this workflow. */
-  onConflict?: "reject" | "attach";
+  /**
+   * If there is a run with this id: "reject" (default) throws; "attach" follows that run, if it is of this workflow;
+   * "terminate" stops it without clean-up if it is still going, deletes its history, and starts anew.
+   */
+  onConflict?: OnConflict;
+  /** The workflow function is called so long after the start was stored. */
+  delay?: Duration;
+  /** The run fails with a TimeoutError if it has not ended in this time, its clean-up not counted. Default: none. */
+  timeout?: Duration;
 }
+
+export type OnConflict = "reject" | "attach" | "terminate";
+
+/** One of many to start. */
+export interface StartItem<W extends AnyWorkflow> extends Omit<StartOptions, "onConflict"> {
+  input: WorkflowInput<W>;
+}
+
+/** What became of one of many. */
+export type StartOutcome =
+  | { readonly id: string; readonly status: "started" | "attached" }
+  | { readonly id: string; readonly status: "failed"; readonly error: Error };
+
+export interface StartManyOptions {
+  onConflict?: OnConflict;
+  /** Starts on their way at a time. Default 256. */
+  concurrency?: number;
+  /** Called as each is known, in no particular order. */
+  onOutcome?: (outcome: StartOutcome) => void;
+}
+
+/** How to start a run of one step; `retry` and `timeout` are the step's, instead of its own. */
+export interface RunStepOptions extends Omit<StartOptions, "timeout">, RunOptions {}
 
 export interface ListOptions {
   workflow?: AnyWorkflow | string;
@@ -47,6 +90,8 @@ const LIST_CONCURRENCY = 16;
 
 /** Starts runs and follows them. */
 export class Client {
+  /** Schedules: what starts runs by the clock. */
+  readonly schedules = new Schedules(this);
   readonly #log: EventLog;
   readonly #ownLog: boolean;
   readonly #clock: Clock;
@@ -73,24 +118,114 @@ export class Client {
     workflow: W,
     input: WorkflowInput<W>,
     options: StartOptions = {},
-  ): Promise<RunHandle<WorkflowOutput<W>>> {
+  ): Promise<HandleOf<W>> {
     this.#mustBeOpen();
-    const { id = newId(this.#clock), onConflict = "reject" } = options;
-    const { name, version } = workflow;
-    await this.#telemetry.start({ id, workflow: name, version }, (trace) =>
-      startRun({ log: this.#log, clock: this.#clock }, workflow, input, { run: id, onConflict, trace }),
-    );
+    const { id = newId(this.#clock) } = options;
+    await this.#start(workflow, input, { ...options, id });
     return this.#handle(id, workflow, true);
   }
 
+  /**
+   * Starts many runs, e.g. 10,000, with many starts on their way at a time. One that cannot be started keeps none of
+   * the others.
+   *
+   * @returns What became of each, in the order of the items.
+   */
+  async startMany<W extends AnyWorkflow>(
+    workflow: W,
+    items: Iterable<StartItem<W>> | AsyncIterable<StartItem<W>>,
+    options: StartManyOptions = {},
+  ): Promise<StartOutcome[]> {
+    this.#mustBeOpen();
+    const { concurrency = 256, onConflict = "reject", onOutcome } = options;
+    const outcomes: StartOutcome[] = [];
+    const going = new Set<Promise<void>>();
+    let index = 0;
+    for await (const { input, ...item } of items) {
+      const at = index++;
+      const { id = newId(this.#clock) } = item;
+      const one = this.#start(workflow, input, { onConflict, ...item, id })
+        .then(
+          (status): StartOutcome => ({ id, status }),
+          (error): StartOutcome => ({ id, status: "failed", error }),
+        )
+        .then((outcome) => {
+          outcomes[at] = outcome;
+          going.delete(one);
+          onOutcome?.(outcome);
+        });
+      going.add(one);
+      if (going.size >= concurrency) await Promise.race(going);
+    }
+    await Promise.all(going);
+    return outcomes;
+  }
+
+  /**
+   * Starts a run with a signal that is there from the start; or, if there is a run with this id, sends it the signal.
+   *
+   * @throws {InvalidInputError} Input or payload do not fit; nothing was sent.
+   * @throws {RunAlreadyExistsError} The run with this id is of another workflow.
+   * @throws {RunClosedError} The run with this id is over.
+   */
+  async signalWithStart<W extends AnyWorkflow, K extends keyof WorkflowSignals<W> & string>(
+    workflow: W,
+    input: WorkflowInput<W>,
+    options: Omit<StartOptions, "id" | "onConflict"> & {
+      id: string;
+      signal: { name: K; payload: z.input<WorkflowSignals<W>[K]>; id?: string };
+    },
+  ): Promise<HandleOf<W>> {
+    this.#mustBeOpen();
+    const { signal, ...rest } = options;
+    const { name, payload, id = newId(this.#clock) } = signal;
+    const read = workflow.signals[name]?.safeParse(payload);
+    if (!read) throw new RangeError(`Workflow "${workflow.name}" declares no signal "${name}".`);
+    if (!read.success) {
+      const issue = read.error.issues[0]!;
+      throw new InvalidInputError(`signal "${name}"`, pathOf(issue.path), issue.message, { run: options.id });
+    }
+    const start = { ...rest, onConflict: "attach" as const };
+    const status = await this.#start(workflow, input, start, [{ id, name, payload }]);
+    const handle = this.#handle(options.id, workflow, true);
+    if (status === "attached") await (handle as RunHandle).signal(name, payload, { id });
+    return handle;
+  }
+
+  /**
+   * Runs one step, as a job of its own: no workflow is needed for it. Its result is the step's output; what it throws
+   * is the step's StepError.
+   *
+   * @throws {InvalidInputError} The input does not fit the step's schema; nothing was sent.
+   */
+  async runStep<S extends AnyStep>(
+    step: S,
+    input: StepInput<S>,
+    options: RunStepOptions = {},
+  ): Promise<RunHandle<StepOutput<S>, None, None, None>> {
+    this.#mustBeOpen();
+    const { retry, timeout, ...start } = options;
+    const read = step.input.safeParse(input);
+    if (!read.success) {
+      const issue = read.error.issues[0]!;
+      throw new InvalidInputError(`step "${step.name}"`, pathOf(issue.path), issue.message);
+    }
+    const { id = newId(this.#clock) } = start;
+    const { name, heartbeatMs } = step;
+    const job: StepJob = { step: name, input, ...policiesOf(step, { retry, timeout }), heartbeatMs };
+    await this.#start(runStep, job, { ...start, id });
+    return new RunHandle(this.#context, id, { ...runStep, output: step.output }, true) as never;
+  }
+
   /** A handle on a run of that workflow. Looks nothing up: its methods do. */
-  handle<W extends AnyWorkflow>(workflow: W, id: string): RunHandle<WorkflowOutput<W>> {
+  handle<W extends AnyWorkflow>(workflow: W, id: string): HandleOf<W> {
     return this.#handle(id, workflow);
   }
 
   /** A handle on any run; its result is not checked. */
-  get(id: string): RunHandle<unknown> {
-    return this.#handle(id);
+  get(id: string): RunHandle {
+    checkRunId(id);
+    return new RunHandle(this.#context, id);
   }
 
   /**
@@ -124,10 +259,35 @@ export class Client {
     await this.close();
   }
 
-  #handle<W extends AnyWorkflow>(id: string, workflow?: W, known = false): RunHandle<WorkflowOutput<W>> {
+  get #context() {
+    return { log: this.#log, clock: this.#clock, closed: this.#closed.signal };
+  }
+
+  async #start(
+    workflow: AnyWorkflow,
+    input: unknown,
+    options: StartOptions & { id: string },
+    signals?: Signal[],
+  ): Promise<"started" | "attached"> {
+    const { id, onConflict = "reject", delay, timeout } = options;
+    const extra = {
+      ...(delay === undefined ? {} : { delayMs: durationMs(delay) }),
+      ...(timeout === undefined ? {} : { timeoutMs: durationMs(timeout) }),
+      ...(signals ? { signals } : {}),
+    };
+    const log = this.#log;
+    const clock = this.#clock;
+    const { name, version } = workflow;
+    return this.#telemetry.start({ id, workflow: name, version }, (trace) => {
+      const start = { run: id, trace, extra };
+      if (onConflict !== "terminate") return startRun({ log, clock }, workflow, input, { ...start, onConflict });
+      return startInstead(this.#context, workflow, input, start);
+    });
+  }
+
+  #handle<W extends AnyWorkflow>(id: string, workflow: W, known = false): HandleOf<W> {
     checkRunId(id);
-    const context = { log: this.#log, clock: this.#clock, closed: this.#closed.signal };
-    return new RunHandle<WorkflowOutput<W>>(context, id, workflow, known);
+    return new RunHandle(this.#context, id, workflow, known) as HandleOf<W>;
   }
 
   #mustBeOpen(): void {

@@ -1,4 +1,5 @@
 export {
+  ChildError,
   CircuitOpenError,
   DeclaredError,
   type Duration,
@@ -11,19 +12,25 @@ export {
   NotRunningError,
   PartitionMismatchError,
   type Progress,
+  QueryFailedError,
+  QueryUnansweredError,
   RemoteError,
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  RunStillGoingError,
+  SignalRefusedError,
   SlotAbandonedError,
   StepCancelledError,
   StepError,
   StepstreamError,
   TimeoutError,
+  UpdateRefusedError,
   ValidationError,
   WorkerLostError,
   WorkflowCancelledError,
   WorkflowFailedError,
+  WorkflowTerminatedError,
 } from "@stepstream/contracts";
 export { type Backoff, backoffMs, DEFAULT_RETRY, exponential, fixed } from "./backoff.ts";
 export {
@@ -32,11 +39,16 @@ export {
   type ConnectOptions,
   connect,
   type ListOptions,
+  type OnConflict,
+  type RunStepOptions,
+  type StartItem,
+  type StartManyOptions,
   type StartOptions,
+  type StartOutcome,
 } from "./client.ts";
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
 export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
-export { RunHandle } from "./run-handle.ts";
+export { type HandleOf, RunHandle } from "./run-handle.ts";
 export type { HistoryEntry } from "./run-history.ts";
 export type { RunState, RunStatus } from "./run-status.ts";
 export {
@@ -45,6 +57,7 @@ export {
   type HandlerInput,
   type HandlerOutput,
   nothing,
+  policiesOf,
   type Step,
   type StepDefinition,
   type StepErrors,
@@ -54,13 +67,24 @@ export {
 } from "./step.ts";
 export {
   type AnyWorkflow,
+  type ChildOptions,
   type GraphNode,
   type GroupOptions,
+  type None,
+  type QueryInput,
+  type QueryOutput,
+  type QuerySchemas,
   type RunOptions,
+  type ScopedPromise,
+  type SignalSchemas,
+  type UpdateSchemas,
   type Workflow,
   type WorkflowContext,
   type WorkflowDefinition,
   type WorkflowInput,
   type WorkflowOutput,
+  type WorkflowQueries,
+  type WorkflowSignals,
+  type WorkflowUpdates,
   workflow,
 } from "./workflow.ts";

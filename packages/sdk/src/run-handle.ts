@@ -1,23 +1,45 @@
 import {
   type Duration,
+  decode,
   durationMs,
+  type Failure,
   fromFailure,
-  type InboxMessage,
+  InvalidInputError,
   InvalidOutputError,
   type Progress,
   pathOf,
-  RunClosedError,
+  QueryAnswer,
+  QueryFailedError,
+  type QueryRun,
+  QueryUnansweredError,
   RunNotFoundError,
+  SignalRefusedError,
   type TerminalEvent,
+  UpdateRefusedError,
   WorkflowCancelledError,
+  WorkflowTerminatedError,
 } from "@stepstream/contracts";
-import type { Clock, EventLog, Stored } from "@stepstream/event-log";
+import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event-log";
+import type { z } from "zod";
+import { deleteRun } from "./delete-run.ts";
 import { type HistoryEntry, readHistory } from "./run-history.ts";
 import { followProgress } from "./run-progress.ts";
-import { decodeDecision, endOf, type RunStatus, readStatus, stateOf } from "./run-status.ts";
+import { endOf, type RunStatus, readStatus } from "./run-status.ts";
 import { newId, untilAnswered } from "./start-run.ts";
+import { tellRun } from "./tell-run.ts";
 import { watchJournal } from "./watch-journal.ts";
-import type { AnyWorkflow } from "./workflow.ts";
+import type {
+  AnyWorkflow,
+  QueryInput,
+  QueryOutput,
+  QuerySchemas,
+  SignalSchemas,
+  UpdateSchemas,
+  WorkflowOutput,
+  WorkflowQueries,
+  WorkflowSignals,
+  WorkflowUpdates,
+} from "./workflow.ts";
 
 /** What the handles of one client share. */
 export interface HandleContext {
@@ -27,8 +49,38 @@ export interface HandleContext {
   closed: AbortSignal;
 }
 
+interface Telling {
+  /** The message's identity: the same id again is the same message. Default: a random one. */
+  id?: string;
+  /** Gives up waiting for the answer; the message stands. */
+  signal?: AbortSignal;
+}
+/** Nothing to say need not be said. */
+type Arguments<I, Options> = undefined extends I ? [input?: I, options?: Options] : [input: I, options?: Options];
+export type SignalArguments<P> = Arguments<P extends z.ZodType ? z.input<P> : unknown, Telling>;
+export type UpdateArguments<D> = Arguments<
+  D extends { input: infer I extends z.ZodType } ? z.input<I> : unknown,
+  Telling
+>;
+export type UpdateOutput<D> = D extends { output: infer O extends z.ZodType } ? z.output<O> : unknown;
+export type QueryArguments<D> = Arguments<z.input<QueryInput<D>>, { timeout?: Duration }>;
+export type QueryAnswerOf<D> = z.output<QueryOutput<D>>;
+
+/** The handle of a run of a workflow. */
+export type HandleOf<W extends AnyWorkflow> = RunHandle<
+  WorkflowOutput<W>,
+  WorkflowSignals<W>,
+  WorkflowQueries<W>,
+  WorkflowUpdates<W>
+>;
+
 /** A run, from outside. Any number of processes may hold one for the same run. */
-export class RunHandle<O = unknown> {
+export class RunHandle<
+  O = unknown,
+  S extends SignalSchemas = SignalSchemas,
+  Q extends QuerySchemas = QuerySchemas,
+  U extends UpdateSchemas = UpdateSchemas,
+> {
   readonly id: string;
   readonly #context: HandleContext;
   readonly #workflow: AnyWorkflow | undefined;
@@ -97,44 +149,176 @@ export class RunHandle<O = unknown> {
    *
    * @param options.reason - For people; in the history and in the WorkflowCancelledError.
    * @param options.grace - How long workers have to clean up. Default: the coordinator's, "10s".
+   * @param options.cleanupDeadline - How long all clean-up may take, `w.uncancellable` and compensations included; then
+   * the run is terminated. Default: as long as it takes.
    * @param options.signal - Gives up waiting for the answer; the request stands.
    * @throws {RunClosedError} The run was over, or ended, before the request took effect.
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
-  async cancel(options: { reason?: string; grace?: Duration; signal?: AbortSignal } = {}): Promise<void> {
-    const { log, clock } = this.#context;
-    const { reason = "cancelled by a client", grace, signal } = options;
-    const journal = log.subjects.journal(this.id);
-    await this.#mustExist();
-    const before = await untilAnswered(clock, `look at run ${this.id}`, () => log.last(journal));
-    const over = before && endOf(before);
-    if (over) throw new RunClosedError(this.id, stateOf(over));
-
-    const id = newId(clock);
-    const request: Extract<InboxMessage, { type: "CancelRequested" }> = {
-      v: 1,
-      type: "CancelRequested",
-      id,
-      reason,
-      ...(grace === undefined ? {} : { graceMs: durationMs(grace) }),
-    };
-    const { seq } = await untilAnswered(clock, `cancel run ${this.id}`, () =>
-      log.append(log.subjects.inbox(this.id), JSON.stringify(request), { id }),
+  async cancel(
+    options: { reason?: string; grace?: Duration; cleanupDeadline?: Duration; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const { reason = "cancelled by a client", grace, cleanupDeadline } = options;
+    const id = newId(this.#context.clock);
+    await tellRun(
+      this.#telling(options),
+      {
+        v: 1,
+        type: "CancelRequested",
+        id,
+        reason,
+        ...(grace === undefined ? {} : { graceMs: durationMs(grace) }),
+        ...(cleanupDeadline === undefined ? {} : { cleanupMs: durationMs(cleanupDeadline) }),
+      },
+      (event) => (event.type === "CancelAccepted" && event.id === id ? { value: undefined } : undefined),
     );
+  }
 
-    let accepted = false;
-    let end: TerminalEvent | undefined;
-    const stored = () => log.read(journal, { fromSeq: seq });
-    const see = (message: Stored) => {
-      accepted ||= accepts(message, id);
-      end ??= endOf(message);
-      return accepted || end !== undefined;
+  /**
+   * Ends the run at once, without clean-up or compensations; its attempts are told to stop, and their results are
+   * ignored. Works on parked runs too. Waits for the end.
+   *
+   * @throws {RunClosedError} The run was over, or ended in another way first.
+   * @throws {RunNotFoundError} There is no such run; nothing was sent.
+   */
+  async terminate(options: { reason?: string; signal?: AbortSignal } = {}): Promise<void> {
+    const { reason = "terminated by a client" } = options;
+    const id = newId(this.#context.clock);
+    await tellRun(this.#telling(options), { v: 1, type: "TerminateRequested", id, reason }, (event) =>
+      event.type === "RunTerminated" ? { value: undefined } : undefined,
+    );
+  }
+
+  /**
+   * Tells the run something; resolves once it has taken note. Signals are kept until the workflow asks for them.
+   *
+   * @param options.id - Its identity: the same id again is the same signal. Default: a random one.
+   * @throws {InvalidInputError} The payload does not fit; nothing was sent.
+   * @throws {SignalRefusedError} The workflow declares no such signal, or the payload does not fit its version of it.
+   * @throws {RunClosedError} The run was over, or ended, before it took note.
+   * @throws {RunNotFoundError} There is no such run; nothing was sent.
+   */
+  async signal<K extends keyof S & string>(name: K, ...[payload, options = {}]: SignalArguments<S[K]>): Promise<void> {
+    const { clock } = this.#context;
+    const { id = newId(clock) } = options;
+    const read = this.#workflow?.signals[name]?.safeParse(payload);
+    if (read && !read.success) throw invalid(`signal "${name}"`, read.error, this.id);
+    const refused = await tellRun(
+      this.#telling(options),
+      { v: 1, type: "SignalReceived", id, name, payload },
+      (event) => {
+        if (event.type === "SignalAccepted" && event.id === id) return { value: undefined };
+        if (event.type === "SignalRefused" && event.id === id) return { value: event.error };
+        return undefined;
+      },
+    );
+    if (refused) throw new SignalRefusedError(this.id, name, refused.message, { cause: fromFailure(refused) });
+  }
+
+  /**
+   * Changes the run and waits for its answer.
+   *
+   * @throws {InvalidInputError} The input does not fit; nothing was sent.
+   * @throws {UpdateRefusedError} The run turned it down, and nothing was changed. `cause` is what the validator threw.
+   * @throws What the handler threw.
+   * @throws {RunClosedError} The run was over, or ended, before it had answered.
+   * @throws {RunNotFoundError} There is no such run; nothing was sent.
+   */
+  async update<K extends keyof U & string>(
+    name: K,
+    ...[input, options = {}]: UpdateArguments<U[K]>
+  ): Promise<UpdateOutput<U[K]>> {
+    const { clock } = this.#context;
+    const { id = newId(clock) } = options;
+    const schemas = this.#workflow?.updates[name];
+    const read = schemas?.input.safeParse(input);
+    if (read && !read.success) throw invalid(`update "${name}"`, read.error, this.id);
+    type Answer = { output?: unknown } | { failed: Failure } | { refused: Failure };
+    const answer = await tellRun<Answer>(
+      this.#telling(options),
+      { v: 1, type: "UpdateRequested", id, name, input },
+      (event) => {
+        if (event.type === "UpdateCompleted" && event.id === id) return { value: { output: event.output } };
+        if (event.type === "UpdateFailed" && event.id === id) return { value: { failed: event.error } };
+        if (event.type === "UpdateRefused" && event.id === id) return { value: { refused: event.error } };
+        return undefined;
+      },
+    );
+    if ("refused" in answer) {
+      const { refused } = answer;
+      throw new UpdateRefusedError(this.id, name, refused.message, { cause: fromFailure(refused) });
+    }
+    if ("failed" in answer) throw fromFailure(answer.failed);
+    return this.#checked(`update "${name}"`, schemas?.output, answer.output) as UpdateOutput<U[K]>;
+  }
+
+  /**
+   * Asks the run something: answered from what it is now, also after its end, without changing anything.
+   *
+   * @param options.timeout - How long to wait for an answer. Default "5s".
+   * @throws {InvalidInputError} The input does not fit; nothing was asked.
+   * @throws {QueryFailedError} The workflow declares no such query, or its handler threw.
+   * @throws {QueryUnansweredError} Nobody answered: is a coordinator up that runs this workflow?
+   * @throws {RunNotFoundError} There is no such run.
+   */
+  async query<K extends keyof Q & string>(
+    name: K,
+    ...[input, options = {}]: QueryArguments<Q[K]>
+  ): Promise<QueryAnswerOf<Q[K]>> {
+    const { log, clock, closed } = this.#context;
+    const declared = this.#workflow?.queries[name];
+    const schemas = declared && "output" in declared ? declared : { input: undefined, output: declared };
+    const read = schemas.input?.safeParse(input);
+    if (read && !read.success) throw invalid(`query "${name}"`, read.error, this.id);
+    const timeoutMs = durationMs(options.timeout ?? "5s");
+    const until = clock.now() + timeoutMs;
+    const text = JSON.stringify({ v: 1, type: "QueryRun", name, input } satisfies QueryRun);
+    for (let left = timeoutMs; left > 0; left = until - clock.now()) {
+      closed.throwIfAborted();
+      const said = await log.ask(log.subjects.query(this.id), text, left);
+      if (said !== undefined) {
+        const { output, error } = decode(QueryAnswer, said, `an answer of run ${this.id}`);
+        if (!error) return this.#checked(`query "${name}"`, schemas.output, output) as QueryAnswerOf<Q[K]>;
+        const cause = fromFailure(error);
+        if (cause instanceof QueryFailedError || cause instanceof RunNotFoundError) throw cause;
+        throw new QueryFailedError(this.id, name, cause.message, { cause });
+      }
+      // Nobody is there just now; a coordinator may be about to take over.
+      await sleep(clock, 100);
+    }
+    await this.#mustExist();
+    throw new QueryUnansweredError(this.id, name, timeoutMs);
+  }
+
+  /**
+   * Deletes all that is stored of the run, once it is over. Its id is free then: nothing keeps it from being started
+   * again, or tells that it ever was.
+   *
+   * @throws {RunStillGoingError} It is not over; nothing was deleted.
+   * @throws {RunNotFoundError} There is no such run.
+   */
+  async delete(): Promise<void> {
+    await deleteRun(this.#context, this.id);
+    this.#known = false;
+  }
+
+  #telling({ signal, id }: Telling) {
+    const { log, clock, closed } = this.#context;
+    return {
+      log,
+      clock,
+      run: this.id,
+      signal: signal ? AbortSignal.any([closed, signal]) : closed,
+      repeatable: id !== undefined,
     };
-    await this.#watch(stored, see, signal);
-    if (accepted) return;
-    // The end came live, and what told of the acceptance may have been lost. What is stored counts.
-    if (!(await untilAnswered(clock, `look at run ${this.id}`, stored)).some((message) => accepts(message, id)))
-      throw new RunClosedError(this.id, stateOf(end!));
+  }
+
+  #checked(what: string, schema: z.ZodType | undefined, value: unknown): unknown {
+    const read = schema?.safeParse(value);
+    if (!read) return value;
+    if (read.success) return read.data;
+    const issue = read.error.issues[0]!;
+    throw new InvalidOutputError(what, pathOf(issue.path), issue.message, { run: this.id });
   }
 
   #watch(reread: () => Promise<readonly Stored[]>, see: (stored: Stored) => boolean, signal?: AbortSignal) {
@@ -155,18 +339,12 @@ export class RunHandle<O = unknown> {
   #open(end: TerminalEvent): O {
     if (end.type === "RunCancelled") throw new WorkflowCancelledError(this.id, end.reason);
     if (end.type === "RunFailed") throw fromFailure(end.error);
-    if (!this.#workflow) return end.output as O;
-    const read = this.#workflow.output.safeParse(end.output);
-    if (read.success) return read.data as O;
-    const issue = read.error.issues[0]!;
-    const what = `workflow "${this.#workflow.name}"`;
-    throw new InvalidOutputError(what, pathOf(issue.path), issue.message, { run: this.id });
+    if (end.type === "RunTerminated") throw new WorkflowTerminatedError(this.id, end.reason);
+    return this.#checked(`workflow "${this.#workflow?.name}"`, this.#workflow?.output, end.output) as O;
   }
 }
 
-function accepts(stored: Stored, id: string): boolean {
-  return (
-    stored.text.includes(id) &&
-    decodeDecision(stored).events.some((event) => event.type === "CancelAccepted" && event.id === id)
-  );
+function invalid(what: string, error: z.ZodError, run: string): InvalidInputError {
+  const issue = error.issues[0]!;
+  return new InvalidInputError(what, pathOf(issue.path), issue.message, { run });
 }

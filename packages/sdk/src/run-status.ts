@@ -12,7 +12,7 @@ import { idsOfRun } from "@stepstream/telemetry";
 import { readStart } from "./start-run.ts";
 
 /** "parked": no coordinator at hand can take it further; it goes on by itself once one can. */
-export type RunState = "running" | "parked" | "completed" | "failed" | "cancelled";
+export type RunState = "running" | "parked" | "completed" | "failed" | "cancelled" | "terminated";
 
 export interface RunStatus {
   readonly id: string;
@@ -28,19 +28,30 @@ export interface RunStatus {
   readonly endedAt?: number;
   /** Why it failed. */
   readonly error?: Failure;
+  /** The run and slot that it is a child of. */
+  readonly parent?: { run: string; slot: number };
+  /** Messages of its history, by kind: what it costs to read and replay it. */
+  readonly history: { readonly inbox: number; readonly journal: number };
   /** Why it is parked. */
   readonly parked?: { code: string; error: Failure; since: number };
 }
 
-const ENDED = { RunCompleted: "completed", RunFailed: "failed", RunCancelled: "cancelled" } as const;
+const ENDED = {
+  RunCompleted: "completed",
+  RunFailed: "failed",
+  RunCancelled: "cancelled",
+  RunTerminated: "terminated",
+} as const;
 
 /** @throws {RunNotFoundError} Nothing is stored under this id. */
 export async function readStatus(log: EventLog, run: string): Promise<RunStatus> {
   const { subjects } = log;
-  const [first, journal, parked] = await Promise.all([
+  const [first, journal, parked, inboxes, journals] = await Promise.all([
     readStart(log, run, { fresh: true }),
     log.last(subjects.journal(run), { fresh: true }),
     log.last(subjects.parked(run), { fresh: true }),
+    log.list("EVENTS", subjects.inbox(run)),
+    log.list("EVENTS", subjects.journal(run)),
   ]);
   if (!first) throw new RunNotFoundError(run, subjects.namespace);
   const base = {
@@ -49,6 +60,8 @@ export async function readStatus(log: EventLog, run: string): Promise<RunStatus>
     version: first.started?.version ?? 0,
     traceId: first.started?.trace?.traceparent.split("-")[1] ?? idsOfRun(subjects.namespace, run).traceId,
     startedAt: first.stored.at,
+    ...(first.started?.parent && { parent: first.started.parent }),
+    history: { inbox: inboxes.get(subjects.inbox(run)) ?? 0, journal: journals.get(subjects.journal(run)) ?? 0 },
   };
   const end = journal && endOf(journal);
   if (journal && end) {
@@ -69,7 +82,7 @@ export function stateOf(end: TerminalEvent): (typeof ENDED)[keyof typeof ENDED] 
 /** The end of the run, if this journal message holds it. It is in the last one of a run and in no other. */
 export function endOf(stored: Stored): TerminalEvent | undefined {
   // Most messages hold no end, and looking is cheaper than reading.
-  if (!/"Run(Completed|Failed|Cancelled)"/.test(stored.text)) return undefined;
+  if (!/"Run(Completed|Failed|Cancelled|Terminated)"/.test(stored.text)) return undefined;
   return decodeDecision(stored).events.find(isTerminal);
 }
 

@@ -32,12 +32,18 @@ export async function startRun(
   { log, clock }: { log: EventLog; clock: Clock },
   workflow: AnyWorkflow,
   input: unknown,
-  options: { run: string; onConflict: "reject" | "attach"; trace?: Trace | undefined },
+  options: {
+    run: string;
+    onConflict: "reject" | "attach";
+    trace?: Trace | undefined;
+    /** What else the message says. */
+    extra?: Pick<RunStarted, "delayMs" | "timeoutMs" | "slots" | "signals">;
+  },
 ): Promise<"started" | "attached"> {
-  const { run, onConflict, trace } = options;
+  const { run, onConflict, trace, extra = {} } = options;
   checkRunId(run);
   const id = newId(clock);
-  const text = startMessage(workflow, input, id, trace);
+  const text = startMessage(workflow, input, id, { ...(trace && { trace }), ...extra });
   const subject = log.subjects.inbox(run);
   try {
     await untilAnswered(clock, `start run ${run}`, () => log.append(subject, text, { expectLast: 0, id }));
@@ -67,7 +73,7 @@ export async function readStart(
   }
 }
 
-function startMessage(workflow: AnyWorkflow, input: unknown, id: string, trace: Trace | undefined): string {
+function startMessage(workflow: AnyWorkflow, input: unknown, id: string, extra: Partial<RunStarted>): string {
   const what = `workflow "${workflow.name}"`;
   const read = workflow.input.safeParse(input);
   if (!read.success) {
@@ -75,7 +81,7 @@ function startMessage(workflow: AnyWorkflow, input: unknown, id: string, trace: 
     throw new InvalidInputError(what, pathOf(issue.path), issue.message);
   }
   const { name, version } = workflow;
-  const message: RunStarted = { v: 1, type: "RunStarted", id, workflow: name, version, input, ...(trace && { trace }) };
+  const message: RunStarted = { v: 1, type: "RunStarted", id, workflow: name, version, input, ...extra };
   try {
     return JSON.stringify(message);
   } catch (error) {

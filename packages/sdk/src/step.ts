@@ -118,6 +118,27 @@ export function step<I extends Schema, O extends Schema, E extends ErrorSchemas 
   });
 }
 
+/** What a step says of retries and time-outs, with what is said instead. */
+export function policiesOf(
+  { retry, timeout }: AnyStep,
+  instead: {
+    retry?: StepDefinition<any, any, any>["retry"] | undefined;
+    timeout?: StepDefinition<any, any, any>["timeout"] | undefined;
+  },
+): { retry: RetryPolicy; timeout: TimeoutPolicy } {
+  const { maxAttempts, backoff } = instead.retry ?? {};
+  const { attempt, total, queue } = instead.timeout ?? {};
+  return {
+    retry: { ...retry, ...(maxAttempts === undefined ? {} : { maxAttempts }), ...backoff },
+    timeout: {
+      ...timeout,
+      ...(attempt === undefined ? {} : { attemptMs: durationMs(attempt) }),
+      ...(total === undefined ? {} : { totalMs: durationMs(total) }),
+      ...(queue === undefined ? {} : { queueMs: durationMs(queue) }),
+    },
+  };
+}
+
 function positive(what: string, value: number): void {
   if (!Number.isInteger(value) || value < 1) throw new RangeError(`${what} is a whole number from 1, not ${value}.`);
 }

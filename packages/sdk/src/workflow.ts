@@ -1,24 +1,52 @@
-import { type Duration, Name, type Progress } from "@stepstream/contracts";
+import { type Duration, Name, type ParentClosePolicy, type Progress } from "@stepstream/contracts";
 import type { z } from "zod";
 import type { Backoff } from "./backoff.ts";
 import type { AnyStep, StepDefinition, StepInput, StepOutput } from "./step.ts";
 
 type Schema = z.ZodType;
 
+/** Signal name → schema of its payload. */
+export type SignalSchemas = Record<string, Schema>;
+/** Query name → schema of its answer, or of what is asked and what is answered. */
+export type QuerySchemas = Record<string, Schema | { readonly input: Schema; readonly output: Schema }>;
+/** Update name → schemas of what is asked and what is answered. */
+export type UpdateSchemas = Record<string, { readonly input: Schema; readonly output: Schema }>;
+/** What a definition says if it says nothing: no names at all. */
+export type None = Record<never, never>;
+
 /** A definition of runs: a name, a version, and an async function that is replayed from a run's history. */
-export interface Workflow<I extends Schema = Schema, O extends Schema = Schema> {
+export interface Workflow<
+  I extends Schema = Schema,
+  O extends Schema = Schema,
+  S extends SignalSchemas = SignalSchemas,
+  Q extends QuerySchemas = QuerySchemas,
+  U extends UpdateSchemas = UpdateSchemas,
+> {
   readonly kind: "workflow";
   readonly name: string;
   readonly version: number;
   readonly input: I;
   readonly output: O;
-  readonly run: (input: any, w: WorkflowContext) => Promise<unknown>;
+  readonly signals: S;
+  readonly queries: Q;
+  readonly updates: U;
+  readonly run: (input: any, w: any) => Promise<unknown>;
   /** Present on a pipeline: its nodes, in order. */
   readonly graph?: readonly GraphNode[];
 }
-export type AnyWorkflow = Workflow<any, any>;
-export type WorkflowInput<W> = W extends Workflow<infer I, any> ? z.input<I> : never;
-export type WorkflowOutput<W> = W extends Workflow<any, infer O> ? z.output<O> : never;
+export type AnyWorkflow = Workflow<any, any, any, any, any>;
+export type WorkflowInput<W> = W extends Workflow<infer I, any, any, any, any> ? z.input<I> : never;
+export type WorkflowOutput<W> = W extends Workflow<any, infer O, any, any, any> ? z.output<O> : never;
+export type WorkflowSignals<W> = W extends Workflow<any, any, infer S, any, any> ? S : never;
+export type WorkflowQueries<W> = W extends Workflow<any, any, any, infer Q, any> ? Q : never;
+export type WorkflowUpdates<W> = W extends Workflow<any, any, any, any, infer U> ? U : never;
+
+/** The schema of a query's answer. */
+export type QueryOutput<D> = D extends { readonly output: infer O extends Schema } ? O : D extends Schema ? D : never;
+/** What a query is asked: nothing, where only its answer has a schema. */
+export type QueryInput<D> = D extends { readonly input: infer I extends Schema; readonly output: Schema }
+  ? I
+  : z.ZodVoid;
 
 /** A node of a pipeline's graph, for drawing and progress. */
 export interface GraphNode {
@@ -29,9 +57,9 @@ export interface GraphNode {
 
 export interface RunOptions {
   /** Instead of the step's own. */
-  retry?: StepDefinition<any, any, any>["retry"];
+  retry?: StepDefinition<any, any, any>["retry"] | undefined;
   /** Instead of the step's own. */
-  timeout?: StepDefinition<any, any, any>["timeout"];
+  timeout?: StepDefinition<any, any, any>["timeout"] | undefined;
 }
 
 export interface GroupOptions {
@@ -42,11 +70,40 @@ export interface GroupOptions {
   onFailure?: "cancel" | "await";
 }
 
+export interface ChildOptions {
+  /** The child's id, and its idempotency key. Default: made of the parent's id and the slot. */
+  id?: string | undefined;
+  /**
+   * What becomes of it if the parent ends first: "cancel" (default) asks it to stop and waits for its clean-up,
+   * "terminate" stops it without, "abandon" lets it go on.
+   */
+  onParentClose?: ParentClosePolicy | undefined;
+  /** It starts so long after it was asked for. */
+  delay?: Duration | undefined;
+  /** It fails if it has not ended in this time. */
+  timeout?: Duration | undefined;
+}
+
+/** A piece of workflow code that can be cancelled by itself. */
+export interface ScopedPromise<T> extends Promise<T> {
+  /** Cancels what it waits for, and whatever it still asks for. */
+  cancel(reason?: string): void;
+}
+
 /** What a workflow may wait for. Whatever it resolves, it resolves in the order of the history. */
-export interface WorkflowContext {
+export interface WorkflowContext<
+  S extends SignalSchemas = None,
+  Q extends QuerySchemas = None,
+  U extends UpdateSchemas = None,
+> {
   readonly runId: string;
   /** Aborted when somebody cancels the run. */
   readonly cancelled: AbortSignal;
+  /**
+   * How long the history is that a replay has to go through: messages taken in and events decided since the start or
+   * the last `continueAsNew`. `continueSuggested` from 20,000 on.
+   */
+  readonly history: { readonly length: number; readonly continueSuggested: boolean };
 
   /**
    * Runs a step on some worker and waits for its outcome.
@@ -85,6 +142,73 @@ export interface WorkflowContext {
 
   /** A durable wait: holds over crashes and for months. Never early. */
   sleep(duration: Duration): Promise<void>;
+
+  /**
+   * Waits for a signal. Signals are kept until they are asked for, in their order; each is handed out once.
+   * @returns Its payload; undefined if none came within `timeout`. Without a time-out it waits as long as it takes.
+   */
+  waitFor<K extends keyof S & string>(signal: K, options?: { timeout?: undefined }): Promise<z.output<S[K]>>;
+  waitFor<K extends keyof S & string>(
+    signal: K,
+    options: { timeout: Duration | undefined },
+  ): Promise<z.output<S[K]> | undefined>;
+  /**
+   * Waits until something about the workflow's own variables is so, e.g. after an update has changed them. It is asked
+   * after every message of the history; it must not change anything.
+   * @returns false if that was not so within `timeout`.
+   */
+  until(condition: () => boolean, options?: { timeout?: Duration }): Promise<boolean>;
+  /** What a query is answered with: at once, without changing anything. Replaces an earlier handler. */
+  onQuery<K extends keyof Q & string>(
+    query: K,
+    handler: (input: z.output<QueryInput<Q[K]>>) => z.input<QueryOutput<Q[K]>>,
+  ): void;
+  /**
+   * What an update does. Updates that came before are kept until there is a handler.
+   *
+   * @param handler - May change the workflow's variables and wait for steps; what it returns is the answer, what it
+   * throws is the sender's error.
+   * @param options.validate - Throws to refuse the update, before anything is changed. It must not change anything.
+   */
+  onUpdate<K extends keyof U & string>(
+    update: K,
+    handler: (input: z.output<U[K]["input"]>) => z.input<U[K]["output"]> | Promise<z.input<U[K]["output"]>>,
+    options?: { validate?: (input: z.output<U[K]["input"]>) => void },
+  ): void;
+
+  /**
+   * Runs another workflow as a run of its own, and waits for its end. Cancelling the parent cancels it.
+   * @throws {ChildError} It failed, was cancelled or terminated, or its id belongs to another run. `cause` says which.
+   * @throws {InvalidInputError} At once, if the input does not fit.
+   */
+  child<W extends AnyWorkflow>(
+    workflow: W,
+    input: WorkflowInput<W>,
+    options?: ChildOptions,
+  ): Promise<WorkflowOutput<W>>;
+
+  /**
+   * Runs a piece of the workflow that can be cancelled by itself, or by its own time-out.
+   * @throws {WorkflowCancelledError} What it waited for, after `cancel()`.
+   * @throws {TimeoutError} It took longer than `timeout`; what it had open is cancelled.
+   */
+  scope<T>(fn: () => Promise<T>, options?: { timeout?: Duration }): ScopedPromise<T>;
+  /** Clean-up that a cancel does not reach: what `fn` asks for goes on, and the run ends only after it. */
+  uncancellable<T>(fn: () => Promise<T>): Promise<T>;
+
+  /**
+   * Starts the run anew under its id: with this input, a history that begins here, and the signals nobody has asked for.
+   * What is still open is cancelled first. Never resolves: `return w.continueAsNew(…)`.
+   * @throws {Error} Compensations are registered; they would be lost.
+   */
+  continueAsNew(input: unknown): Promise<never>;
+  /**
+   * Changes a workflow that has live runs: true for runs that come here for the first time with this code, false for
+   * those that were here before it. The answer is in the history.
+   */
+  patched(id: string): boolean;
+  /** Calls `fn` once and records what it returns (as JSON); every replay gets that. For what is no step's business. */
+  sideEffect<T>(fn: () => T): T;
   /** The time of the message that is being handled, in epoch ms: the same in every replay; never goes back. */
   now(): number;
   /** In [0, 1), the same in every replay. */
@@ -113,27 +237,75 @@ export interface WorkflowContext {
   progress(progress: Omit<Progress, "percent">): void;
 }
 
-export interface WorkflowDefinition<I extends Schema, O extends Schema> {
+export interface WorkflowDefinition<
+  I extends Schema,
+  O extends Schema,
+  S extends SignalSchemas,
+  Q extends QuerySchemas,
+  U extends UpdateSchemas,
+> {
   input: I;
   output: O;
   /** Runs are pinned to the version they were started with. Default 1. */
   version?: number;
+  /** What runs may be told: `w.waitFor`, `run.signal`. */
+  signals?: S;
+  /** What runs may be asked: `w.onQuery`, `run.query`. */
+  queries?: Q;
+  /** How runs may be changed: `w.onUpdate`, `run.update`. */
+  updates?: U;
 }
 
 /**
  * Defines a workflow: a plain async function that asks `w` for everything that takes time or chance.
  *
+ * @param name - A-Z a-z 0-9 _ -, not beginning with _.
  * @throws {RangeError} A name or version that makes no sense.
  */
-export function workflow<I extends Schema, O extends Schema>(
+export function workflow<
+  I extends Schema,
+  O extends Schema,
+  S extends SignalSchemas = None,
+  Q extends QuerySchemas = None,
+  U extends UpdateSchemas = None,
+>(
   name: string,
-  definition: WorkflowDefinition<I, O>,
-  run: (input: z.output<I>, w: WorkflowContext) => Promise<z.input<O>>,
-): Workflow<I, O> {
-  const { version = 1 } = definition;
+  definition: WorkflowDefinition<I, O, S, Q, U>,
+  run: (input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>,
+): Workflow<I, O, S, Q, U> {
+  if (name.startsWith("_")) throw new RangeError(`Names that begin with _ are Stepstream's own, not "${name}".`);
+  return defineWorkflow(name, definition, run);
+}
+
+/** The same, for workflows that Stepstream brings along. */
+export function defineWorkflow<
+  I extends Schema,
+  O extends Schema,
+  S extends SignalSchemas = None,
+  Q extends QuerySchemas = None,
+  U extends UpdateSchemas = None,
+>(
+  name: string,
+  definition: WorkflowDefinition<I, O, S, Q, U>,
+  run: (input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>,
+): Workflow<I, O, S, Q, U> {
+  const { input, output, version = 1, signals, queries, updates } = definition;
   if (!Name.safeParse(name).success)
     throw new RangeError(`A workflow's name is 1 to 64 of A-Z a-z 0-9 _ -, not "${name}".`);
   if (!Number.isInteger(version) || version < 1)
     throw new RangeError(`A version is a whole number from 1, not ${version}.`);
-  return Object.freeze({ kind: "workflow", name, version, input: definition.input, output: definition.output, run });
+  for (const other of [signals, queries, updates].flatMap((declared) => Object.keys(declared ?? {})))
+    if (!Name.safeParse(other).success)
+      throw new RangeError(`Signals, queries and updates are named with 1 to 64 of A-Z a-z 0-9 _ -, not "${other}".`);
+  return Object.freeze({
+    kind: "workflow",
+    name,
+    version,
+    input,
+    output,
+    signals: signals ?? ({} as S),
+    queries: queries ?? ({} as Q),
+    updates: updates ?? ({} as U),
+    run,
+  });
 }

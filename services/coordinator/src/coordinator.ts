@@ -2,12 +2,21 @@ import { NotRunningError } from "@stepstream/contracts";
 import { type Clock, type Consumption, type EventLog, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
+import { builtinWorkflows } from "@stepstream/sdk/builtin";
 import { createTelemetry } from "@stepstream/telemetry";
 import { guardGlobals } from "./run/globals.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
 import { DelayQueue } from "./shell/delay-queue.ts";
-import { type CoordinatorEvent, type CoordinatorTelemetry, DEFAULTS, type Deps, type Settings } from "./shell/deps.ts";
+import {
+  type CoordinatorEvent,
+  type CoordinatorTelemetry,
+  DEFAULTS,
+  type Deps,
+  keyOf,
+  type Settings,
+} from "./shell/deps.ts";
 import { takeDueTimers } from "./shell/due.ts";
+import { Guests } from "./shell/guests.ts";
 import { Membership } from "./shell/membership.ts";
 import { Partition } from "./shell/partition.ts";
 import { ServerClock } from "./shell/server-clock.ts";
@@ -45,12 +54,13 @@ export interface Coordinator {
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const clock = options.clock ?? systemClock;
   const id = `c-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
-  const workflows = byNameAndVersion(options.workflows);
+  const workflows = byNameAndVersion([...builtinWorkflows, ...options.workflows]);
   const partitions = new Map<number, Partition>();
   let state: "new" | "running" | "stopped" = "new";
   let log: EventLog;
   let deps: Deps;
   let membership: Membership;
+  let guests: Guests;
   let due: Consumption;
   let settled: unknown;
   const releases = new Set<Promise<void>>();
@@ -100,7 +110,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         clock,
         serverClock: new ServerClock(clock),
         id,
-        workflow: (name, version) => workflows.get(`${name}@${version}`),
+        workflows,
+        hostOf: (workflow, run) => membership.hostOf(workflow, run),
         boundary: options.boundary ?? createBoundary(),
         telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
         emit: options.onEvent ?? (() => {}),
@@ -108,7 +119,12 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         settings,
       };
       state = "running";
-      membership = new Membership(deps, assign);
+      membership = new Membership(deps, () => {
+        assign();
+        for (const partition of partitions.values()) partition.onPeers();
+      });
+      guests = new Guests(deps, (done) => partitions.get(log.subjects.partition(done.run))?.guestDone(done));
+      guests.start();
       membership.start();
       due = await takeDueTimers(deps);
       // Others answer at once; so partitions do not change hands twice.
@@ -123,7 +139,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       state = "stopped";
       clock.clearTimeout(settled);
       for (const [n, partition] of partitions) release(n, partition);
-      await Promise.all([...releases, due.stop()]);
+      await Promise.all([...releases, guests.stop(), due.stop()]);
       membership.stop();
       deps.later.stop();
       if (!options.log) await log.close();
@@ -135,7 +151,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
 function byNameAndVersion(workflows: readonly AnyWorkflow[]): Map<string, AnyWorkflow> {
   const map = new Map<string, AnyWorkflow>();
   for (const workflow of workflows) {
-    const key = `${workflow.name}@${workflow.version}`;
+    const key = keyOf({ workflow: workflow.name, version: workflow.version });
     if (map.has(key)) throw new RangeError(`Workflow "${workflow.name}" version ${workflow.version} is given twice.`);
     map.set(key, workflow);
   }

@@ -1,9 +1,7 @@
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import type { AnyWorkflow } from "@stepstream/sdk";
 import { startTelemetry } from "@stepstream/telemetry";
 import { type CoordinatorEvent, createCoordinator } from "./index.ts";
+import { giveUp, loadWorkflows } from "./program.ts";
 
 const HELP = `Runs the coordinator: takes workflow runs further.
 
@@ -50,18 +48,6 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-async function loadWorkflows(modules: string[]): Promise<AnyWorkflow[]> {
-  const found = new Set<AnyWorkflow>();
-  for (const module of modules) {
-    const exported = await import(pathToFileURL(resolve(module)).href).catch(giveUp);
-    for (const value of Object.values(exported).flat())
-      if ((value as AnyWorkflow | undefined)?.kind === "workflow") found.add(value as AnyWorkflow);
-  }
-  if (found.size > 0) return [...found];
-  console.error(`No workflow is exported by ${modules.join(", ")}.`);
-  return process.exit(2);
-}
-
 function logEvent(event: CoordinatorEvent): void {
   switch (event.type) {
     case "peers":
@@ -95,10 +81,4 @@ function readArgs() {
   } catch (error) {
     return giveUp(`${(error as Error).message}\nSee --help.`, 2);
   }
-}
-
-/** What went wrong before anything was started, in words and not in a stack. */
-function giveUp(error: unknown, code = 1): never {
-  console.error(error instanceof Error ? error.message : error);
-  process.exit(code);
 }

@@ -102,7 +102,7 @@ class Worker:
         head = {"v": 1, "slot": command["slot"], "step": self.step, "attempt": attempt}
 
         def report(type, **fields):
-            headers = {"Nats-Msg-Id": f"{run}.{slot}.{head['attempt']}.{type}"}
+            headers = {"Nats-Msg-Id": f"{run}.{slot}.{command['after']}.{head['attempt']}.{type}"}
             append_message(self.nats, self.ns, run, inbox, {**head, "type": type, **fields}, headers)
             return "+ACK"
 

@@ -1,3 +1,4 @@
+import type { Msg } from "@nats-io/transport-node";
 import type { Subjects } from "@stepstream/contracts";
 import { LogUnavailableError } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -82,6 +83,33 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     return kept({ stop: () => void (nc.isClosed() || sub.unsubscribe()) });
   }
 
+  async function ask(subject: string, text: string, timeoutMs: number): Promise<string | undefined> {
+    let answer: string | undefined;
+    const read = (msg: { string(): string }) => {
+      answer = msg.string();
+      return true;
+    };
+    try {
+      await requests.many(subject, text, read, { timeoutMs });
+    } catch (error) {
+      if (!(error instanceof LogUnavailableError)) throw error;
+    }
+    return answer;
+  }
+
+  function answer(subject: string, reply: (text: string, subject: string) => Promise<string | undefined>) {
+    const respond = async (msg: Msg) => {
+      const text = await reply(msg.string(), msg.subject).catch(() => undefined);
+      if (text !== undefined && !link.dead()) msg.respond(text);
+    };
+    const sub = nc.subscribe(subject, {
+      callback: (error, msg) => {
+        if (!error) void respond(msg);
+      },
+    });
+    return kept({ stop: () => void (nc.isClosed() || sub.unsubscribe()) });
+  }
+
   return {
     subjects,
     get serverId() {
@@ -110,6 +138,8 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
       }
     },
     listen,
+    ask,
+    answer,
     onReconnect: (fn) => kept(link.onUp(fn)),
     async close() {
       await Promise.all([...open].map((one) => one.stop()));

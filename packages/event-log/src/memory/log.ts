@@ -26,6 +26,12 @@ interface Listener {
   fn: (text: string, subject: string) => void;
 }
 
+interface Answerer {
+  lane: Lane;
+  matches: (subject: string) => boolean;
+  fn: (text: string, subject: string) => Promise<string | undefined>;
+}
+
 /** Somebody without a connection learns it a moment later: who tries again at once must not stop time. */
 const REFUSED_MS = 1;
 
@@ -44,6 +50,7 @@ export class MemoryLog implements EventLog {
   #serverId: string;
   readonly #followers = new Map<string, Set<Follower>>();
   readonly #listeners = new Set<Listener>();
+  readonly #answerers = new Set<Answerer>();
   readonly #onReconnect = new Set<(serverId: string) => void>();
   readonly #consumptions = new Set<MemoryConsumption>();
   /** Of those who wait for an answer: what fails them. */
@@ -133,6 +140,28 @@ export class MemoryLog implements EventLog {
     });
   }
 
+  ask(subject: string, text: string, timeoutMs: number): Promise<string | undefined> {
+    if (!this.#effect(`ask ${subject}`)) return new Promise(() => {});
+    return new Promise((resolve) => {
+      if (!this.process.connected) return void this.process.clock.setTimeout(() => resolve(undefined), REFUSED_MS);
+      const settle = (answer: string | undefined) => {
+        this.process.clock.clearTimeout(timer);
+        resolve(answer);
+      };
+      const timer = this.process.clock.setTimeout(() => settle(undefined), timeoutMs);
+      const back = (answer?: string) => this.wire.down([], () => settle(answer));
+      this.wire.up(undefined, () => {
+        let asked = 0;
+        for (const log of this.server.logs) asked += log.onQuestion(subject, text, back);
+        if (asked === 0) back();
+      });
+    });
+  }
+
+  answer(filter: string, fn: (text: string, subject: string) => Promise<string | undefined>): Subscription {
+    return this.#subscribe(this.#answerers, { lane: [], matches: matcher(filter), fn });
+  }
+
   onReconnect(fn: (serverId: string) => void): Subscription {
     const own = (serverId: string) => fn(serverId);
     this.#onReconnect.add(own);
@@ -206,6 +235,20 @@ export class MemoryLog implements EventLog {
     for (const one of this.#listeners)
       if (one.matches(subject) && !this.server.faults?.loses("broadcast"))
         this.wire.down(one.lane, () => this.#listeners.has(one) && one.fn(text, subject));
+  }
+
+  /** @returns how many listen here. */
+  onQuestion(subject: string, text: string, reply: (answer: string) => void): number {
+    const asked = [...this.#answerers].filter((one) => one.matches(subject));
+    for (const one of asked) {
+      if (this.server.faults?.loses("broadcast")) continue;
+      this.wire.down(one.lane, async () => {
+        if (!this.#answerers.has(one)) return;
+        const answer = await one.fn(text, subject).catch(() => undefined);
+        if (answer !== undefined) this.#tell(`answer ${subject}`, undefined, () => reply(answer));
+      });
+    }
+    return asked.length;
   }
 
   /** It takes effect when the server knows of it, and ends at once. */

@@ -377,3 +377,64 @@ describe("beside vitest's own fake timers", () => {
     await expect(env.runUntil(() => false)).rejects.toMatchObject({ code: "NOTHING_LEFT" });
   });
 });
+
+describe("a run that waits for somebody", () => {
+  const approval = workflow(
+    "approval",
+    {
+      input: nothing,
+      output: z.string(),
+      signals: { approve: z.object({ by: z.string() }) },
+      queries: { state: z.string() },
+    },
+    async (_input, w) => {
+      let state = "open";
+      w.onQuery("state", () => state);
+      const approved = await w.waitFor("approve", { timeout: "7d" });
+      state = approved ? `approved by ${approved.by}` : "too late";
+      await w.sleep("1d");
+      return state;
+    },
+  );
+  const order = workflow("order", { input: nothing, output: z.string() }, async (_input, w) =>
+    w.child(approval, undefined),
+  );
+
+  it("is signalled and asked by the client, in virtual time", async () => {
+    await using env = await createTestEnvironment({ workflows: [approval] });
+    const run = await env.start(approval, undefined);
+    await env.advance("3d");
+    expect(await run.query("state", undefined)).toBe("open");
+    await run.signal("approve", { by: "eva" });
+    await env.advance("1h");
+    env.crash("coordinator");
+    expect(await run.query("state", undefined)).toBe("approved by eva");
+    expect(await run.result()).toBe("approved by eva");
+    await env.replay(run);
+    expect(await (await env.start(approval, undefined)).result()).toBe("too late");
+  });
+
+  it("is told of as such, where it waits without a time-out and nobody comes", async () => {
+    const patient = workflow("patient", { ...shapeOf(approval), signals: approval.signals }, async (_input, w) => {
+      return (await w.waitFor("approve")).by;
+    });
+    await using env = await createTestEnvironment({ workflows: [patient], patienceMs: 20 });
+    const run = await env.start(patient, undefined, { id: "p1" });
+    await expect(run.result()).rejects.toThrow("Run p1 waits for something from outside.");
+    await run.signal("approve", { by: "max" });
+    expect(await run.result()).toBe("max");
+  });
+
+  it("may be a child, whose parent crashes with it", async () => {
+    await using env = await createTestEnvironment({ workflows: [order, approval] });
+    const crash = env.crashAfter({ event: "ChildScheduled" });
+    const run = await env.start(order, undefined);
+    expect(await run.result()).toBe("too late");
+    expect(crash.at).toBeDefined();
+    await env.replay(run);
+  });
+});
+
+function shapeOf<I, O>({ input, output }: { input: I; output: O }): { input: I; output: O } {
+  return { input, output };
+}

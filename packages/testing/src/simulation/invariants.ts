@@ -1,6 +1,5 @@
-import { setImmediate } from "node:timers";
 import { isTerminal, type RunEvent } from "@stepstream/contracts";
-import { RunExecution } from "@stepstream/coordinator";
+import { replayRun } from "@stepstream/coordinator";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Told } from "./history.ts";
 
@@ -40,27 +39,8 @@ async function replay(
   if (started.type !== "RunStarted") return [];
   const { workflow: name, version } = started;
   const workflow = workflows.find((w) => w.name === name && w.version === version)!;
-  const execution = new RunExecution(run, workflow);
-  const upTo = decisions.at(-1)?.decision.upTo ?? 0;
-  const replayed: string[] = [];
-  for (const { seq, at, message } of inbox) {
-    if (seq > upTo) break;
-    execution.fold(seq, at, message);
-    await new Promise((resolve) => setImmediate(resolve));
-    replayed.push(...execution.endTurn().map((decided) => bare(JSON.parse(decided.text))));
-  }
-  const recorded = decisions.flatMap((d) => d.decision.events.map(bare));
-  for (let i = 0; i < Math.max(recorded.length, replayed.length); i++) {
-    if (recorded[i] === replayed[i]) continue;
-    return [
-      `run ${run} diverges from its replay at decision ${i + 1}: recorded ${recorded[i]}, replayed ${replayed[i]}`,
-    ];
-  }
-  return [];
-}
-
-function bare(event: RunEvent): string {
-  return JSON.stringify(event, (key, value) => (key === "stack" ? undefined : value));
+  const fault = await replayRun(workflow, { run, inbox, decisions: decisions.map((d) => d.decision) });
+  return fault ? [`run ${run} diverges from its replay: ${fault.message}`] : [];
 }
 
 /** Guarantee 8: compensations start only when every slot before them has an outcome. */
@@ -81,6 +61,7 @@ function settledFirst(run: string, inbox: Told["inbox"], decisions: Told["decisi
       if (event.type === "SlotsCancelled") for (const slot of event.slots) if (waiting.has(slot)) open.delete(slot);
       if (event.type === "StepRescheduled") waiting.delete(event.slot);
       if (event.type === "StepScheduled" || event.type === "StepRescheduled") open.add(event.slot);
+      if (event.type === "ChildScheduled" && event.onParentClose !== "abandon") open.add(event.slot);
     }
   }
   return [];

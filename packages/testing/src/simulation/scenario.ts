@@ -1,7 +1,7 @@
 import type { InboxMessage, RunEvent, TerminalEvent } from "@stepstream/contracts";
 import type { Settings } from "@stepstream/coordinator";
 import type { Clock } from "@stepstream/event-log";
-import type { AnyWorkflow, Client, HistoryEntry, RunHandle, WorkflowInput } from "@stepstream/sdk";
+import type { AnyWorkflow, Client, HistoryEntry, RunHandle, StartOptions, WorkflowInput } from "@stepstream/sdk";
 import type { Chance } from "../chance.ts";
 import type { Handlers } from "../handlers.ts";
 
@@ -29,8 +29,8 @@ export interface Scenario {
   /** The workflows that a coordinator (from 1) knows. Default: all. Where given, a run may be parked for want of one. */
   hosts?: (coordinator: number) => readonly AnyWorkflow[];
   /**
-   * A live run may rest on nothing that is stored, if this is true of it, e.g. because it waits for a signal without a
-   * time-out. Default: none may.
+   * A live run may rest on nothing that is stored, if this is true of it. Runs that wait for a signal or an update and
+   * for nothing else are excused anyhow.
    */
   excused?: (run: LiveRun) => boolean;
   /** Of the coordinators. Default: short ones, so that much happens. */
@@ -40,9 +40,11 @@ export interface Scenario {
 export interface Started<W extends AnyWorkflow> {
   workflow: W;
   input: WorkflowInput<W>;
+  options?: Pick<StartOptions, "delay" | "timeout">;
 }
 
 export interface Outside {
+  workflow: AnyWorkflow;
   chance: Chance;
   clock: Clock;
   client: Client;

@@ -21,6 +21,7 @@ beforeEach(async () => {
     latencyMs: 1,
     restartedAt: () => Number.NEGATIVE_INFINITY,
     frozenAt: () => Number.NEGATIVE_INFINITY,
+    workflows: [],
     excused: (run) => excused(run),
   });
   server.append(server.subjects.inbox("r1"), JSON.stringify({ type: "RunStarted", workflow: "w" }));

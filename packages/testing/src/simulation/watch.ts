@@ -1,5 +1,6 @@
 import { type Decision, type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
 import type { MemoryServer } from "@stepstream/event-log/memory";
+import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Ledger } from "./ledger.ts";
 import type { LiveRun } from "./scenario.ts";
 
@@ -13,6 +14,7 @@ export interface Watched {
   restartedAt(): number;
   /** Until when some process was last frozen. */
   frozenAt(): number;
+  workflows: readonly AnyWorkflow[];
   excused(run: LiveRun): boolean;
 }
 
@@ -58,8 +60,8 @@ export class Watch {
 
   /**
    * Guarantee 6: a run that has started and not ended lives by something durable: a command that is out, a stored
-   * timer, an inbox message that is not acknowledged, a record of its parking. Looked at from outside, at any moment,
-   * whoever is dead just then.
+   * timer, an inbox message that is not acknowledged, a record of being parked, a child that lives, somebody outside
+   * whom it waits for. Looked at from outside, at any moment, whoever is dead just then.
    */
   checkCauses(runs: Iterable<string>): void {
     const { server, ledger, excused } = this.#world;
@@ -69,11 +71,65 @@ export class Watch {
     for (const run of runs) {
       const inbox = subjects.inbox(run);
       if (server.stream("EVENTS").lastOf(inbox) === 0 || this.ended(run)) continue;
+      const alive = causes.includes(`.${run}.`) || this.isUndone(run);
       const parked = server.stream("EVENTS").lastOf(subjects.parked(run)) > 0;
-      const alive = parked || causes.includes(`.${run}.`) || server.isUndone(inbox, `inbox-${subjects.partition(run)}`);
-      if (alive || excused({ id: run, inbox: () => this.inbox(run), events: () => this.events(run) })) continue;
+      if (alive || parked || this.#hasLiveChild(run) || this.#waitsForOutside(run)) continue;
+      if (excused({ id: run, inbox: () => this.inbox(run), events: () => this.events(run) })) continue;
       ledger.fault(`run ${run} lives by nothing that is stored`);
     }
+  }
+
+  /** Is there a message in its inbox that no coordinator has done with? */
+  isUndone(run: string): boolean {
+    const { server } = this.#world;
+    return server.isUndone(server.subjects.inbox(run), `inbox-${server.subjects.partition(run)}`);
+  }
+
+  #hasLiveChild(run: string): boolean {
+    const open = this.#open(run);
+    return this.events(run).some((event) => {
+      if (event.type !== "ChildScheduled" || !open.has(event.slot)) return false;
+      // Over, and whoever has it has still to say so.
+      return !this.ended(event.run) || this.isUndone(event.run);
+    });
+  }
+
+  /** It has asked for nothing that is open, and its workflow takes signals or updates. */
+  #waitsForOutside(run: string): boolean {
+    const started = this.inbox(run)[0];
+    if (started?.type !== "RunStarted") return false;
+    const { workflow: name, version } = started;
+    const workflow = this.#world.workflows.find((w) => w.name === name && w.version === version);
+    if (!workflow) return false;
+    const asks = Object.keys(workflow.signals).length + Object.keys(workflow.updates).length > 0;
+    const events = this.events(run);
+    const life = events.slice(events.findLastIndex((event) => event.type === "RunContinued") + 1);
+    return asks && this.#open(run).size === 0 && !life.some((event) => event.type === "RunClosing");
+  }
+
+  /** The slots that the journal has opened, and nothing has ended. */
+  #open(run: string): Set<number> {
+    const open = new Set<number>();
+    const steps = new Set<number>();
+    const events = this.events(run);
+    for (const event of events) {
+      if (event.type === "StepScheduled") steps.add(event.slot);
+      if (event.type === "StepScheduled" || event.type === "TimerStarted" || event.type === "ChildScheduled")
+        open.add(event.slot);
+    }
+    const alone = new Set(
+      events.flatMap((event) =>
+        event.type === "TimerStarted" || (event.type === "ChildScheduled" && event.onParentClose === "abandon")
+          ? [event.slot]
+          : [],
+      ),
+    );
+    for (const event of events)
+      if (event.type === "SlotsCancelled") for (const slot of event.slots) if (alone.has(slot)) open.delete(slot);
+    for (const message of this.inbox(run))
+      if ("slot" in message && message.type !== "RetryLater")
+        if (message.type !== "TimerFired" || !steps.has(message.slot)) open.delete(message.slot);
+    return open;
   }
 
   /** Runs that were started, by whomever. */

@@ -89,6 +89,7 @@ class World {
       latencyMs: latency,
       restartedAt: () => this.#restartedAt,
       frozenAt: () => Math.max(...[...this.#members.values()].map((member) => member.frozenAt)),
+      workflows: scenario.workflows,
       excused: (run) => scenario.excused?.(run) ?? false,
     });
     this.#clock.onPassing = () => this.#leap();
@@ -259,7 +260,9 @@ class World {
     const next = Math.min(this.#server.nextTimerAt ?? Number.POSITIVE_INFINITY, ...this.#appointments);
     const ms = Number.isFinite(next) ? next - this.#clock.now() : 0;
     if (ms <= LONG_MS || this.#server.busy || next - this.#t0 > LIFETIME_MS) return;
-    if (![...this.#live].some((run) => !this.#hasEnded(run))) return;
+    const live = [...this.#live].filter((run) => !this.#hasEnded(run));
+    // Somebody may have started one before any coordinator was there.
+    if (live.length === 0 || live.some((run) => this.#watch.isUndone(run))) return;
     this.#leaps++;
     this.#clock.leap(ms - LANDING_MS);
   }
@@ -283,7 +286,13 @@ class World {
     const run = await this.#start(id, started, client);
     this.#started.set(id, started);
     this.#live.add(id);
-    const world = { chance: this.#chance, clock: this.#clock, client, sleep: (ms: number) => this.#sleep(ms) };
+    const world = {
+      workflow: started.workflow,
+      chance: this.#chance,
+      clock: this.#clock,
+      client,
+      sleep: (ms: number) => this.#sleep(ms),
+    };
     try {
       await this.#scenario.outside?.(run, world);
     } catch (error) {
@@ -300,10 +309,10 @@ class World {
   }
 
   /** As a program does that will not be put off: the id makes it one start. */
-  async #start(id: string, { workflow, input }: Started<any>, client: Client): Promise<RunHandle> {
+  async #start(id: string, { workflow, input, options }: Started<any>, client: Client): Promise<RunHandle> {
     for (;;) {
       try {
-        return await client.start(workflow, input, { id, onConflict: "attach" });
+        return await client.start(workflow, input, { ...options, id, onConflict: "attach" });
       } catch (error) {
         if (!isUnavailable(error)) throw error;
       }

@@ -2,55 +2,75 @@ import { type Failure, InvalidOutputError, pathOf, toFailure, WorkflowCancelledE
 import type { AnyStep } from "@stepstream/sdk";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
-
-type Ended = { ok: true; value: unknown } | { ok: false; error: unknown };
+import type { Ended, Life } from "./life.ts";
 
 /**
- * The end of a run, once its workflow function has ended:
+ * The end of a life of a run, once its workflow function has ended:
  *
  *   settle       whatever is still open is cancelled and waited for
  *   compensate   on failure and cancel: last first, one at a time, each once
- *   close        exactly one terminal event
+ *   close        exactly one terminal event; or the run goes on as new
  *
  * C1. No compensation is decided while a slot is open.
  * C2. A compensation that fails is reported, and the rest still run.
  */
 export class Closing {
   readonly #run: RunExecution;
+  readonly #life: Life;
   readonly #compensations: { step: AnyStep; input: unknown }[] = [];
-  #outcome: "completed" | "failed" | "cancelled" | undefined;
+  #outcome: "completed" | "failed" | "cancelled" | "continued" | undefined;
   #output: unknown;
   #failure: Failure | undefined;
   #waiting = false;
 
-  constructor(run: RunExecution) {
+  constructor(run: RunExecution, life: Life) {
     this.#run = run;
+    this.#life = life;
+  }
+
+  get hasCompensations(): boolean {
+    return this.#compensations.length > 0;
   }
 
   add(step: AnyStep, input: unknown): void {
     this.#compensations.push({ step, input });
   }
 
-  /** As far as it goes in this turn. */
-  advance(ended: Ended): void {
+  /** As far as it goes in this turn. @returns whether the run goes on as new. */
+  advance(ended: Ended): boolean {
     const run = this.#run;
     if (!this.#outcome) this.#begin(ended);
-    if (run.openSlots > 0 || this.#waiting || run.fault) return;
+    if (run.openSlots > 0 || this.#life.shields > 0 || this.#waiting || run.fault) return false;
+    // Somebody has asked for its end while it settled.
+    if (this.#outcome === "continued" && this.#life.timedOut) this.#fail(this.#life.timedOut);
+    else if (this.#outcome === "continued" && this.#life.cancelRequest) this.#outcome = "cancelled";
+    if (this.#outcome === "continued") {
+      this.#life.updates.refuseKept("The run goes on as new; send the update again.");
+      run.goOn("next" in ended ? ended.next : "");
+      return true;
+    }
     const next = this.#outcome === "completed" ? undefined : this.#compensations.pop();
-    if (next) return this.#compensate(next.step, next.input);
-    if (this.#outcome === "completed") run.decide({ type: "RunCompleted", output: this.#output });
+    if (next) this.#compensate(next.step, next.input);
+    else if (this.#outcome === "completed") run.decide({ type: "RunCompleted", output: this.#output });
     else if (this.#outcome === "cancelled") run.decide({ type: "RunCancelled", reason: run.cancelRequest!.reason });
     else run.decide({ type: "RunFailed", error: this.#failure! });
+    return false;
   }
 
   #begin(ended: Ended): void {
     const run = this.#run;
-    if (ended.ok) this.#checkOutput(ended.value);
-    else if (run.cancelRequest && isCancellation(ended.error)) this.#outcome = "cancelled";
+    const life = this.#life;
+    const stopped = "next" in ended ? life.cancelRequest !== undefined : !ended.ok && isCancellation(ended.error);
+    if (stopped && life.timedOut) this.#fail(life.timedOut);
+    else if (stopped && life.cancelRequest) this.#outcome = "cancelled";
+    else if ("next" in ended) this.#outcome = "continued";
+    else if (ended.ok) this.#checkOutput(ended.value);
     else this.#fail(ended.error);
 
-    run.cancelSlots(run.slots.keys(), "the run is ending");
-    const more = run.openSlots > 0 || (this.#outcome !== "completed" && this.#compensations.length > 0);
+    life.cancelScope(life.root, life.cancelledError("the run is ending"));
+    // What is left of a scope that was cancelled before.
+    run.cancelSlots(life.root.slots, life.cancelledError("the run is ending"));
+    const more = run.openSlots > 0 || life.shields > 0 || (this.#outcome !== "completed" && this.hasCompensations);
     if (more) {
       const error = this.#failure && { error: this.#failure };
       run.decide({ type: "RunClosing", outcome: this.#outcome!, ...error });
@@ -63,14 +83,12 @@ export class Closing {
     const read = run.workflow.output.safeParse(value);
     if (!read.success) {
       const issue = read.error.issues[0];
-      return this.#fail(new InvalidOutputError(what, pathOf(issue.path), issue.message, { run: run.runId }));
+      return this.#fail(new InvalidOutputError(what, pathOf(issue.path), issue.message, run.where));
     }
     try {
       JSON.stringify(value);
     } catch (error) {
-      return this.#fail(
-        new InvalidOutputError(what, "", `it is no JSON (${(error as Error).message})`, { run: run.runId }),
-      );
+      return this.#fail(new InvalidOutputError(what, "", `it is no JSON (${(error as Error).message})`, run.where));
     }
     this.#outcome = "completed";
     this.#output = value;
@@ -84,14 +102,14 @@ export class Closing {
   #compensate(step: AnyStep, input: unknown): void {
     const run = this.#run;
     this.#waiting = true;
+    const slot = run.lastSlot + 1;
     const done = () => {
       this.#waiting = false;
     };
     frames.exit(() =>
-      run.runStep(step, input, undefined, true).then(done, (error) => {
+      run.openStep(step, input, undefined, true).then(done, (error) => {
         done();
-        const slot = [...run.slots.values()].findLast((s) => s.step?.compensation)!;
-        run.decide({ type: "CompensationFailed", slot: slot.slot, error: toFailure(error) });
+        run.decide({ type: "CompensationFailed", slot, error: toFailure(error) });
       }),
     );
   }

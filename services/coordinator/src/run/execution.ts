@@ -1,12 +1,16 @@
 import {
+  type ChildEnded,
+  ChildError,
+  ForbiddenInQueryError,
   fromFailure,
   type InboxMessage,
   InvalidInputError,
   InvalidOutputError,
   isTerminal,
-  NonDeterminismError,
+  type NonDeterminismError,
   pathOf,
   RemoteError,
+  type RunContinued,
   type RunEvent,
   type RunStarted,
   StalledError,
@@ -20,24 +24,25 @@ import {
 } from "@stepstream/contracts";
 import type { AnyStep, AnyWorkflow, RunOptions } from "@stepstream/sdk";
 import { seededRandom, uuidOf } from "./chance.ts";
-import { Closing } from "./closing.ts";
-import { createContext } from "./context.ts";
-import { frames, Scope } from "./frame.ts";
+import { deferred, frames } from "./frame.ts";
+import { deepFreeze } from "./freeze.ts";
 import { Groups } from "./groups.ts";
-import { sameDecision } from "./same-decision.ts";
-import type { Slot, StepSlot } from "./slot.ts";
+import { type CancelRequest, Life } from "./life.ts";
+import { type Decided, Recorder } from "./recorder.ts";
+import type { Scope } from "./scope.ts";
+import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
 
-/** An event, and its JSON as it goes into the journal: taken when it was decided, so nobody changes it after. */
-export interface Decided {
-  readonly event: RunEvent;
-  readonly text: string;
-}
+export type { Decided } from "./recorder.ts";
+
+/** So often may a run go on as new without having waited for anything. */
+const MAX_CONTINUED = 100;
 
 /**
  * One run of a workflow, alive in memory: what its inbox makes it decide.
  *
  *   fold(message)   a turn begins: what the message resolves, goes on in microtasks
- *   endTurn()       after the next macrotask: what was decided
+ *   advance()       after the next macrotask: does anything follow? Then there is another macrotask to wait for
+ *   endTurn()       what was decided
  *
  * Pure: time comes from the messages, chance from the run's id. The same messages in the same order give
  * the same decisions on any machine, in any year.
@@ -51,38 +56,66 @@ export interface Decided {
 export class RunExecution {
   readonly runId: string;
   readonly workflow: AnyWorkflow;
+  /** The slots of this life, by number. */
   readonly slots = new Map<number, Slot>();
-  readonly groups = new Groups((slots, reason) => this.cancelSlots(slots, reason));
-  /** Why the run cannot go on here: it is to be parked. Nothing that was decided since is to be written. */
-  fault: NonDeterminismError | StalledError | undefined;
-  started: RunStarted | undefined;
-  startedAtMs = 0;
+  readonly groups = new Groups(this);
+  readonly recorder: Recorder;
   closed = false;
   /** The last inbox sequence that was folded. */
   folded = 0;
+  /** Work that the run waits for; the timers that it did not ask for are not counted. */
   openSlots = 0;
-  cancelRequest: { reason: string; graceMs: number | undefined } | undefined;
+  lastSlot = 0;
+  life: Life | undefined;
+  /** When the run was first started. */
+  startedAtMs = 0;
+  /** The workflow function has been called. */
+  hasBegun = false;
 
-  readonly #recorded: readonly RunEvent[];
-  #decided = 0;
-  #fresh: Decided[] = [];
+  /** Up to this message the journal has the decisions already. */
+  readonly #recordedUpTo: number;
   #done: number[] = [];
   #turnOpen = false;
+  #continued = 0;
   #now = 0;
   #random: () => number;
-  #lastSlot = 0;
-  #ended: { ok: true; value: unknown } | { ok: false; error: unknown } | undefined;
-  /** Requests that were taken note of: a repeat of one changes nothing. */
-  readonly #cancelIds = new Set<string>();
-  readonly #abort = new AbortController();
-  readonly #closing = new Closing(this);
 
-  /** @param recorded - All events of the run's journal so far, in order. */
-  constructor(runId: string, workflow: AnyWorkflow, recorded: readonly RunEvent[] = []) {
+  /**
+   * @param recorded - All events of the run's journal so far, in order; or those after the last RunContinued.
+   * @param recordedUpTo - The last inbox sequence that the journal has consumed.
+   */
+  constructor(runId: string, workflow: AnyWorkflow, recorded: readonly RunEvent[] = [], recordedUpTo = 0) {
     this.runId = runId;
     this.workflow = workflow;
-    this.#recorded = recorded;
+    this.recorder = new Recorder(runId, recorded);
+    this.#recordedUpTo = recordedUpTo;
     this.#random = seededRandom(runId);
+  }
+
+  get started(): RunStarted | undefined {
+    return this.life?.started;
+  }
+  get cancelRequest(): CancelRequest | undefined {
+    return this.life?.cancelRequest;
+  }
+  get fault(): NonDeterminismError | StalledError | undefined {
+    return this.recorder.fault;
+  }
+  /** Tells the run from an earlier one of the same id, which was deleted: ids of messages are remembered for a while. */
+  get mark(): string {
+    return markOf(this.runId, this.startedAtMs);
+  }
+  /** Whose run it is, for errors. */
+  get where(): { run: string } {
+    return { run: this.runId };
+  }
+  /** In a turn whose decisions are in the journal? */
+  get replaying(): boolean {
+    return this.folded <= this.#recordedUpTo;
+  }
+  /** Waits for something that nobody has promised: a signal, an update. No command, timer or child will wake it. */
+  get waitsForOutside(): boolean {
+    return !this.closed && this.openSlots === 0 && (this.life?.waits.size ?? 0) > 0;
   }
 
   // ---------------------------------------------------------------- turns
@@ -93,54 +126,84 @@ export class RunExecution {
     this.folded = seq;
     this.#now = Math.max(this.#now, atMs);
     if (this.closed || this.fault) return;
-    this.#turnOpen = true;
+    this.#beginTurn();
     this.#apply(message);
   }
 
-  /** What the turn decided: call it after the next macrotask, once. The list is the caller's. */
+  /** Takes a run up where it last went on as new, instead of folding what was before. */
+  resume({ after, at, start }: RunContinued): void {
+    this.folded = after;
+    this.#now = at;
+    this.#beginTurn();
+    this.#begin(start);
+  }
+
+  #beginTurn(): void {
+    this.#turnOpen = true;
+    this.#continued = 0;
+    if (this.life) this.life.length++;
+  }
+
+  /** After a macrotask: does more follow from the message? Then wait for the next macrotask and ask again. */
+  advance(): boolean {
+    const { life } = this;
+    if (!life || !this.#turnOpen || this.fault || this.closed) return false;
+    if (life.waits.check()) return true;
+    return life.ended !== undefined && life.closing.advance(life.ended);
+  }
+
+  /** What the turn decided: call it when nothing more follows, once. The list is the caller's. */
   endTurn(): Decided[] {
-    if (this.#turnOpen && !this.fault && !this.closed) {
-      if (this.#ended) this.#closing.advance(this.#ended);
-      else if (this.started && this.openSlots === 0)
-        this.fault = new StalledError(
-          this.runId,
-          "its workflow awaits something, but has asked `w` for nothing that is still to come.",
-        );
+    const { life } = this;
+    if (this.#turnOpen && life && !life.ended && this.hasBegun && !this.fault && !this.closed) {
+      if (this.openSlots === 0 && life.waits.size === 0)
+        this.#stall("has asked `w` for nothing that is still to come.");
     }
     this.#turnOpen = false;
-    const decided = this.#fresh;
-    this.#fresh = [];
-    return this.fault ? [] : decided;
+    return this.recorder.take();
   }
 
   /** After a replay: is all that was recorded decided again? Sets `fault` if not. */
   checkReplayed(extra: readonly Decided[]): void {
-    if (this.fault) return;
-    if (this.#decided < this.#recorded.length)
-      this.fault = new NonDeterminismError(this.runId, this.#decided + 1, this.#recorded[this.#decided], undefined);
-    else if (extra.length > 0)
-      this.fault = new NonDeterminismError(this.runId, this.#recorded.length + 1, undefined, extra[0]!.event);
+    this.recorder.checkReplayed(extra);
   }
 
   decide(event: RunEvent, text = JSON.stringify(event)): void {
     if (this.fault || this.closed) return;
-    const recorded = this.#recorded[this.#decided];
-    if (recorded && !sameDecision(recorded, JSON.parse(text) as RunEvent)) {
-      this.fault = new NonDeterminismError(this.runId, this.#decided + 1, recorded, JSON.parse(text));
-      return;
-    }
-    this.#decided++;
-    if (!recorded) this.#fresh.push({ event, text });
-    if (isTerminal(event)) this.closed = true;
+    this.recorder.decide(event, text);
+    if (this.life) this.life.length++;
+    if (!isTerminal(event) || this.fault) return;
+    this.closed = true;
+    this.#endTimers();
+  }
+
+  /** Workflow code that goes on outside its turn waited for something that is in no history. @returns must it stop? */
+  stray(what: string): boolean {
+    if (this.#turnOpen || this.closed) return this.closed || this.fault !== undefined;
+    this.recorder.fault ??= new StalledError(
+      this.runId,
+      `${what} came after a wait for something that \`w\` did not give.`,
+    );
+    return true;
+  }
+
+  #stall(why: string): void {
+    this.recorder.fault ??= new StalledError(this.runId, `its workflow awaits something, but ${why}`);
   }
 
   // ---------------------------------------------------------------- what messages do
 
   #apply(message: InboxMessage): void {
+    const { life } = this;
+    if (message.type === "RunStarted") {
+      if (!life) {
+        this.startedAtMs = message.since ?? this.#now;
+        this.#begin(message);
+      }
+      return;
+    }
+    if (!life) return;
     switch (message.type) {
-      case "RunStarted":
-        if (!this.started) this.#start(message);
-        return;
       case "StepCompleted":
         return this.#withStep(message, (slot, step) => this.#complete(slot, step, message.output, message.attempt));
       case "StepFailed":
@@ -148,10 +211,10 @@ export class RunExecution {
           this.settle(slot, this.#stepError(slot, step, message.attempt, fromFailure(message.error))),
         );
       case "StepCancelled":
-        return this.#withStep(message, (slot) => this.settle(slot, this.#cancelledError()));
+        return this.#withStep(message, (slot) => this.settle(slot, this.#reasonOf(slot)));
       case "SlotAbandoned":
         return this.#withSlot(message.slot, (slot) => {
-          if (slot.state === "cancelling") this.settle(slot, this.#cancelledError());
+          if (slot.state === "cancelling") this.settle(slot, this.#reasonOf(slot));
         });
       case "SlotTimedOut":
         return this.#withSlot(message.slot, (slot) => {
@@ -161,7 +224,7 @@ export class RunExecution {
         });
       case "RetryLater":
         return this.#withStep(message, (slot) => {
-          if (slot.state === "cancelling") return this.settle(slot, this.#cancelledError());
+          if (slot.state === "cancelling") return this.settle(slot, this.#reasonOf(slot));
           if (slot.state !== "open" || message.attempt <= slot.attempt) return;
           slot.state = "waiting";
           slot.cause = this.folded;
@@ -170,57 +233,85 @@ export class RunExecution {
           this.decide({ type: "RetryScheduled", slot: slot.slot, attempt: slot.attempt, fireAt: slot.fireAt });
         });
       case "TimerFired":
+        return this.#withSlot(message.slot, (slot) => this.#fire(slot));
+      case "ChildEnded":
         return this.#withSlot(message.slot, (slot) => {
-          if (slot.kind === "timer") this.settle(slot);
-          else if (slot.state === "waiting" && this.#now >= slot.fireAt!) {
-            slot.state = "open";
-            slot.fireAt = undefined;
-            this.decide({ type: "StepRescheduled", slot: slot.slot, attempt: slot.attempt });
-          }
+          if (slot.child?.run === message.child) this.#childEnded(slot, slot.child, message);
         });
+      case "SignalReceived":
+        return life.takes ? life.signals.receive(message) : undefined;
+      case "UpdateRequested":
+        return life.takes ? life.updates.receive(message) : undefined;
       case "CancelRequested":
-        return this.#cancel(message.id, message.reason, message.graceMs);
+        return life.cancel(message.id, { ...message, graceMs: message.graceMs, cleanupMs: message.cleanupMs });
+      case "TerminateRequested":
+        return this.#terminate(message.reason);
       default:
         return message satisfies never;
     }
   }
 
-  #start(message: RunStarted): void {
-    this.started = message;
-    this.startedAtMs = this.#now;
-    const input = this.workflow.input.safeParse(message.input);
-    if (!input.success) {
-      const issue = input.error.issues[0]!;
-      const what = `workflow "${this.workflow.name}"`;
-      this.#end({
-        ok: false,
-        error: new InvalidInputError(what, pathOf(issue.path), issue.message, { run: this.runId }),
-      });
-      return;
-    }
-    const context = createContext(this, this.#abort.signal);
-    frames.run({ execution: this, scope: new Scope() }, async () => {
-      try {
-        this.#end({ ok: true, value: await this.workflow.run(input.data, context) });
-      } catch (error) {
-        this.#end({ ok: false, error });
+  #begin(started: RunStarted): void {
+    this.lastSlot = Math.max(this.lastSlot, started.slots ?? 0);
+    // A replay may begin with this life, so its chance must not depend on what was drawn before.
+    if (started.since !== undefined) this.#random = seededRandom(`${this.runId}/${this.lastSlot}/${this.#now}`);
+    this.startedAtMs = started.since ?? this.startedAtMs;
+    this.hasBegun = started.delayMs === undefined;
+    this.life = new Life(this, started);
+    this.life.begin();
+  }
+
+  /** The run goes on as new, in the same turn. */
+  goOn(inputText: string): void {
+    const life = this.life!;
+    const { id, workflow, version, trace, parent, timeoutMs } = life.started;
+    this.#endTimers();
+    if (++this.#continued > MAX_CONTINUED)
+      return this.#stall("has gone on as new 100 times without waiting for anything.");
+    const signals = life.signals.left;
+    const seen = life.seen.latest;
+    const start: RunStarted = {
+      v: 1,
+      type: "RunStarted",
+      id,
+      workflow,
+      version,
+      ...(inputText === "" ? {} : { input: JSON.parse(inputText) }),
+      ...(trace && { trace }),
+      ...(parent && { parent }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      slots: this.lastSlot,
+      since: this.startedAtMs,
+      ...(signals.length > 0 && { signals }),
+      ...(seen.length > 0 && { seen }),
+    };
+    this.decide({ type: "RunContinued", after: this.folded, at: this.#now, start });
+    if (this.fault) return;
+    this.slots.clear();
+    this.#begin(start);
+  }
+
+  #fire(slot: Slot): void {
+    if (slot.kind === "timer") {
+      this.settle(slot);
+      if (slot.purpose === "delay") {
+        this.hasBegun = true;
+        this.life!.call();
+      } else if (slot.purpose === "timeout") this.life!.timeOut();
+      else if (slot.purpose === "cleanup") {
+        const ms = slot.fireAt! - slot.scheduledAt;
+        this.#terminate(`${this.cancelRequest?.reason} (its clean-up took longer than ${ms} ms)`);
       }
-    });
-  }
-
-  /** The workflow function has ended; only the first end counts. */
-  #end(ended: { ok: true; value: unknown } | { ok: false; error: unknown }): void {
-    this.#strayCheck("the workflow ended");
-    this.#ended ??= ended;
-  }
-
-  onUnhandledRejection(reason: unknown): void {
-    if (!this.fault && !this.closed) this.#end({ ok: false, error: reason });
+    } else if (slot.state === "waiting" && this.#now >= slot.fireAt!) {
+      slot.state = "open";
+      slot.fireAt = undefined;
+      this.decide({ type: "StepRescheduled", slot: slot.slot, attempt: slot.attempt });
+    }
   }
 
   #complete(slot: Slot, step: StepSlot, output: unknown, attempt: number): void {
     const read = step.definition.output.safeParse(output);
-    if (read.success) return this.settle(slot, undefined, read.data);
+    if (read.success) return this.settle(slot, undefined, deepFreeze(read.data));
     const issue = read.error.issues[0]!;
     const what = `step "${step.definition.name}"`;
     const where = { run: this.runId, slot: slot.slot, attempt };
@@ -228,14 +319,28 @@ export class RunExecution {
     this.settle(slot, this.#stepError(slot, step, attempt, error));
   }
 
-  #cancel(id: string, reason: string, graceMs: number | undefined): void {
-    if (this.#ended || !this.started || this.#cancelIds.has(id)) return;
-    this.#cancelIds.add(id);
-    this.decide({ type: "CancelAccepted", id, reason, ...(graceMs === undefined ? {} : { graceMs }) });
-    if (this.cancelRequest) return;
-    this.cancelRequest = { reason, graceMs };
-    this.cancelSlots(this.slots.keys(), reason);
-    frames.run({ execution: this, scope: new Scope() }, () => this.#abort.abort(this.#cancelledError()));
+  #childEnded(slot: Slot, child: ChildSlot, { outcome, output, error }: ChildEnded): void {
+    const { name } = child.definition;
+    const fail = (cause: Error) =>
+      this.settle(slot, new ChildError({ run: this.runId, slot: slot.slot, child: child.run, workflow: name }, cause));
+    if (outcome !== "completed") {
+      if (slot.cancelled && (outcome === "cancelled" || outcome === "terminated"))
+        return this.settle(slot, slot.cancelled);
+      return fail(error ? fromFailure(error) : new WorkflowCancelledError(child.run, outcome));
+    }
+    const read = child.definition.output.safeParse(output);
+    if (read.success) return this.settle(slot, undefined, deepFreeze(read.data));
+    const issue = read.error.issues[0];
+    fail(new InvalidOutputError(`workflow "${name}"`, pathOf(issue.path), issue.message, { run: child.run }));
+  }
+
+  #terminate(reason: string): void {
+    const children = [...this.slots.values()].flatMap(({ slot, state, child }) =>
+      child && state !== "done" && child.onParentClose !== "abandon"
+        ? [{ run: child.run, slot, how: child.onParentClose }]
+        : [],
+    );
+    this.decide({ type: "RunTerminated", reason, ...(children.length > 0 && { children }) });
   }
 
   #withSlot(number: number, then: (slot: Slot) => void): void {
@@ -250,93 +355,81 @@ export class RunExecution {
     });
   }
 
-  // ---------------------------------------------------------------- what the workflow asks for
+  onUnhandledRejection(reason: unknown): void {
+    if (!this.fault && !this.closed) this.life?.end({ ok: false, error: reason });
+  }
+
+  // ---------------------------------------------------------------- what is asked of it
 
   now(): number {
     return this.#now;
   }
   random(): number {
+    if (frames.getStore()?.readOnly) throw new ForbiddenInQueryError("w.random()", this.runId);
     return this.#random();
   }
   uuid(): string {
-    return uuidOf(this.#random);
+    return uuidOf(() => this.random());
   }
 
-  /**
-   * Opens a slot for a step.
-   * @throws {InvalidInputError} The input does not fit; nothing was scheduled.
-   */
-  runStep(definition: AnyStep, input: unknown, options?: RunOptions, compensation = false): Promise<unknown> {
-    if (this.#strayCheck(`w.run(${definition.name})`)) return never();
-    if (this.cancelRequest && !compensation) return Promise.reject(this.#cancelledError());
-    const inputText = this.inputText(definition, input);
-    const slot = this.#lastSlot + 1;
+  /** Answers a query: what the handler returned, checked. @throws {QueryFailedError} */
+  query(name: string, input: unknown): unknown {
+    return this.life!.query(name, input);
+  }
+
+  // ---------------------------------------------------------------- slots
+
+  /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
+  openStep(
+    definition: AnyStep,
+    input: unknown,
+    options: RunOptions | undefined,
+    compensation: boolean,
+  ): Promise<unknown> {
+    const inputText = this.stepInputText(definition, input);
+    const slot = this.lastSlot + 1;
     const head: RunEvent = { type: "StepScheduled", slot, step: definition.name, input: undefined };
-    let text = JSON.stringify(head).slice(0, -1);
-    if (inputText !== "") text += `,"input":${inputText}`;
-    text += compensation ? `,"compensation":true}` : "}";
-    this.decide(compensation ? { ...head, compensation } : head, text);
-    return this.#open("step", undefined, { definition, options, inputText, compensation });
+    const tail = compensation ? `,"compensation":true}` : "}";
+    this.decide(compensation ? { ...head, compensation } : head, withInput(head, inputText, tail));
+    return this.#open("step", { step: { definition, options, inputText, compensation } });
   }
 
-  /** Opens a slot for a timer. */
-  startTimer(ms: number): Promise<unknown> {
-    if (this.#strayCheck("w.sleep()")) return never();
-    if (this.cancelRequest) return Promise.reject(this.#cancelledError());
-    const fireAt = this.#now + Math.ceil(ms);
-    this.decide({ type: "TimerStarted", slot: this.#lastSlot + 1, fireAt });
-    return this.#open("timer", fireAt, undefined);
+  openChild(child: ChildSlot): Promise<unknown> {
+    const { run, definition, inputText, onParentClose, delayMs, timeoutMs } = child;
+    const { name: workflow, version } = definition;
+    const slot = this.lastSlot + 1;
+    const head: RunEvent = { type: "ChildScheduled", slot, run, workflow, version, onParentClose };
+    const times = { ...(delayMs !== undefined && { delayMs }), ...(timeoutMs !== undefined && { timeoutMs }) };
+    const text = JSON.stringify({
+      type: "ChildScheduled",
+      slot,
+      run,
+      workflow,
+      version,
+      ...(inputText === "" ? {} : { input: JSON.parse(inputText) }),
+      onParentClose,
+      ...times,
+    });
+    this.decide({ ...head, ...times }, text);
+    return this.#open("child", { child });
   }
 
-  /** JSON of a step's input, checked against its schema; empty for undefined. */
-  inputText(definition: AnyStep, input: unknown): string {
-    const what = `step "${definition.name}"`;
-    const read = definition.input.safeParse(input);
-    if (!read.success) {
-      const issue = read.error.issues[0];
-      throw new InvalidInputError(what, pathOf(issue.path), issue.message, { run: this.runId });
-    }
-    try {
-      return JSON.stringify(input) ?? "";
-    } catch (error) {
-      throw new InvalidInputError(what, "", `it is no JSON (${(error as Error).message})`, { run: this.runId });
-    }
+  /** @param purpose - What it is for, if the workflow did not ask for it. */
+  openTimer(fireAt: number, purpose: TimerPurpose | undefined, scope: Scope | undefined): Promise<unknown> {
+    const at = Math.ceil(fireAt);
+    this.decide({ type: "TimerStarted", slot: this.lastSlot + 1, fireAt: at, ...(purpose && { for: purpose }) });
+    return this.#open("timer", { fireAt: at, purpose, scope });
   }
 
-  /** Asks for the given slots to be given up, as far as they are open. Timers end at once. */
-  cancelSlots(numbers: Iterable<number>, reason: string): void {
-    const slots = [...numbers]
-      .map((n) => this.slots.get(n)!)
-      .filter((s) => s.state === "open" || s.state === "waiting");
-    if (slots.length === 0 || this.#strayCheck("cancelling steps")) return;
-    this.decide({ type: "SlotsCancelled", slots: slots.map((s) => s.slot), reason });
-    for (const slot of slots) {
-      // A waiting step has no command out, so nobody has to answer.
-      if (slot.kind === "timer" || slot.state === "waiting") this.settle(slot, this.#cancelledError(reason));
-      else {
-        slot.state = "cancelling";
-        slot.cause = this.folded;
-      }
-    }
-  }
-
-  reportProgress(progress: { step: number; total: number; name: string }): void {
-    if (!Number.isFinite(progress.step) || !Number.isFinite(progress.total))
-      throw new RangeError(`w.progress: step and total are numbers, not ${progress.step} and ${progress.total}.`);
-    if (this.#strayCheck("w.progress()")) return;
-    const percent = progress.total > 0 ? Math.round((progress.step / progress.total) * 1000) / 10 : 0;
-    this.decide({ type: "ProgressReported", step: progress.step, total: progress.total, name: progress.name, percent });
-  }
-
-  addCompensation(definition: AnyStep, input: unknown): void {
-    this.#closing.add(definition, this.inputText(definition, input) && structuredClone(input));
-  }
-
-  #open(kind: Slot["kind"], fireAt: number | undefined, step: StepSlot | undefined): Promise<unknown> {
-    const number = ++this.#lastSlot;
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const frame = frames.getStore();
-    this.slots.set(number, {
+  #open(
+    kind: Slot["kind"],
+    what: Partial<Pick<Slot, "step" | "child" | "fireAt" | "purpose" | "scope">>,
+  ): Promise<unknown> {
+    const number = ++this.lastSlot;
+    const { promise, resolve, reject } = deferred<unknown>();
+    const { step, child, fireAt, purpose } = what;
+    const scope = purpose ? undefined : (what.scope ?? frames.getStore()?.scope);
+    const slot: Slot = {
       slot: number,
       kind,
       state: "open",
@@ -345,14 +438,61 @@ export class RunExecution {
       cause: this.folded,
       attempt: 1,
       fireAt,
+      cancelled: undefined,
       step,
+      child,
+      purpose,
+      scope,
       resolve,
-      // Inside the workflow's frame, so that a rejection nobody handles is known to be this run's.
-      reject: (reason) => (frame ? frames.run(frame, reject, reason) : reject(reason)),
+      reject,
+    };
+    this.slots.set(number, slot);
+    if (!purpose) this.openSlots++;
+    scope?.add(number);
+    return this.groups.own(promise, { slot: number });
+  }
+
+  /** JSON of a step's input, checked against its schema; empty for undefined. */
+  stepInputText(definition: AnyStep, input: unknown): string {
+    return this.#inputText(`step "${definition.name}"`, definition, input);
+  }
+
+  childInputText(definition: AnyWorkflow, input: unknown): string {
+    return this.#inputText(`workflow "${definition.name}"`, definition, input);
+  }
+
+  #inputText(what: string, definition: AnyStep | AnyWorkflow, input: unknown): string {
+    const read = definition.input.safeParse(input);
+    if (!read.success) {
+      const issue = read.error.issues[0];
+      throw new InvalidInputError(what, pathOf(issue.path), issue.message, this.where);
+    }
+    try {
+      return JSON.stringify(input) ?? "";
+    } catch (error) {
+      throw new InvalidInputError(what, "", `it is no JSON (${(error as Error).message})`, this.where);
+    }
+  }
+
+  /** Asks for the given slots to be given up, as far as they are open. Timers end at once. */
+  cancelSlots(numbers: Iterable<number>, reason: Error): void {
+    const slots = [...numbers].flatMap((n) => {
+      const slot = this.slots.get(n);
+      return slot && (slot.state === "open" || slot.state === "waiting") ? [slot] : [];
     });
-    this.openSlots++;
-    frame?.scope.add(number);
-    return this.groups.own(promise, new Set([number]));
+    if (slots.length === 0 || this.stray("cancelling steps")) return;
+    const why = reason instanceof WorkflowCancelledError ? reason.reason : reason.message;
+    this.decide({ type: "SlotsCancelled", slots: slots.map((s) => s.slot), reason: why });
+    for (const slot of slots) {
+      slot.cancelled = reason;
+      // A waiting step has no command out, a child that is left alone is not asked: nobody has to answer.
+      const alone = slot.kind === "timer" || slot.state === "waiting" || slot.child?.onParentClose === "abandon";
+      if (alone) this.settle(slot, reason);
+      else {
+        slot.state = "cancelling";
+        slot.cause = this.folded;
+      }
+    }
   }
 
   /** The slots that have got their outcome since this was last asked. */
@@ -367,19 +507,26 @@ export class RunExecution {
     if (slot.state === "done") return;
     slot.state = "done";
     this.#done.push(slot.slot);
-    this.openSlots--;
+    if (!slot.purpose) this.openSlots--;
+    slot.scope?.delete(slot.slot);
     if (error) slot.reject(error);
     else slot.resolve(value);
   }
 
-  // ---------------------------------------------------------------- ends
+  /** The timers that the workflow did not ask for end with its life, and nobody waits for them. */
+  #endTimers(): void {
+    for (const slot of this.slots.values()) if (slot.purpose) this.settle(slot);
+  }
+
+  // ---------------------------------------------------------------- errors
 
   /** The workflow's own failure, as it is told to people. */
   failure(error: unknown): StepstreamError {
     const thrown = error instanceof Error ? error : new RemoteError(toFailure(error));
-    if (thrown instanceof StepError || thrown instanceof ValidationError || thrown instanceof WorkflowFailedError)
-      return thrown;
-    return new WorkflowFailedError(this.runId, thrown);
+    const tells = [StepError, ValidationError, ChildError, WorkflowFailedError, TimeoutError];
+    return tells.some((known) => thrown instanceof known)
+      ? (thrown as StepstreamError)
+      : new WorkflowFailedError(this.runId, thrown);
   }
 
   #stepError(slot: Slot, step: StepSlot, attempt: number, cause: Error): StepError {
@@ -387,16 +534,14 @@ export class RunExecution {
     return new StepError(where, step.inputText === "" ? undefined : JSON.parse(step.inputText), cause);
   }
 
-  #cancelledError(reason = this.cancelRequest?.reason ?? "its result is not needed any more"): WorkflowCancelledError {
-    return new WorkflowCancelledError(this.runId, reason);
+  #reasonOf(slot: Slot): Error {
+    return slot.cancelled ?? this.life!.cancelledError();
   }
+}
 
-  /** Workflow code that goes on outside its turn waited for something that is in no history. */
-  #strayCheck(what: string): boolean {
-    if (this.#turnOpen || this.closed) return this.closed || this.fault !== undefined;
-    this.fault ??= new StalledError(this.runId, `${what} came after a wait for something that \`w\` did not give.`);
-    return true;
-  }
+/** @param startedAtMs - When the run was first started. */
+export function markOf(run: string, startedAtMs: number): string {
+  return `${run}.${startedAtMs.toString(36)}`;
 }
 
 function timeoutOf(step: StepSlot, kind: "queue" | "total"): number | undefined {
@@ -404,7 +549,8 @@ function timeoutOf(step: StepSlot, kind: "queue" | "total"): number | undefined 
   return kind === "queue" ? timeout.queueMs : timeout.totalMs;
 }
 
-/** For code that must not go on. */
-function never(): Promise<never> {
-  return new Promise(() => {});
+/** JSON of an event with its input, which is JSON already. */
+function withInput(head: RunEvent, inputText: string, tail: string): string {
+  const text = JSON.stringify(head).slice(0, -1);
+  return inputText === "" ? `${text}${tail}` : `${text},"input":${inputText}${tail}`;
 }

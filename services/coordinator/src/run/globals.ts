@@ -55,6 +55,8 @@ function refuse<T extends object>(owner: T, key: keyof T & string, instead: stri
 /** A rejection that nobody handles fails its run. In code that is no workflow it ends the process, as ever. */
 function onUnhandledRejection(reason: unknown): void {
   const frame = frames.getStore();
+  // What only looks has changed nothing by failing.
+  if (frame?.readOnly) return;
   if (frame) frame.execution.onUnhandledRejection(reason);
   else if (process.listenerCount("unhandledRejection") === 1) {
     frames.exit(() =>

@@ -1,22 +1,28 @@
+import { WorkflowCancelledError } from "@stepstream/contracts";
 import type { GroupOptions } from "@stepstream/sdk";
-import { frames, Scope } from "./frame.ts";
+import type { RunExecution } from "./execution.ts";
+import { frames } from "./frame.ts";
+import { Scope } from "./scope.ts";
+import type { Wait } from "./waits.ts";
+
+/** What a promise that the run handed out stands for, so that it can be given up. */
+type Part = { readonly slot: number } | { readonly wait: Wait } | { readonly scope: Scope };
 
 /**
  * Several things at once. All of it is plain promise code, so it is as deterministic as what it waits
- * for. What a group gives up is cancelled, as far as the run handed it out (`slotsOf`).
+ * for. What a group gives up is cancelled, as far as the run handed it out.
  */
 export class Groups {
-  readonly #slotsOf = new WeakMap<object, Set<number>>();
-  readonly #cancel: (slots: Iterable<number>, reason: string) => void;
+  readonly #partsOf = new WeakMap<object, readonly Part[]>();
+  readonly #run: RunExecution;
 
-  /** @param cancel - Cancels those of the slots that are open. */
-  constructor(cancel: (slots: Iterable<number>, reason: string) => void) {
-    this.#cancel = cancel;
+  constructor(run: RunExecution) {
+    this.#run = run;
   }
 
-  /** Remembers which slots a promise stands for. */
-  own<P extends Promise<unknown>>(promise: P, slots: Set<number>): P {
-    this.#slotsOf.set(promise, slots);
+  /** Remembers what a promise stands for. */
+  own<P extends Promise<unknown>>(promise: P, ...parts: Part[]): P {
+    this.#partsOf.set(promise, parts);
     return promise;
   }
 
@@ -30,32 +36,32 @@ export class Groups {
         return reshape(promises, await Promise.all(list));
       } catch (error) {
         if (onFailure === "await") await Promise.allSettled(list);
-        else this.#cancel(this.#slots(list), "another of the group failed");
+        else this.#giveUp(this.#parts(list), "another of the group failed");
         throw error;
       }
     })();
-    return this.own(group, this.#slots(list));
+    return this.own(group, ...this.#parts(list));
   }
 
   allSettled(promises: readonly unknown[] | Record<string, unknown>): Promise<any> {
     const list = Object.values(promises);
     const group = Promise.allSettled(list).then((results) => reshape(promises, results));
-    return this.own(group, this.#slots(list));
+    return this.own(group, ...this.#parts(list));
   }
 
   race(promises: readonly unknown[]): Promise<any> {
-    const slots = this.#slots(promises);
-    return this.own(
-      Promise.race(promises).finally(() => this.#cancel(slots, "lost a race")),
-      slots,
-    );
+    return this.#first(Promise.race(promises), promises);
   }
 
   any(promises: readonly unknown[]): Promise<any> {
-    const slots = this.#slots(promises);
+    return this.#first(Promise.any(promises), promises);
+  }
+
+  #first(winner: Promise<any>, promises: readonly unknown[]): Promise<any> {
+    const parts = this.#parts(promises);
     return this.own(
-      Promise.any(promises).finally(() => this.#cancel(slots, "lost a race")),
-      slots,
+      winner.finally(() => this.#giveUp(parts, "lost a race")),
+      ...parts,
     );
   }
 
@@ -89,20 +95,28 @@ export class Groups {
         return results;
       } catch (error) {
         if (onFailure === "await") await Promise.allSettled(lanes);
-        else this.#cancel(scope.slots, "another of the group failed");
+        else this.#giveUp([{ scope }], "another of the group failed");
         throw error;
       }
     })();
-    return this.own(group, scope.slots);
+    return this.own(group, { scope });
   }
 
-  #slots(promises: readonly unknown[]): Set<number> {
-    const slots = new Set<number>();
-    for (const promise of promises) {
-      if (typeof promise !== "object" || promise === null) continue;
-      for (const slot of this.#slotsOf.get(promise) ?? []) slots.add(slot);
-    }
-    return slots;
+  #parts(promises: readonly unknown[]): Part[] {
+    return promises.flatMap((promise) =>
+      typeof promise === "object" && promise !== null ? (this.#partsOf.get(promise) ?? []) : [],
+    );
+  }
+
+  /** One event says it of all slots. */
+  #giveUp(parts: readonly Part[], why: string): void {
+    const { life, runId } = this.#run;
+    const reason = new WorkflowCancelledError(runId, why);
+    const scopes = parts.flatMap((part) => ("scope" in part && part.scope.mark(reason) ? [part.scope] : []));
+    const slots = parts.flatMap((part) => ("slot" in part ? [part.slot] : []));
+    this.#run.cancelSlots([...slots, ...scopes.flatMap((scope) => [...scope.slots])], reason);
+    for (const part of parts) if ("wait" in part) life?.waits.reject(part.wait, reason);
+    for (const scope of scopes) life?.waits.cancel(scope, reason);
   }
 }
 

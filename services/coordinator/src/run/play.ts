@@ -1,7 +1,8 @@
-import type { InboxMessage, RunEvent } from "@stepstream/contracts";
+import type { InboxMessage, RunContinued, RunEvent, RunStarted } from "@stepstream/contracts";
 import type { AnyStep, AnyWorkflow } from "@stepstream/sdk";
 import { RunExecution } from "./execution.ts";
 import { guardGlobals } from "./globals.ts";
+import { finishTurn } from "./turn.ts";
 
 /** Drives one run by hand, for tests: given a workflow, when these messages come, then it decides this. */
 export class Play {
@@ -11,9 +12,9 @@ export class Play {
   #seq = 0;
   #at = 1_000_000;
 
-  constructor(workflow: AnyWorkflow, recorded: RunEvent[] = [], runId = "r1") {
+  constructor(workflow: AnyWorkflow, recorded: RunEvent[] = [], runId = "r1", recordedUpTo = 0) {
     guardGlobals();
-    this.run = new RunExecution(runId, workflow, recorded);
+    this.run = new RunExecution(runId, workflow, recorded, recordedUpTo);
   }
 
   async send(message: InboxMessage, afterMs = 1): Promise<RunEvent[]> {
@@ -24,15 +25,15 @@ export class Play {
   async deliver(x: { seq: number; at: number; message: InboxMessage }): Promise<RunEvent[]> {
     this.inbox.push(x);
     this.run.fold(x.seq, x.at, x.message);
-    await new Promise((resolve) => setImmediate(resolve));
-    const decided = this.run.endTurn().map((d) => JSON.parse(d.text) as RunEvent);
+    const turn = await finishTurn(this.run, macrotask);
+    const decided = turn.map((d) => JSON.parse(d.text) as RunEvent);
     this.events.push(...decided);
     return decided;
   }
 
-  start(input: unknown) {
+  start(input?: unknown, options: Partial<RunStarted> = {}) {
     const { name, version } = this.run.workflow;
-    return this.send({ v: 1, type: "RunStarted", id: "m1", workflow: name, version, input });
+    return this.send({ v: 1, type: "RunStarted", id: "m1", workflow: name, version, input, ...options });
   }
   done(slot: number, step: AnyStep, output?: unknown) {
     return this.send({ v: 1, type: "StepCompleted", slot, step: step.name, attempt: 1, output });
@@ -47,8 +48,45 @@ export class Play {
   fired(slot: number, afterMs = 1) {
     return this.send({ v: 1, type: "TimerFired", slot }, afterMs);
   }
-  cancel(reason = "enough") {
-    return this.send({ v: 1, type: "CancelRequested", id: `c${this.#seq}`, reason });
+  cancel(reason = "enough", options: { cleanupMs?: number } = {}) {
+    return this.send({ v: 1, type: "CancelRequested", id: `c${this.#seq}`, reason, ...options });
+  }
+  terminate(reason = "now") {
+    return this.send({ v: 1, type: "TerminateRequested", id: `x${this.#seq}`, reason });
+  }
+  signal(name: string, payload?: unknown, id = `s${this.#seq}`) {
+    return this.send({ v: 1, type: "SignalReceived", id, name, payload });
+  }
+  update(name: string, input?: unknown, id = `u${this.#seq}`) {
+    return this.send({ v: 1, type: "UpdateRequested", id, name, input });
+  }
+  childEnded(slot: number, child: string, output?: unknown) {
+    return this.send({ v: 1, type: "ChildEnded", slot, child, outcome: "completed", output });
+  }
+  childFailed(slot: number, child: string, outcome: "failed" | "cancelled" | "terminated" = "failed") {
+    const error = { name: "Error", code: "ERROR", message: "boom" };
+    return this.send({ v: 1, type: "ChildEnded", slot, child, outcome, error });
+  }
+
+  /** Replays what came in on the same code: the journal must be decided again. @returns the fault, if there is one. */
+  async replayed(workflow = this.run.workflow): Promise<Error | undefined> {
+    const upTo = this.inbox.at(-1)?.seq ?? 0;
+    const again = new Play(workflow, this.events, this.run.runId, upTo);
+    for (const x of this.inbox) await again.deliver(x);
+    again.run.checkReplayed([]);
+    return again.run.fault;
+  }
+
+  /** Takes the run up where it last went on as new, as a coordinator does that reads no more than it must. */
+  async resumed(): Promise<Play> {
+    const at = this.events.findLastIndex((event) => event.type === "RunContinued");
+    const continued = this.events[at] as RunContinued;
+    const play = new Play(this.run.workflow, this.events.slice(at + 1), this.run.runId, this.inbox.at(-1)!.seq);
+    play.run.resume(continued);
+    await finishTurn(play.run, macrotask);
+    for (const x of this.inbox) if (x.seq > continued.after) await play.deliver(x);
+    play.run.checkReplayed([]);
+    return play;
   }
 
   /** What was decided, in short: `a1 b2 t3 !1,2 closing:failed failed`. */
@@ -57,12 +95,40 @@ export class Play {
   }
 }
 
+function macrotask(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 function spell(event: RunEvent): string {
   switch (event.type) {
     case "StepScheduled":
       return `${event.compensation ? "~" : ""}${event.step}${event.slot}`;
     case "TimerStarted":
-      return `t${event.slot}`;
+      return `${event.for ?? "t"}${event.slot}`;
+    case "ChildScheduled":
+      return `<${event.run}>${event.slot}`;
+    case "SignalAccepted":
+      return `+${event.name}`;
+    case "SignalRefused":
+      return `-${event.name}`;
+    case "UpdateAccepted":
+      return `?${event.name}`;
+    case "UpdateRefused":
+      return "refused";
+    case "UpdateCompleted":
+      return `=${JSON.stringify(event.output)}`;
+    case "UpdateFailed":
+      return "=!";
+    case "Patched":
+      return `patch:${event.id}`;
+    case "SideEffectRecorded":
+      return `record:${JSON.stringify(event.value)}`;
+    case "RunTimedOut":
+      return "time-out";
+    case "RunContinued":
+      return `anew:${JSON.stringify(event.start.input)}`;
+    case "RunTerminated":
+      return `terminated${(event.children ?? []).map((c) => ` ${c.how}:${c.run}`).join("")}`;
     case "RetryScheduled":
       return `later${event.slot}`;
     case "StepRescheduled":

@@ -1,6 +1,6 @@
 import type { Trace } from "@stepstream/contracts";
-import { durationMs, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
-import type { AnyStep, RunOptions } from "@stepstream/sdk";
+import { LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
+import { type AnyStep, policiesOf } from "@stepstream/sdk";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot, StepSlot } from "../run/slot.ts";
 import type { Deps } from "./deps.ts";
@@ -27,9 +27,8 @@ function policyText(step: StepSlot): string {
   const { definition, options } = step;
   const known = options ? undefined : policies.get(definition);
   if (known) return known;
-  const retry = { ...definition.retry, ...retryOf(options) };
   const { heartbeatMs } = definition;
-  const text = JSON.stringify({ retry, timeout: timeoutOf(step), heartbeatMs }).slice(1, -1);
+  const text = JSON.stringify({ ...policiesOf(definition, options ?? {}), heartbeatMs }).slice(1, -1);
   if (!options) policies.set(definition, text);
   return text;
 }
@@ -52,7 +51,7 @@ export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, 
   const step = slot.step!;
   const subject = log.subjects.command(step.definition.name, run.runId, slot.slot);
   const text = commandText(run, slot, step, telemetry.traceOf(run.started!, run.runId));
-  const id = `${run.runId}.${slot.slot}.${slot.attempt}`;
+  const id = `${run.mark}.${slot.slot}.${slot.attempt}`;
   const publish = async () => {
     try {
       await log.append(subject, text, { expectLast: 0, id });
@@ -66,17 +65,5 @@ export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, 
 }
 
 export function timeoutOf({ definition, options }: StepSlot) {
-  if (!options?.timeout) return definition.timeout;
-  const { attempt, total, queue } = options?.timeout ?? {};
-  return {
-    ...definition.timeout,
-    ...(attempt === undefined ? {} : { attemptMs: durationMs(attempt) }),
-    ...(total === undefined ? {} : { totalMs: durationMs(total) }),
-    ...(queue === undefined ? {} : { queueMs: durationMs(queue) }),
-  };
-}
-
-function retryOf(options: RunOptions | undefined) {
-  const { maxAttempts, backoff } = options?.retry ?? {};
-  return { ...(maxAttempts === undefined ? {} : { maxAttempts }), ...backoff };
+  return options?.timeout ? policiesOf(definition, options).timeout : definition.timeout;
 }

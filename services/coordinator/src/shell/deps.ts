@@ -15,7 +15,10 @@ export interface Deps {
   readonly serverClock: ServerClock;
   /** This coordinator's own id: unique for each process. */
   readonly id: string;
-  readonly workflow: (name: string, version: number) => AnyWorkflow | undefined;
+  /** The workflows it runs, by `<name>@<version>`. */
+  readonly workflows: ReadonlyMap<string, AnyWorkflow>;
+  /** Another coordinator that runs a workflow, for a run of one that is not known here. */
+  readonly hostOf: (workflow: string, run: string) => string | undefined;
   readonly boundary: Boundary;
   /** Calls back after `settings.deadlineAfterMs`. */
   readonly later: DelayQueue;
@@ -58,6 +61,11 @@ export const DEFAULTS: Settings = {
   presenceMs: 1_000,
 };
 
+/** How the workflows of a coordinator are told from each other. */
+export function keyOf({ workflow, version }: { workflow: string; version: number }): string {
+  return `${workflow}@${version}`;
+}
+
 /** What a coordinator does, for logs and tests. */
 export type CoordinatorEvent =
   | { type: "partition"; partition: number; owned: boolean }
@@ -67,6 +75,7 @@ export type CoordinatorEvent =
   | { type: "parked"; run: string; error: Error }
   | { type: "unparked"; run: string }
   | { type: "dead"; subject: string; error: Error }
+  | { type: "handedOn"; run: string; to: string }
   | { type: "peers"; peers: readonly string[] }
   | { type: "trouble"; what: string; error: unknown };
 

@@ -1,6 +1,7 @@
-import { type CancelSlots, DEADLINE, type InboxMessage, type RunEvent } from "@stepstream/contracts";
+import { type CancelSlots, type ChildEnded, DEADLINE, type InboxMessage, type RunEvent } from "@stepstream/contracts";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
+import { childOf, startChild, stopChild, unstarted } from "./children.ts";
 import { publishCommand, timeoutOf } from "./commands.ts";
 import type { Deps } from "./deps.ts";
 import { LocalTimers } from "./local-timers.ts";
@@ -16,8 +17,9 @@ const DEADLINE_GRACE_MS = 2_000;
  *
  * E1. An open step has a command out, or its outcome is in the inbox.
  * E2. An open timer is stored, or runs here while the message that caused it stays unacknowledged.
- * E3. Slots that are being cancelled are told so once a second; after their grace the command is removed and
+ * E3. Steps that are being cancelled are told so once a second; after their grace the command is removed and
  *     the slot abandoned. While that goes on, a message stays unacknowledged, or a timer is stored.
+ * E4. An open child has been started, or its end is in the inbox. One that is being cancelled has been told.
  */
 export class Effects {
   readonly #deps: Deps;
@@ -26,6 +28,9 @@ export class Effects {
   readonly #timers: LocalTimers;
   /** Slots whose timer runs here only. */
   readonly #inMemory = new Set<number>();
+  /** Which message each slot lives by that is kept alive here, and how many slots live by each. */
+  readonly #livesBy = new Map<number, number>();
+  readonly #living = new Map<number, number>();
   /** Slots that are being cancelled. */
   readonly #settling = new Set<number>();
   /** Timers in the log, to be removed when their slots are done. */
@@ -59,7 +64,9 @@ export class Effects {
     let settling = false;
     for (const slot of slots) {
       const held = inHand(slot.cause);
-      if (slot.state === "open" && slot.kind === "step") {
+      if (slot.kind === "child") work.push(this.#armChild(slot, unsent?.has(slot.slot) ?? false));
+      else if (slot.state === "open" && slot.kind === "step") {
+        this.#letGo(slot.slot);
         if (!out?.has(slot.slot)) work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted));
         // Who had the run before may have stored it.
         if (out) this.#stored.add(slot.slot + DEADLINE);
@@ -70,6 +77,7 @@ export class Effects {
       } else if (slot.state === "cancelling") {
         settling = true;
         this.#settling.add(slot.slot);
+        this.#liveBy(slot);
         if (unsent?.has(slot.slot))
           work.push(this.#tell({ v: 1, type: "SlotAbandoned", slot: slot.slot }, `${slot.slot}.unsent`));
         else if (!held) work.push(this.#storeTimer(slot, this.#deps.serverClock.now() + this.#graceMs()));
@@ -85,20 +93,29 @@ export class Effects {
    * acknowledged under our hands.
    */
   mustHold(seq: number): boolean {
-    for (const number of this.#inMemory) if (this.#lives(number, seq, "waiting")) return true;
-    for (const number of this.#settling) if (this.#lives(number, seq, "cancelling")) return true;
-    return false;
+    return this.#living.has(seq);
   }
 
-  #lives(number: number, seq: number, state: "waiting" | "cancelling"): boolean {
-    const slot = this.#run.slots.get(number)!;
-    return slot.cause === seq && (slot.state === state || (slot.kind === "timer" && slot.state === "open"));
+  #liveBy(slot: Slot): void {
+    this.#letGo(slot.slot);
+    this.#livesBy.set(slot.slot, slot.cause);
+    this.#living.set(slot.cause, (this.#living.get(slot.cause) ?? 0) + 1);
+  }
+
+  #letGo(number: number): void {
+    this.#inMemory.delete(number);
+    const seq = this.#livesBy.get(number);
+    if (seq === undefined) return;
+    this.#livesBy.delete(number);
+    const left = this.#living.get(seq)! - 1;
+    if (left > 0) this.#living.set(seq, left);
+    else this.#living.delete(seq);
   }
 
   /** After a turn: what was kept for slots that are done now is removed. */
   sweep(): void {
     for (const number of this.#run.takeDone()) {
-      this.#inMemory.delete(number);
+      this.#letGo(number);
       this.#settling.delete(number);
       this.#timers.clear(`timer.${number}`);
       this.#unwatch(number);
@@ -127,6 +144,7 @@ export class Effects {
   async #armTimer(slot: Slot, held: boolean): Promise<void> {
     const waitMs = slot.fireAt! - this.#deps.serverClock.now();
     if (!held || waitMs > this.#deps.settings.shortTimerMs) return this.#storeTimer(slot, slot.fireAt!);
+    this.#liveBy(slot);
     this.#inMemory.add(slot.slot);
     const key = `${slot.slot}.${slot.attempt}.fired`;
     this.#timers.set(`timer.${slot.slot}`, waitMs, () => {
@@ -150,6 +168,24 @@ export class Effects {
     this.#stored.add(number);
     // Done while it was being stored: nobody would remove it later.
     if (slot.state === "done") this.#removeTimer(number);
+  }
+
+  // ---------------------------------------------------------------- children
+
+  async #armChild(slot: Slot, unsent: boolean): Promise<void> {
+    const cancelled = slot.state === "cancelling";
+    const child = childOf(slot);
+    const parent = { runId: this.#run.runId, mark: this.#run.mark, started: this.#run.started! };
+    if (cancelled && unsent) return this.#endChild(unstarted(parent, child, "cancelled"));
+    const wanted = () => this.#wanted() && slot.state !== "done";
+    // It may never have been started: then nobody would answer to the cancel.
+    const started = await startChild(this.#deps, parent, child, wanted);
+    if (started === "taken") return this.#endChild(unstarted(parent, child, "failed"));
+    if (cancelled) await stopChild(this.#deps, parent, child, slot.cancelled!.message, wanted);
+  }
+
+  async #endChild(message: ChildEnded): Promise<void> {
+    await this.#tell(message, `${message.slot}.unstarted`);
   }
 
   // ---------------------------------------------------------------- deadlines
@@ -224,9 +260,10 @@ export class Effects {
   }
 
   #settle(): void {
-    const slots = [...this.#settling]
-      .map((number) => this.#run.slots.get(number)!)
-      .filter((slot) => slot.state === "cancelling");
+    const slots = [...this.#settling].flatMap((number) => {
+      const slot = this.#run.slots.get(number);
+      return slot?.state === "cancelling" ? [slot] : [];
+    });
     if (slots.length === 0 || !this.#wanted()) {
       this.#graceEnds = undefined;
       return;
@@ -270,8 +307,8 @@ export class Effects {
   async #tell(message: InboxMessage & { slot: number }, key: string): Promise<boolean> {
     const { log } = this.#deps;
     const { runId } = this.#run;
-    const id = `${runId}.${key}`;
-    const wanted = () => this.#wanted() && this.#run.slots.get(message.slot)!.state !== "done";
+    const id = `${this.#run.mark}.${key}`;
+    const wanted = () => this.#wanted() && (this.#run.slots.get(message.slot)?.state ?? "done") !== "done";
     const append = () => log.append(log.subjects.inbox(runId), JSON.stringify(message), { id });
     return (await retrying(this.#deps, () => `tell run ${runId} ${message.type}`, append, wanted)) !== undefined;
   }

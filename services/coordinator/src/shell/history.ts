@@ -4,7 +4,10 @@ import {
   InboxMessage,
   LogUnavailableError,
   MalformedMessageError,
+  type RunContinued,
   type RunEvent,
+  type RunStarted,
+  type Segment,
 } from "@stepstream/contracts";
 import { type Stored, sleep } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
@@ -15,15 +18,27 @@ export interface Inbox {
   message: InboxMessage;
 }
 
-/** A run as the log has it. */
+/** A run as the log has it, from where it last went on as new. */
 export interface History {
+  /** Where it has gone on as new, and with what. */
+  continued: RunContinued | undefined;
+  /** What came after that, or from the start. */
   inbox: Inbox[];
-  /** All events of the journal, in order. */
+  /** What was decided after that, in order. */
   events: RunEvent[];
+  /** What was decided last: of that alone it is not known whether it was done. */
+  latest: RunEvent[];
   /** The last inbox message that the journal has consumed; 0 for none. */
   upTo: number;
   /** The stream sequence of the last journal message; 0 for none. */
   journalSeq: number;
+  segment: Segment | undefined;
+}
+
+/** What started the run. @returns undefined if there is no run. */
+export function startOf({ continued, inbox }: History): RunStarted | undefined {
+  const first = continued?.start ?? inbox[0]?.message;
+  return first?.type === "RunStarted" ? first : undefined;
 }
 
 const TRIES = 5;
@@ -38,22 +53,41 @@ const TRIES = 5;
  */
 export async function readHistory(deps: Deps, run: string, holds: number, fresh = false): Promise<History> {
   const { log, clock } = deps;
+  const { subjects } = log;
   for (let attempt = 0; attempt < TRIES; attempt++) {
     if (attempt > 0) await sleep(clock, 20 * attempt);
     const options = { fresh: fresh || attempt > 0 };
-    const journal = await log.read(log.subjects.journal(run), options);
-    const inbox = await log.read(log.subjects.inbox(run), options);
+    const last = await log.last(subjects.journal(run), options);
+    const segment = last && decode(Decision, last.text, place(last)).segment;
+    const { journalAfter = 0, inboxAfter = 0 } = segment ?? {};
+    const journal = last ? await log.read(subjects.journal(run), { ...options, fromSeq: journalAfter + 1 }) : [];
+    const inbox = await log.read(subjects.inbox(run), { ...options, fromSeq: inboxAfter + 1 });
     const decisions = journal.map((stored) => decode(Decision, stored.text, place(stored)));
+    // It has gone on as new while it was read.
+    const moved = decisions.at(-1)?.segment?.journalAfter !== segment?.journalAfter;
     const upTo = decisions.at(-1)?.upTo ?? 0;
-    const complete = (inbox.at(-1)?.seq ?? 0) >= Math.max(holds, upTo);
+    const complete = (inbox.at(-1)?.seq ?? inboxAfter) >= Math.max(holds, upTo);
     // What the leader does not have is gone: the run was purged.
-    if (!complete && attempt < TRIES - 1) continue;
-    return {
-      inbox: readable(inbox),
-      events: decisions.flatMap((decision) => decision.events),
-      upTo,
-      journalSeq: journal.at(-1)?.seq ?? 0,
-    };
+    if ((moved || !complete) && attempt < TRIES - 1) continue;
+    const messages = readable(inbox);
+    const journalSeq = journal.at(-1)?.seq ?? 0;
+    // The id has been started anew after its run was deleted: what is left of the journal is the old one's.
+    const reborn = messages.findIndex(({ seq, message }) => message.type === "RunStarted" && seq > upTo);
+    if (reborn >= 0)
+      return {
+        continued: undefined,
+        inbox: messages.slice(reborn),
+        events: [],
+        latest: [],
+        upTo: 0,
+        journalSeq,
+        segment: undefined,
+      };
+    const events = decisions.flatMap((decision) => decision.events);
+    const at = events.findLastIndex((event) => event.type === "RunContinued");
+    const continued = events[at] as RunContinued | undefined;
+    const latest = decisions.at(-1)?.events ?? [];
+    return { continued, inbox: messages, events: events.slice(at + 1), latest, upTo, journalSeq, segment };
   }
   throw new LogUnavailableError(`read run ${run}`, "its history stayed incomplete");
 }

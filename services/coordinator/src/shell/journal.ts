@@ -1,4 +1,4 @@
-import { Decision, decode, WrongLastSequenceError } from "@stepstream/contracts";
+import { Decision, decode, type Segment, WrongLastSequenceError } from "@stepstream/contracts";
 import type { Decided } from "../run/execution.ts";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
@@ -16,11 +16,14 @@ export class Journal {
   readonly #run: string;
   /** The stream sequence of the run's last journal message; 0 for none. */
   lastSeq: number;
+  /** Where the run last went on as new. Every decision says so, so that nobody has to read what was before. */
+  #segment: Segment | undefined;
 
-  constructor(deps: Deps, run: string, lastSeq: number) {
+  constructor(deps: Deps, run: string, lastSeq: number, segment: Segment | undefined) {
     this.#deps = deps;
     this.#run = run;
     this.lastSeq = lastSeq;
+    this.#segment = segment;
   }
 
   /** @returns "moved" if somebody else has written: nothing was written, read again. */
@@ -28,7 +31,10 @@ export class Journal {
     const { log, id } = this.#deps;
     const subject = log.subjects.journal(this.#run);
     const events = decided.map((d) => d.text).join(",");
-    const text = `{"v":1,"type":"Decision","upTo":${upTo},"by":${JSON.stringify(id)},"events":[${events}]}`;
+    const continued = decided.findLast((d) => d.event.type === "RunContinued")?.event;
+    if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };
+    const segment = this.#segment ? `"segment":${JSON.stringify(this.#segment)},` : "";
+    const text = `{"v":1,"type":"Decision",${segment}"upTo":${upTo},"by":${JSON.stringify(id)},"events":[${events}]}`;
     const write = async (): Promise<"written" | "moved"> => {
       try {
         this.lastSeq = (await log.append(subject, text, { expectLast: this.lastSeq })).seq;

@@ -11,7 +11,10 @@ function member(on: MemoryServer, id: string, changes: string[][] = []): Members
   const emit = (event: { type: string; peers?: readonly string[] }) =>
     event.type === "peers" && changes.push([...event.peers!]);
   const settings = { ...DEFAULTS, presenceMs: 20 };
-  return new Membership({ log, clock: log.clock, id, emit, settings } as unknown as Deps, () => {});
+  return new Membership(
+    { log, clock: log.clock, id, emit, settings, workflows: new Map() } as unknown as Deps,
+    () => {},
+  );
 }
 
 /** On a log in memory all that is said is heard within some macrotasks. */

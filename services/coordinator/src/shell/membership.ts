@@ -13,7 +13,7 @@ import type { Deps } from "./deps.ts";
 export class Membership {
   readonly #deps: Deps;
   readonly #onChange: () => void;
-  readonly #seen = new Map<string, number>();
+  readonly #seen = new Map<string, { at: number; workflows: ReadonlySet<string> }>();
   #subscription: Subscription | undefined;
   #timer: unknown;
   #stopped = false;
@@ -51,22 +51,33 @@ export class Membership {
     return best === this.#deps.id;
   }
 
+  /**
+   * Another coordinator that runs a workflow, for a run that cannot be handled here: everybody names the same one.
+   * @param workflow - `<name>@<version>`.
+   */
+  hostOf(workflow: string, run: string): string | undefined {
+    let best: string | undefined;
+    for (const [peer, { workflows }] of this.#seen)
+      if (workflows.has(workflow) && (!best || weight(peer, run) > weight(best, run))) best = peer;
+    return best;
+  }
+
   #beat(): void {
     const { clock, settings } = this.#deps;
     this.#say(false);
     const now = clock.now();
     let gone = false;
-    for (const [id, at] of this.#seen) if (now - at > 3 * settings.presenceMs) gone = this.#seen.delete(id);
+    for (const [id, { at }] of this.#seen) if (now - at > 3 * settings.presenceMs) gone = this.#seen.delete(id);
     if (gone) this.#changed();
     this.#timer = clock.setTimeout(() => this.#beat(), settings.presenceMs);
   }
 
   #hear(text: string): void {
-    const { id, leaving } = decode(Presence, text, "presence");
+    const { id, leaving, workflows } = decode(Presence, text, "presence");
     if (id === this.#deps.id || this.#stopped) return;
     const known = this.#seen.has(id);
     if (leaving) this.#seen.delete(id);
-    else this.#seen.set(id, this.#deps.clock.now());
+    else this.#seen.set(id, { at: this.#deps.clock.now(), workflows: new Set(workflows) });
     if (known !== leaving) return;
     // A newcomer learns of us at once, not within the second.
     if (!leaving) this.#say(false);
@@ -79,16 +90,16 @@ export class Membership {
   }
 
   #say(leaving: boolean): void {
-    const { log, id } = this.#deps;
-    const presence: Presence = { v: 1, type: "Presence", id, leaving };
+    const { log, id, workflows } = this.#deps;
+    const presence: Presence = { v: 1, type: "Presence", id, leaving, workflows: [...workflows.keys()] };
     log.broadcast(log.subjects.presence, JSON.stringify(presence));
   }
 }
 
-/** FNV-1a, 32 bit, of peer and partition, mixed once more so that near inputs are far apart. */
-function weight(peer: string, partition: number): number {
+/** FNV-1a, 32 bit, of a peer and what it may have, mixed once more so that near inputs are far apart. */
+function weight(peer: string, what: number | string): number {
   let hash = 0x811c9dc5;
-  const key = `${partition}/${peer}`;
+  const key = `${what}/${peer}`;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
   hash ^= hash >>> 16;
   hash = Math.imul(hash, 0x85ebca6b);

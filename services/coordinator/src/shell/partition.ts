@@ -1,6 +1,13 @@
-import { decode, InboxMessage, MalformedMessageError, type StepstreamError } from "@stepstream/contracts";
-import { bury, type Consumption, type Delivery } from "@stepstream/event-log";
+import {
+  decode,
+  type GuestDone,
+  InboxMessage,
+  MalformedMessageError,
+  type StepstreamError,
+} from "@stepstream/contracts";
+import { bury, type Consumption, type Delivery, type Subscription } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
+import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
 import { rearmDeadlines } from "./rearm.ts";
 import { retrying } from "./retrying.ts";
@@ -32,6 +39,7 @@ export class Partition {
   #lastConsumerSeq = 0;
   #lastSeq = 0;
   #consumption: Consumption | undefined;
+  #questions: Subscription | undefined;
   #timers: unknown[] = [];
   #released = false;
   #serverId: string;
@@ -55,6 +63,7 @@ export class Partition {
     });
     if (this.#released) return consumption.stop();
     this.#consumption = consumption;
+    this.#questions = log.answer(log.subjects.all.queries(this.number), (text, subject) => this.#answer(text, subject));
     this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
     this.#every(settings.unparkMs, () => this.#lookAround());
@@ -65,6 +74,7 @@ export class Partition {
   async release(): Promise<void> {
     this.#released = true;
     for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
+    this.#questions?.stop();
     await this.#consumption?.stop();
     await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
     this.#actors.clear();
@@ -91,6 +101,8 @@ export class Partition {
     } catch (error) {
       return void this.#bury(delivery, error as StepstreamError);
     }
+    // The id may have been started anew, after its run was deleted.
+    if (message.type === "RunStarted") this.#closed.delete(run);
     if (this.#closed.has(run)) return this.#ack(delivery);
     this.#actor(run).deliver({ delivery, message, epoch: this.#epoch });
   }
@@ -157,6 +169,26 @@ export class Partition {
       this.#actors.set(run, actor);
     }
     return actor;
+  }
+
+  /** A question to a run. @returns undefined if somebody else may know. */
+  async #answer(text: string, subject: string): Promise<string | undefined> {
+    const { log, settings } = this.#deps;
+    const { run } = log.subjects.parse(subject)!;
+    const actor = this.#actor(run);
+    const answer = await answerQuery(actor, text, subject);
+    if (answer !== undefined || !actor.elsewhere) return answer;
+    return log.ask(log.subjects.guestQuery(actor.elsewhere, run), text, settings.ackWaitMs);
+  }
+
+  /** A message that another coordinator has handled is done with. */
+  guestDone({ run, seq, againMs }: GuestDone): void {
+    this.#actors.get(run)?.handled(seq, againMs);
+  }
+
+  /** Somebody has come who may know what nobody knew. */
+  onPeers(): void {
+    this.#unpark().catch((error) => this.#trouble("look for parked runs", error));
   }
 
   #onClosed(run: string): void {

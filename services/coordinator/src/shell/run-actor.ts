@@ -1,18 +1,26 @@
 import {
+  type GuestMessage,
   InboxMessage,
   isTerminal,
+  type RunEvent,
+  RunNotFoundError,
   type RunStarted,
+  type RunTerminated,
+  type Segment,
   StalledError,
   type StepstreamError,
   type TerminalEvent,
   UnknownWorkflowError,
 } from "@stepstream/contracts";
 import type { Delivery } from "@stepstream/event-log";
-import { type Decided, RunExecution } from "../run/execution.ts";
+import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
-import { type Deps, Released } from "./deps.ts";
+import { finishTurn } from "../run/turn.ts";
+import { type Parent, startAbandoned } from "./children.ts";
+import { type Deps, keyOf, Released } from "./deps.ts";
 import { Effects, slotsOf } from "./effects.ts";
-import { type Inbox, readHistory, readInbox } from "./history.ts";
+import { afterEnd } from "./ended.ts";
+import { type History, type Inbox, readHistory, readInbox, startOf } from "./history.ts";
 import { Journal } from "./journal.ts";
 import { park, unpark } from "./parking.ts";
 
@@ -41,6 +49,8 @@ export interface Host {
 
 /** So often may a message come back before its run is parked. */
 const MAX_DELIVERIES = 20;
+/** How often another coordinator is told of messages that it is to handle, until it has. */
+const SAY_AGAIN_MS = 1_000;
 
 /**
  * One run's mailbox: read → fold → decide → journal → effects → ack, one batch at a time.
@@ -58,7 +68,7 @@ export class RunActor {
 
   readonly #deps: Deps;
   readonly #host: Host;
-  #state: "cold" | "hot" | "closed" | "parked" | "released" = "cold";
+  #state: "cold" | "hot" | "closed" | "parked" | "away" | "released" = "cold";
   #execution: RunExecution | undefined;
   #journal: Journal | undefined;
   #effects: Effects | undefined;
@@ -66,6 +76,12 @@ export class RunActor {
   #epoch: number | undefined;
   #queue: Arrival[] = [];
   #wake = false;
+  #questions: Question[] = [];
+  /** The workflow, where it is not known here. */
+  #foreign: string | undefined;
+  #again: unknown;
+  /** Its record of being parked goes when this message is done with elsewhere. */
+  #unparkAt: number | undefined;
   #draining: Promise<void> | undefined;
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
@@ -88,21 +104,56 @@ export class RunActor {
     this.#start();
   }
 
+  /**
+   * Answers a query, between two turns, and writes nothing.
+   * @returns undefined if this coordinator does not know the workflow.
+   * @throws {QueryFailedError} And what the run is parked for.
+   */
+  query(name: string, input: unknown): Promise<{ output: unknown } | undefined> {
+    const answer = Promise.withResolvers<{ output: unknown } | undefined>();
+    this.#questions.push({ name, input, ...answer });
+    this.#start();
+    return answer.promise;
+  }
+
+  /** Which coordinator handles the run, if its workflow is not known here but there. */
+  get elsewhere(): string | undefined {
+    return this.#foreign && this.#deps.hostOf(this.#foreign, this.run);
+  }
+
+  /** Another coordinator has done with a message that is in hand here. */
+  handled(seq: number, againMs: number | undefined): void {
+    if (this.#state !== "away") return;
+    if (seq === this.#unparkAt && againMs === undefined) {
+      this.#unparkAt = undefined;
+      unpark(this.#deps, this.run).catch((error) => this.#deps.emit({ type: "trouble", what: "unpark a run", error }));
+    }
+    const arrival = this.#held.get(seq);
+    if (!arrival) return;
+    this.#held.delete(seq);
+    this.#host.onHeld(-1);
+    if (againMs === undefined) this.#host.ack(arrival);
+    else this.#host.handBack(arrival, againMs);
+  }
+
   /** May be dropped from memory: nothing goes on, nothing is held. */
   get idle(): boolean {
-    return !this.#draining && this.#held.size === 0 && (this.#effects?.idle ?? true);
+    if (this.#draining || this.#held.size > 0 || this.#unparkAt !== undefined) return false;
+    return this.#effects?.idle ?? true;
   }
 
   /** Lets the run go: what is held goes back to the log at once. Resolves when nothing of it is under way. */
   async release(): Promise<void> {
     this.#state = "released";
     this.#effects?.stop();
+    this.#deps.clock.clearTimeout(this.#again);
     await this.#draining;
     for (const arrival of this.#held.values()) this.#host.handBack(arrival, 0);
     for (const arrival of this.#queue) this.#host.handBack(arrival, 0);
     this.#host.onHeld(-this.#held.size);
     this.#held.clear();
     this.#queue = [];
+    for (const question of this.#questions.splice(0)) question.resolve(undefined);
   }
 
   // ---------------------------------------------------------------- the mailbox
@@ -111,11 +162,19 @@ export class RunActor {
     this.lastActiveMs = this.#deps.clock.now();
     this.#draining ??= this.#drain().finally(() => {
       this.#draining = undefined;
+      // Something may have come just now.
+      if (this.#busy) this.#start();
     });
   }
 
+  get #busy(): boolean {
+    return this.#state !== "released" && (this.#queue.length > 0 || this.#wake || this.#questions.length > 0);
+  }
+
   async #drain(): Promise<void> {
-    while (this.#state !== "released" && (this.#queue.length > 0 || this.#wake)) {
+    while (this.#busy) {
+      for (const question of this.#questions.splice(0)) await this.#answer(question);
+      if (this.#queue.length === 0 && !this.#wake) continue;
       const batch = this.#queue;
       const woken = this.#wake;
       this.#queue = [];
@@ -147,17 +206,28 @@ export class RunActor {
     if (woken) this.#deps.clock.setTimeout(() => this.#state !== "released" && this.wake(), 1_000);
   }
 
-  async #handle(batch: Arrival[], woken: boolean): Promise<void> {
+  async #handle(batch: Arrival[], called: boolean): Promise<void> {
+    // A parked run can still be terminated.
+    const terminates = batch.some(({ message }) => message.type === "TerminateRequested");
+    const woken = called || (this.#state === "parked" && terminates);
     if (this.#state === "closed" || (this.#state === "parked" && !woken)) return this.#settleBatch(batch);
+    if (this.#state === "away" && !woken) return this.#handOn(batch);
     if (woken) this.#forget();
 
     for (let attempt = 0; ; attempt++) {
       const folded = await this.#foldAll(batch, attempt > 0 || woken);
       if (folded === "over" || folded === "none") {
         this.#close();
-        return this.#settleBatch(batch);
+        this.#settleBatch(batch);
+        if (woken) await unpark(this.#deps, this.run);
+        return;
       }
       const fault = folded.fault ?? this.#execution?.fault;
+      if (fault && terminates && attempt === 0) {
+        this.#forget();
+        continue;
+      }
+      if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken);
       if (fault) return this.#park(batch, fault);
       if (folded.decided.length > 0) {
         const written = await this.#write(folded.decided);
@@ -174,6 +244,39 @@ export class RunActor {
     }
   }
 
+  // ---------------------------------------------------------------- queries
+
+  async #answer({ name, input, resolve, reject }: Question): Promise<void> {
+    try {
+      const execution = this.#state === "hot" ? this.#execution! : await this.#lookUp();
+      resolve(execution && { output: execution.query(name, input) });
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  /** The run as its history makes it, to look at. */
+  async #lookUp(): Promise<RunExecution | undefined> {
+    const { log, workflows, boundary } = this.#deps;
+    const history = await readHistory(this.#deps, this.run, 0);
+    const started = startOf(history);
+    if (!started) throw new RunNotFoundError(this.run, log.subjects.namespace);
+    const definition = workflows.get(keyOf(started));
+    if (!definition) {
+      this.#foreign = keyOf(started);
+      return undefined;
+    }
+    const execution = new RunExecution(this.run, definition, history.events, history.upTo);
+    await this.#replay(execution, history);
+    for (const { seq, at, message } of history.inbox) {
+      if (seq <= history.upTo) continue;
+      execution.fold(seq, at, message);
+      await finishTurn(execution, boundary);
+    }
+    if (execution.fault) throw execution.fault;
+    return execution;
+  }
+
   // ---------------------------------------------------------------- read and fold
 
   async #foldAll(batch: Arrival[], fresh: boolean): Promise<Folded | "over" | "none"> {
@@ -181,9 +284,9 @@ export class RunActor {
     if (this.#state !== "hot") {
       const first = batch[0];
       if (first?.message.type === "RunStarted" && first.delivery.deliveries === 1 && !fresh) {
-        const workflow = this.#deps.workflow(first.message.workflow, first.message.version);
+        const workflow = this.#deps.workflows.get(keyOf(first.message));
         if (!workflow) return this.#unknown(first.message);
-        this.#become(new RunExecution(this.run, workflow), 0);
+        this.#become(new RunExecution(this.run, workflow), 0, undefined);
         this.#epoch = first.epoch;
       } else {
         const holds = Math.max(0, ...batch.map((a) => a.delivery.seq));
@@ -218,8 +321,7 @@ export class RunActor {
   async #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
     const execution = this.#execution!;
     execution.fold(seq, at, message);
-    await this.#deps.boundary();
-    return execution.endTurn();
+    return finishTurn(execution, this.#deps.boundary);
   }
 
   /** Rebuilds the run from the log. */
@@ -227,33 +329,37 @@ export class RunActor {
     const { log } = this.#deps;
     const out = await this.#outstanding();
     const history = await readHistory(this.#deps, this.run, holds, fresh);
-    const started = history.inbox[0]?.message;
-    if (started?.type !== "RunStarted") return "none";
+    const started = startOf(history);
+    if (!started) return "none";
     const last = history.events.at(-1);
     if (last && isTerminal(last)) {
-      const endedAtMs = history.inbox.findLast((x) => x.seq <= history.upTo)!.at;
-      this.#tellTelemetry(started, history.inbox[0]!.at, endedAtMs, last);
+      const startedAtMs = started.since ?? history.inbox[0]!.at;
+      const endedAtMs = history.inbox.findLast((x) => x.seq <= history.upTo)?.at ?? startedAtMs;
+      this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
+      await this.#startAbandoned(started, startedAtMs, history.latest);
+      await this.#afterEnd(started, startedAtMs, last);
       return "over";
     }
-    const workflow = this.#deps.workflow(started.workflow, started.version);
-    if (!workflow) return this.#unknown(started);
+    const workflow = this.#deps.workflows.get(keyOf(started));
+    if (!workflow) return (await this.#terminate(history)) ? "over" : this.#unknown(started);
 
-    this.#become(new RunExecution(this.run, workflow, history.events), history.journalSeq);
+    this.#become(
+      new RunExecution(this.run, workflow, history.events, history.upTo),
+      history.journalSeq,
+      history.segment,
+    );
     const execution = this.#execution!;
-    const extra: Decided[] = [];
+    await this.#replay(execution, history);
     const decided: Decided[] = [];
-    const old = history.inbox.filter((x) => x.seq <= history.upTo);
-    for (const message of old) extra.push(...(await this.#fold(message)));
-    execution.checkReplayed(extra);
     const scheduled = new Set(execution.slots.keys());
-    for (const message of history.inbox.slice(old.length)) decided.push(...(await this.#fold(message)));
+    for (const message of history.inbox) if (message.seq > history.upTo) decided.push(...(await this.#fold(message)));
     this.#deps.emit({ type: "rebuilt", run: this.run, messages: history.inbox.length });
-    if (execution.fault) return { decided };
+    if (execution.fault) return (await this.#terminate(history)) ? "over" : { decided };
 
     // What is neither out nor answered. Reading after listing misses nothing; the read must not be old.
     const lost = [...scheduled].filter((n) => {
-      const slot = execution.slots.get(n)!;
-      return slot.kind === "step" && (slot.state === "open" || slot.state === "cancelling") && !out.has(n);
+      const slot = execution.slots.get(n);
+      return slot?.kind === "step" && (slot.state === "open" || slot.state === "cancelling") && !out.has(n);
     });
     const unsent = new Set(slotsOf(decided.map((d) => d.event)));
     for (const n of scheduled) unsent.delete(n);
@@ -267,7 +373,60 @@ export class RunActor {
         else if (slot.state === "cancelling") unsent.add(n);
       }
     }
+    await this.#startAbandoned(started, execution.startedAtMs, history.latest.filter(over(execution)));
     return { decided, out, unsent, all: true };
+  }
+
+  /** Folds what the journal has the decisions of, and compares. */
+  async #replay(execution: RunExecution, { continued, inbox, upTo }: History): Promise<void> {
+    const extra: Decided[] = [];
+    const { boundary } = this.#deps;
+    if (continued) {
+      execution.resume(continued);
+      extra.push(...(await finishTurn(execution, boundary)));
+    }
+    for (const { seq, at, message } of inbox) {
+      if (seq > upTo) break;
+      execution.fold(seq, at, message);
+      extra.push(...(await finishTurn(execution, boundary)));
+    }
+    execution.checkReplayed(extra);
+  }
+
+  /** Ends a run that nobody can handle, if somebody has asked for that. No workflow code is needed for it. */
+  async #terminate(history: History): Promise<boolean> {
+    const { inbox, upTo, events, journalSeq, segment } = history;
+    const request = inbox.find(({ seq, message }) => seq > upTo && message.type === "TerminateRequested");
+    if (request?.message.type !== "TerminateRequested") return false;
+    const children = openChildren(events, inbox);
+    const { reason } = request.message;
+    const event = { type: "RunTerminated" as const, reason, ...(children.length > 0 && { children }) };
+    const journal = new Journal(this.#deps, this.run, journalSeq, segment);
+    const decided = { event, text: JSON.stringify(event) };
+    const written = await journal.append([decided], request.seq, () => this.#state !== "released");
+    this.#check();
+    if (written === "moved") throw new Error(`run ${this.run} has moved while it was terminated`);
+    this.#deps.emit({ type: "decided", run: this.run, upTo: request.seq, events: [event.type] });
+    const started = startOf(history)!;
+    const startedAtMs = started.since ?? inbox[0]?.at ?? request.at;
+    this.#tellTelemetry(started, startedAtMs, request.at, event);
+    await this.#afterEnd(started, startedAtMs, event);
+    return true;
+  }
+
+  async #afterEnd(started: RunStarted, startedAtMs: number, end: TerminalEvent): Promise<void> {
+    if (!started.parent && end.type !== "RunTerminated") return;
+    await afterEnd(this.#deps, this.#parent(started, startedAtMs), end, () => this.#state !== "released");
+    this.#check();
+  }
+
+  async #startAbandoned(started: RunStarted, startedAtMs: number, decided: readonly RunEvent[]): Promise<void> {
+    await startAbandoned(this.#deps, this.#parent(started, startedAtMs), decided, () => this.#state !== "released");
+    this.#check();
+  }
+
+  #parent(started: RunStarted, startedAtMs: number): Parent {
+    return { runId: this.run, mark: markOf(this.run, startedAtMs), started };
   }
 
   async #outstanding(): Promise<Set<number>> {
@@ -277,12 +436,13 @@ export class RunActor {
   }
 
   #unknown(started: { workflow: string; version: number }): Folded {
+    this.#foreign = keyOf(started);
     return { decided: [], fault: new UnknownWorkflowError(this.run, started.workflow, started.version) };
   }
 
-  #become(execution: RunExecution, journalSeq: number): void {
+  #become(execution: RunExecution, journalSeq: number, segment: Segment | undefined): void {
     this.#execution = execution;
-    this.#journal = new Journal(this.#deps, this.run, journalSeq);
+    this.#journal = new Journal(this.#deps, this.run, journalSeq, segment);
     this.#effects = new Effects(
       this.#deps,
       execution,
@@ -297,6 +457,7 @@ export class RunActor {
     this.#effects = undefined;
     this.#journal = undefined;
     this.#epoch = undefined;
+    this.#unparkAt = undefined;
     if (this.#state !== "released") this.#state = "cold";
   }
 
@@ -326,10 +487,15 @@ export class RunActor {
     const execution = this.#execution!;
     const effects = this.#effects!;
     const numbers = all ? execution.slots.keys() : slotsOf(decided.map((d) => d.event));
-    const slots = [...numbers].map((n) => execution.slots.get(n)!).filter((slot) => slot.state !== "done");
+    // Slots of an earlier life are gone: all of them are done.
+    const slots = [...numbers].flatMap((n) => {
+      const slot = execution.slots.get(n);
+      return slot && slot.state !== "done" ? [slot] : [];
+    });
     // Commands that were asked for and cancelled within one batch never went out.
     const scheduledNow = new Set<number>();
-    for (const { event } of decided) if (event.type === "StepScheduled") scheduledNow.add(event.slot);
+    for (const { event } of decided)
+      if (event.type === "StepScheduled" || event.type === "ChildScheduled") scheduledNow.add(event.slot);
     const seqs = new Set(batch.map((arrival) => arrival.delivery.seq));
     const inHand = (seq: number) => seqs.has(seq) || this.#held.has(seq);
     await effects.arm(slots, inHand, out, all ? unsent : scheduledNow);
@@ -342,12 +508,14 @@ export class RunActor {
       if (slot?.kind === "step" && slot.state === "open") await effects.checkDeadline(slot);
     }
     this.#check();
+    const gone = decided.map((d) => d.event).filter(over(execution));
+    await this.#startAbandoned(execution.started!, execution.startedAtMs, gone);
+    const end = execution.closed ? decided.map((d) => d.event).findLast(isTerminal) : undefined;
+    if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);
     this.#settleBatch(batch);
-    if (execution.closed) {
-      const end = decided.map((d) => d.event).findLast(isTerminal);
-      if (end) this.#tellTelemetry(execution.started!, execution.startedAtMs, execution.now(), end);
-      this.#close();
-    }
+    if (!execution.closed) return;
+    if (end) this.#tellTelemetry(execution.started!, execution.startedAtMs, execution.now(), end);
+    this.#close();
   }
 
   /** Acknowledges what is done with; what a slot lives by stays in hand. */
@@ -377,6 +545,49 @@ export class RunActor {
     this.#settleBatch(batch);
   }
 
+  /** The run is another coordinator's business, as long as one is there that knows its workflow. */
+  async #goAway(batch: Arrival[], woken: boolean): Promise<void> {
+    const { log, emit } = this.#deps;
+    this.#forget();
+    this.#state = "away";
+    emit({ type: "handedOn", run: this.run, to: this.elsewhere! });
+    // Nothing is in hand for what has come while it was parked: its record stays until all of that is done with.
+    if (woken) this.#unparkAt = (await log.last(log.subjects.inbox(this.run)))?.seq;
+    this.#check();
+    this.#handOn(batch);
+  }
+
+  /** Keeps the messages in hand until they are done with there. */
+  #handOn(batch: Arrival[]): void {
+    for (const arrival of batch) {
+      const { seq } = arrival.delivery;
+      const before = this.#held.get(seq);
+      if (before) this.#host.replaced(before);
+      else this.#host.onHeld(1);
+      this.#held.set(seq, arrival);
+    }
+    this.#sayAgain();
+  }
+
+  /** What is said may be lost, and whoever heard it may die. */
+  #sayAgain(): void {
+    if (this.#state !== "away" || (this.#held.size === 0 && this.#unparkAt === undefined)) return;
+    const to = this.elsewhere;
+    if (!to) return this.wake();
+    if (this.#unparkAt !== undefined) this.#tellGuest(to, this.#unparkAt);
+    for (const seq of this.#held.keys()) if (seq !== this.#unparkAt) this.#tellGuest(to, seq);
+    this.#again ??= this.#deps.clock.setTimeout(() => {
+      this.#again = undefined;
+      this.#sayAgain();
+    }, SAY_AGAIN_MS);
+  }
+
+  #tellGuest(to: string, seq: number): void {
+    const { log, id } = this.#deps;
+    const message: GuestMessage = { v: 1, type: "GuestMessage", from: id, run: this.run, seq };
+    log.broadcast(log.subjects.guest(to), JSON.stringify(message));
+  }
+
   #close(): void {
     this.#effects?.stop();
     if (this.#state !== "released") this.#state = "closed";
@@ -395,6 +606,13 @@ export class RunActor {
   }
 }
 
+interface Question {
+  readonly name: string;
+  readonly input: unknown;
+  readonly resolve: (answer: { output: unknown } | undefined) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
 interface Folded {
   decided: Decided[];
   /** Why the run cannot be handled at all. */
@@ -405,6 +623,21 @@ interface Folded {
   unsent?: Set<number>;
   /** After a takeover: all open slots are to be looked after. */
   all?: true;
+}
+
+/** Events about slots that the run has done with. */
+function over(execution: RunExecution): (event: RunEvent) => boolean {
+  return (event) => "slot" in event && (execution.slots.get(event.slot)?.state ?? "done") === "done";
+}
+
+/** Children that the journal has asked for, and that are not known to have ended. */
+function openChildren(events: readonly RunEvent[], inbox: readonly Inbox[]): NonNullable<RunTerminated["children"]> {
+  const ended = new Set(inbox.flatMap(({ message }) => (message.type === "ChildEnded" ? [message.slot] : [])));
+  return events.flatMap((event) =>
+    event.type === "ChildScheduled" && event.onParentClose !== "abandon" && !ended.has(event.slot)
+      ? [{ run: event.run, slot: event.slot, how: event.onParentClose }]
+      : [],
+  );
 }
 
 /** Does an inbox message say what became of the slot's command? */

@@ -35,11 +35,11 @@ export async function cancelled(job: Job): Promise<void> {
 }
 
 /** Has attempt `attempt` come back after a wait that is too long for the queue. */
-export async function postponed({ deps, held, where }: Job, attempt: number, delayMs: number): Promise<void> {
-  const { run, slot, step } = where;
+export async function postponed(job: Job, attempt: number, delayMs: number): Promise<void> {
+  const { run, slot, step } = job.where;
   const message = { v: 1, type: "RetryLater", slot, step, attempt, delayMs };
-  await tell(deps, run, JSON.stringify(message), `${run}.${slot}.${attempt}.later`);
-  held.ack();
+  await tell(job.deps, run, JSON.stringify(message), `${markOf(job)}.${attempt}.later`);
+  job.held.ack();
 }
 
 /** Gives a command up that cannot be handled: a dead letter for people, and an outcome for its run. */
@@ -54,9 +54,14 @@ export function settled({ deps, held, where }: Pick<Job, "deps" | "held" | "wher
   deps.emit({ type: "settled", ...where });
 }
 
-async function conclude({ deps, held, where }: Job, attempt: number, text: string): Promise<void> {
-  await tell(deps, where.run, text, `${where.run}.${where.slot}.${attempt}.done`);
-  held.ack();
+async function conclude(job: Job, attempt: number, text: string): Promise<void> {
+  await tell(job.deps, job.where.run, text, `${markOf(job)}.${attempt}.done`);
+  job.held.ack();
+}
+
+/** Tells the slot from one of the same number, of a run that had the id before and was deleted. */
+function markOf({ where, command }: Job): string {
+  return `${where.run}.${where.slot}.${command.after}`;
 }
 
 /** Says something to a run's inbox, for as long as it takes. */

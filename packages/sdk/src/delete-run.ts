@@ -1,0 +1,35 @@
+import { RunNotFoundError, RunStillGoingError } from "@stepstream/contracts";
+import type { Clock, EventLog } from "@stepstream/event-log";
+import { decodeDecision, endOf } from "./run-status.ts";
+import { untilAnswered } from "./start-run.ts";
+
+/**
+ * Deletes all that is stored of a run that is over.
+ *
+ * X1. The inbox goes first: without it there is no run, whatever else is left, and who starts the id anew is not
+ *     confused by an old journal.
+ *
+ * @returns The highest slot number it used: a new run under the id numbers its slots on from there.
+ * @throws {RunStillGoingError} It is not over; nothing was deleted.
+ * @throws {RunNotFoundError} There is no such run.
+ */
+export async function deleteRun({ log, clock }: { log: EventLog; clock: Clock }, run: string): Promise<number> {
+  const { subjects } = log;
+  const act = <T>(fn: () => Promise<T>) => untilAnswered(clock, `delete run ${run}`, fn);
+  const journal = await act(() => log.read(subjects.journal(run), { fresh: true }));
+  const last = journal.at(-1);
+  if (!last || !endOf(last)) {
+    const known = last ?? (await act(() => log.last(subjects.inbox(run), { fresh: true })));
+    throw known ? new RunStillGoingError(run) : new RunNotFoundError(run, subjects.namespace);
+  }
+  let slots = 0;
+  for (const { events } of journal.map(decodeDecision))
+    for (const event of events) {
+      if ("slot" in event) slots = Math.max(slots, event.slot);
+      if (event.type === "RunContinued") slots = Math.max(slots, event.start.slots ?? 0);
+    }
+  const attempts = await act(() => log.list("EVENTS", subjects.all.attemptsOfRun(run)));
+  for (const subject of [subjects.inbox(run), subjects.journal(run), subjects.parked(run), ...attempts.keys()])
+    await act(() => log.purge(subject));
+  return slots;
+}

@@ -1,0 +1,280 @@
+import {
+  type Duration,
+  InvalidInputError,
+  RunAlreadyExistsError,
+  RunClosedError,
+  RunNotFoundError,
+} from "@stepstream/contracts";
+import type { Client } from "../client.ts";
+import type { HandleOf } from "../run-handle.ts";
+import type { RunStatus } from "../run-status.ts";
+import type { AnyWorkflow, WorkflowInput } from "../workflow.ts";
+import { checkTimes, parsed } from "./preview.ts";
+import type { Backfilled, Triggered } from "./protocol.ts";
+import { type Instant, instantMs, Note, type Overlap, ScheduleAction, ScheduleId, type ScheduleTimes } from "./spec.ts";
+import type { ScheduleDescription, ScheduleStart } from "./state.ts";
+import { scheduleWorkflow } from "./workflow.ts";
+
+/** The part of a client that schedules have use for. */
+export type ScheduleClient = Pick<Client, "start" | "handle" | "get" | "list">;
+
+/** What is started at each of the times. */
+export type ScheduledRun<W extends AnyWorkflow> = {
+  workflow: W;
+  /** What the ids of the runs begin with: `<idPrefix>-20261123T020000Z`. Default: the schedule's id. */
+  idPrefix?: string;
+  /** A run fails if it has not ended in this time. Default: none. */
+  timeout?: Duration;
+} & (undefined extends WorkflowInput<W> ? { input?: WorkflowInput<W> } : { input: WorkflowInput<W> });
+
+interface Standing {
+  /** Nothing starts by itself until it is resumed. Default: as it is; false for a new schedule. */
+  paused?: boolean;
+  /** For people. */
+  note?: string;
+}
+
+export type ScheduleOptions<W extends AnyWorkflow> = ScheduleTimes &
+  Standing &
+  ScheduledRun<W> & {
+    /** If there is a schedule with this id: "reject" (default) throws; "change" makes it what is said here. */
+    onConflict?: "reject" | "change";
+  };
+
+/** Times as a whole, and what is started, if that changes too. */
+export type ScheduleChange<W extends AnyWorkflow> = ScheduleTimes &
+  Standing &
+  (ScheduledRun<W> | { [K in keyof ScheduledRun<W>]?: never });
+
+export interface ScheduleSummary {
+  id: string;
+  status: RunStatus["status"];
+  /** When it was made, in epoch ms by the server's clock. */
+  createdAt: number;
+}
+
+const PREFIX = "sched-";
+
+/** The id of the run that a schedule is. */
+export function runOfSchedule(id: string): string {
+  return PREFIX + id;
+}
+
+/**
+ * Makes a schedule: resolves once that is stored. From then on coordinators start its runs, and no client is needed.
+ *
+ * @param id - 1 to 42 of A-Z a-z 0-9 _ -. Like a run's id: taken until the history of the schedule is deleted.
+ * @throws {InvalidInputError} Times or input make no sense; nothing was sent. `path` says where.
+ * @throws {RunAlreadyExistsError} There is, or was, a schedule with this id.
+ * @throws {LogUnavailableError} No answer. Whether it was made is unknown; making it again is safe.
+ * @example
+ * await createSchedule(client, "nightly", { cron: "0 2 * * *", timezone: "Europe/Berlin", workflow: report, input: {} });
+ */
+export async function createSchedule<W extends AnyWorkflow>(
+  client: ScheduleClient,
+  id: string,
+  options: ScheduleOptions<W>,
+): Promise<ScheduleHandle> {
+  checkId(id);
+  const { onConflict = "reject", ...rest } = options;
+  const { times, action, paused, note } = read(id, rest as ScheduleOptions<W>);
+  const input = {
+    id,
+    times,
+    action: action!,
+    ...(paused === undefined ? {} : { paused }),
+    ...(note === undefined ? {} : { note }),
+  };
+  const handle = new ScheduleHandle(client, id);
+  try {
+    await client.start(scheduleWorkflow, input, { id: runOfSchedule(id) });
+  } catch (error) {
+    if (onConflict === "reject" || !(error instanceof RunAlreadyExistsError)) throw error;
+    await handle.change(rest as ScheduleChange<W>);
+  }
+  return handle;
+}
+
+/** A handle on a schedule. Looks nothing up: its methods do. */
+export function scheduleHandle(client: ScheduleClient, id: string): ScheduleHandle {
+  checkId(id);
+  return new ScheduleHandle(client, id);
+}
+
+/**
+ * A schedule, from outside. What changes it resolves once the schedule has done it.
+ *
+ * All of it throws RunNotFoundError where there is no such schedule, and what changes it RunClosedError where it is over.
+ */
+export class ScheduleHandle {
+  readonly id: string;
+  readonly #client: ScheduleClient;
+  readonly #run: HandleOf<typeof scheduleWorkflow>;
+
+  constructor(client: ScheduleClient, id: string) {
+    this.id = id;
+    this.#client = client;
+    this.#run = client.handle(scheduleWorkflow, runOfSchedule(id));
+  }
+
+  /** The id of the run that the schedule is: its history is that of the schedule. */
+  get runId(): string {
+    return this.#run.id;
+  }
+
+  /** Nothing starts by itself until `resume`. What is on goes on; what waits, waits. */
+  async pause(note?: string): Promise<void> {
+    await this.#run.update("pause", noted(note));
+  }
+
+  /** Times that came in the pause no longer ago than `catchUp` are made up for. */
+  async resume(note?: string): Promise<void> {
+    await this.#run.update("resume", noted(note));
+  }
+
+  /**
+   * Starts a run now, also in a pause; its id is `<idPrefix>-t-<time>`.
+   *
+   * @param options.overlap - If a run is on. Default: as the schedule.
+   * @param options.id - Its identity: the same id again is the same trigger. Default: a random one.
+   */
+  async trigger(options: { overlap?: Overlap; id?: string } = {}): Promise<Triggered> {
+    const { overlap, id } = options;
+    return this.#run.update("trigger", overlap ? { overlap } : {}, id === undefined ? {} : { id });
+  }
+
+  /**
+   * Starts the runs of times that have been, by what the schedule's times are now. A time that has a run already gets
+   * no second one. At most 1,000 times.
+   *
+   * @param options.from - The first time, itself included, also before `startAt`. Not before 1970.
+   * @param options.to - The last, itself included; not later than now.
+   * @param options.overlap - Default "buffer-all": one after the other.
+   */
+  async backfill(options: { from: Instant | Date; to: Instant | Date; overlap?: Overlap }): Promise<Backfilled> {
+    const { overlap } = options;
+    const [from, to] = [epoch(this.id, "from", options.from), epoch(this.id, "to", options.to)];
+    return this.#run.update("backfill", { from, to, ...(overlap ? { overlap } : {}) });
+  }
+
+  /**
+   * Makes its times what is said here, all of them, from now on; what came before is decided on by the old ones. With a
+   * `workflow`: also what is started. A limit counts anew; saying what is so already changes nothing.
+   *
+   * @throws {InvalidInputError} Times or input make no sense; nothing was sent.
+   */
+  async change<W extends AnyWorkflow>(change: ScheduleChange<W>): Promise<void> {
+    const { times, action, paused, note } = read(this.id, change as ScheduleOptions<W>);
+    await this.#run.update("change", {
+      times,
+      ...(action && { action }),
+      ...(paused === undefined ? {} : { paused }),
+      ...noted(note),
+    });
+  }
+
+  /**
+   * What it is, what it has started, what comes next; also when it is over. Answered by a coordinator; runs that the
+   * schedule does not wait for are looked up.
+   *
+   * @throws {QueryUnansweredError} No coordinator answered.
+   */
+  async describe(): Promise<ScheduleDescription> {
+    const told = await this.#run.query("describe", { now: Date.now() });
+    const recent = await Promise.all(told.recent.map((start) => this.#lookUp(start)));
+    const on = recent.filter(({ outcome }) => outcome === "running").map(({ run }) => run);
+    return { ...told, recent, running: [...new Set([...told.running, ...on])] };
+  }
+
+  /**
+   * Ends it: nothing is started any more, not even what waits. Runs that are on go on. One that is over stays so.
+   *
+   * @param options.history - Also deletes what is stored of it, so that its id is free; the history of its runs stays.
+   * Waits until it is over: with "cancel-other" and "terminate-other" that is when its last run has ended.
+   */
+  async delete(options: { history?: boolean } = {}): Promise<void> {
+    const { status } = await this.#run.status();
+    if (status === "running" || status === "parked")
+      await this.#run.update("delete", {}).catch((error: unknown) => {
+        if (!(error instanceof RunClosedError)) throw error;
+      });
+    if (!options.history) return;
+    await this.#run.result().catch(() => {});
+    await this.#run.delete();
+  }
+
+  async #lookUp(start: ScheduleStart): Promise<ScheduleStart> {
+    if (start.outcome !== "unknown") return start;
+    try {
+      const { status, endedAt, error } = await this.#client.get(start.run).status();
+      const outcome = status === "parked" ? "running" : status;
+      return {
+        ...start,
+        outcome,
+        ...(endedAt === undefined ? {} : { endedAt }),
+        ...(error === undefined ? {} : { message: error.message }),
+      };
+    } catch (error) {
+      if (error instanceof RunNotFoundError) return start;
+      throw error;
+    }
+  }
+}
+
+/** The schedules of a client. */
+export class Schedules {
+  readonly #client: ScheduleClient;
+
+  constructor(client: ScheduleClient) {
+    this.#client = client;
+  }
+
+  /** See {@link createSchedule}. */
+  create<W extends AnyWorkflow>(id: string, options: ScheduleOptions<W>): Promise<ScheduleHandle> {
+    return createSchedule(this.#client, id, options);
+  }
+
+  /** A handle on a schedule. Looks nothing up: its methods do. */
+  get(id: string): ScheduleHandle {
+    return scheduleHandle(this.#client, id);
+  }
+
+  /** Schedules that are not over, newest first. Reads as many runs as there are: for people. */
+  async list(options: { limit?: number } = {}): Promise<ScheduleSummary[]> {
+    const { limit = 100 } = options;
+    const runs = await this.#client.list({ workflow: scheduleWorkflow, limit: Number.POSITIVE_INFINITY });
+    return runs
+      .filter(({ id, status }) => id.startsWith(PREFIX) && (status === "running" || status === "parked"))
+      .slice(0, limit)
+      .map(({ id, status, startedAt }) => ({ id: id.slice(PREFIX.length), status, createdAt: startedAt }));
+  }
+}
+
+/** What was said, checked as far as it can be here. */
+function read(id: string, said: ScheduleOptions<AnyWorkflow>) {
+  const what = `schedule "${id}"`;
+  const { workflow, input, idPrefix = id, timeout, paused, note, ...rest } = said;
+  const times = checkTimes(what, rest);
+  if (note !== undefined) parsed(what, Note, note, ["note"]);
+  if (workflow === undefined) return { times, action: undefined, paused, note };
+  const { name, version } = workflow as AnyWorkflow;
+  parsed(`${what}, workflow "${name}"`, workflow.input, input, ["input"]);
+  const action = { workflow: name, version, input, idPrefix, ...(timeout === undefined ? {} : { timeout }) };
+  return { times, action: parsed(what, ScheduleAction, action), paused, note };
+}
+
+function epoch(id: string, path: string, instant: Instant | Date): number {
+  const ms = instant instanceof Date ? instant.getTime() : instantMs(instant);
+  if (Number.isSafeInteger(ms) && ms >= 0) return ms;
+  throw new InvalidInputError(`backfill of schedule "${id}"`, path, `"${instant}" is no time since 1970`);
+}
+
+function noted(note: string | undefined): { note?: string } {
+  return note === undefined ? {} : { note };
+}
+
+/** @throws {RangeError} */
+function checkId(id: string): void {
+  if (!ScheduleId.safeParse(id).success)
+    throw new RangeError(`A schedule's id is 1 to 42 of A-Z a-z 0-9 _ -, not "${id}".`);
+}

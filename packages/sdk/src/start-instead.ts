@@ -1,0 +1,45 @@
+import { RunAlreadyExistsError, RunClosedError, RunNotFoundError, RunStillGoingError } from "@stepstream/contracts";
+import { deleteRun } from "./delete-run.ts";
+import { type HandleContext, RunHandle } from "./run-handle.ts";
+import { startRun } from "./start-run.ts";
+import type { AnyWorkflow } from "./workflow.ts";
+
+/** Others may start the same id meanwhile; each time the one that is there is put an end to. */
+const TRIES = 5;
+
+/**
+ * Starts a run in the place of one that may have its id: that one is terminated if it is still going, and deleted.
+ * The new one numbers its slots on, so that no late result of the old one fits.
+ *
+ * Not one step: a caller that dies in between has ended the old run and not started the new one. Doing it again is safe.
+ *
+ * @throws {RunAlreadyExistsError} Others kept starting the same id.
+ */
+export async function startInstead(
+  context: HandleContext,
+  workflow: AnyWorkflow,
+  input: unknown,
+  start: Omit<Parameters<typeof startRun>[3], "onConflict">,
+): Promise<"started"> {
+  const { run } = start;
+  let slots: number | undefined;
+  for (let attempt = 1; ; attempt++) {
+    const extra = { ...start.extra, ...(slots === undefined ? {} : { slots }) };
+    try {
+      await startRun(context, workflow, input, { ...start, extra, onConflict: "reject" });
+      return "started";
+    } catch (error) {
+      if (!(error instanceof RunAlreadyExistsError) || attempt === TRIES) throw error;
+    }
+    try {
+      await new RunHandle(context, run).terminate({ reason: "another is started in its place" });
+    } catch (error) {
+      if (!(error instanceof RunClosedError || error instanceof RunNotFoundError)) throw error;
+    }
+    try {
+      slots = Math.max(slots ?? 0, await deleteRun(context, run));
+    } catch (error) {
+      if (!(error instanceof RunStillGoingError || error instanceof RunNotFoundError)) throw error;
+    }
+  }
+}

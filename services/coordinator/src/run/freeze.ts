@@ -1,0 +1,15 @@
+/**
+ * Freezes plain objects and arrays, through and through: what a workflow is given is part of its history, and nothing
+ * changes that. Dates, maps and instances of classes are left as they are.
+ */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  if (Array.isArray(value)) {
+    for (const item of value) deepFreeze(item);
+  } else {
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null) return value;
+    for (const key in value) deepFreeze(value[key]);
+  }
+  return Object.freeze(value);
+}

@@ -1,0 +1,370 @@
+import { createHash } from "node:crypto";
+import {
+  type Duration,
+  durationMs,
+  ForbiddenInQueryError,
+  InvalidInputError,
+  pathOf,
+  QueryFailedError,
+  RunId,
+  type RunStarted,
+  TimeoutError,
+  WorkflowCancelledError,
+} from "@stepstream/contracts";
+import type { AnyStep, AnyWorkflow, ChildOptions, RunOptions, ScopedPromise } from "@stepstream/sdk";
+import { Closing } from "./closing.ts";
+import { createContext } from "./context.ts";
+import type { RunExecution } from "./execution.ts";
+import { type Frame, frames, never } from "./frame.ts";
+import { deepFreeze } from "./freeze.ts";
+import { Scope } from "./scope.ts";
+import { Seen } from "./seen.ts";
+import { Signals, unknown } from "./signals.ts";
+import { Updates } from "./updates.ts";
+import { Waits } from "./waits.ts";
+
+/** How the workflow function has ended. */
+export type Ended = { ok: true; value: unknown } | { ok: false; error: unknown } | { next: string };
+
+export interface CancelRequest {
+  readonly reason: string;
+  readonly graceMs: number | undefined;
+}
+
+/**
+ * One call of the workflow function, and what it asks for. A run has one; with `continueAsNew` one after the other.
+ *
+ * L1. Only the first end counts; what is asked for after it fails.
+ * L2. A cancel reaches all that is open and all that is asked for later, but not past a shield.
+ * L3. What only looks (queries, conditions, validators) changes nothing.
+ */
+export class Life {
+  readonly started: RunStarted;
+  readonly root = new Scope();
+  readonly waits = new Waits();
+  readonly seen: Seen;
+  readonly signals: Signals;
+  readonly updates: Updates;
+  readonly closing: Closing;
+  ended: Ended | undefined;
+  cancelRequest: CancelRequest | undefined;
+  /** The run's time was up, and it was cancelled for that. */
+  timedOut: TimeoutError | undefined;
+  /** Scopes that a cancel does not reach, and that are not over. */
+  shields = 0;
+  /** Is there somebody who will take note of signals and updates: this life, or the next? */
+  get takes(): boolean {
+    return this.ended === undefined || "next" in this.ended;
+  }
+
+  /** Messages folded and events decided: what a replay of this life goes through. */
+  length = 0;
+
+  readonly #run: RunExecution;
+  readonly #abort = new AbortController();
+  readonly #queries = new Map<string, (input: unknown) => unknown>();
+  readonly #patches = new Map<string, boolean>();
+  /** Patches that the history of this life has. */
+  readonly #patched: ReadonlySet<string>;
+
+  constructor(run: RunExecution, started: RunStarted) {
+    this.#run = run;
+    this.started = started;
+    this.seen = new Seen(started.seen);
+    this.signals = new Signals(run, this.waits, this.seen);
+    this.updates = new Updates(run, this.root, this.seen);
+    this.closing = new Closing(run, this);
+    this.#patched = new Set([...run.recorder.ahead()].flatMap((e) => (e.type === "Patched" ? [e.id] : [])));
+  }
+
+  begin(): void {
+    const { delayMs, timeoutMs, since, signals = [] } = this.started;
+    const run = this.#run;
+    if (timeoutMs !== undefined) run.openTimer((since ?? run.now()) + timeoutMs, "timeout", undefined);
+    if (since === undefined) this.signals.begin(signals);
+    else this.signals.carryOn(signals);
+    if (delayMs !== undefined) run.openTimer(run.now() + delayMs, "delay", undefined);
+    else this.call();
+  }
+
+  call(): void {
+    const run = this.#run;
+    const { workflow } = run;
+    if (this.ended) return;
+    const input = workflow.input.safeParse(this.started.input);
+    if (!input.success) {
+      const issue = input.error.issues[0]!;
+      const what = `workflow "${workflow.name}"`;
+      return this.end({ ok: false, error: new InvalidInputError(what, pathOf(issue.path), issue.message, run.where) });
+    }
+    const context = createContext(run, this, this.#abort.signal);
+    frames.run(this.#frame(this.root), async () => {
+      try {
+        this.end({ ok: true, value: await workflow.run(deepFreeze(input.data), context) });
+      } catch (error) {
+        this.end({ ok: false, error });
+      }
+    });
+  }
+
+  end(ended: Ended): void {
+    this.#run.stray("the workflow ended");
+    this.ended ??= ended;
+  }
+
+  // ---------------------------------------------------------------- from outside
+
+  cancel(id: string, request: CancelRequest & { cleanupMs: number | undefined }): void {
+    if (!this.takes || !this.seen.add(id)) return;
+    const run = this.#run;
+    const { reason, graceMs, cleanupMs } = request;
+    run.decide({
+      type: "CancelAccepted",
+      id,
+      reason,
+      ...(graceMs === undefined ? {} : { graceMs }),
+      ...(cleanupMs === undefined ? {} : { cleanupMs }),
+    });
+    if (cleanupMs !== undefined) run.openTimer(run.now() + cleanupMs, "cleanup", undefined);
+    if (!this.cancelRequest) this.#stop({ reason, graceMs });
+  }
+
+  timeOut(): void {
+    if (!this.takes || this.cancelRequest) return;
+    const timeoutMs = this.started.timeoutMs!;
+    this.#run.decide({ type: "RunTimedOut", timeoutMs });
+    this.timedOut = new TimeoutError("run", timeoutMs, this.#run.where);
+    this.#stop({ reason: this.timedOut.message, graceMs: undefined });
+  }
+
+  #stop(request: CancelRequest): void {
+    this.cancelRequest = request;
+    const reason = this.cancelledError();
+    this.cancelScope(this.root, reason);
+    frames.run(this.#frame(this.root), () => this.#abort.abort(reason));
+    // It had not even begun.
+    if (!this.#run.hasBegun) this.end({ ok: false, error: reason });
+  }
+
+  /** @throws {QueryFailedError} The workflow knows no such query, or its handler threw. */
+  query(name: string, input: unknown): unknown {
+    const run = this.#run;
+    const fail = (why: string, cause?: unknown) => new QueryFailedError(run.runId, name, why, { cause });
+    const declared = run.workflow.queries[name];
+    if (!Object.hasOwn(run.workflow.queries, name)) throw fail(unknown(run.workflow, "query", name));
+    const handler = this.#queries.get(name);
+    if (!handler) throw fail("the workflow has not come to its w.onQuery() yet.");
+    const schemas = "output" in declared ? declared : { input: undefined, output: declared };
+    const read = schemas.input?.safeParse(input);
+    if (read && !read.success) {
+      const issue = read.error.issues[0];
+      throw new InvalidInputError(`query "${name}"`, pathOf(issue.path), issue.message, run.where);
+    }
+    let answer: unknown;
+    try {
+      answer = frames.run({ ...this.#frame(this.root), readOnly: true }, () => handler(deepFreeze(read?.data)));
+    } catch (error) {
+      throw fail((error as Error).message ?? String(error), error);
+    }
+    if (answer instanceof Promise) {
+      answer.catch(() => {});
+      throw fail("its handler is async; a query is answered at once, from what the workflow has in its variables.");
+    }
+    const checked = schemas.output.safeParse(answer);
+    if (checked.success) return answer;
+    const issue = checked.error.issues[0];
+    throw fail(`its answer is not valid at ${pathOf(issue.path) || "its root"}: ${issue.message}.`);
+  }
+
+  // ---------------------------------------------------------------- what the workflow asks for
+
+  /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
+  step(definition: AnyStep, input: unknown, options?: RunOptions): Promise<unknown> {
+    if (this.#stray(`w.run(${definition.name})`)) return never();
+    return this.#mayAsk() ?? this.#run.openStep(definition, input, options, false);
+  }
+
+  timer(ms: number): Promise<unknown> {
+    if (this.#stray("w.sleep()")) return never();
+    return this.#mayAsk() ?? this.#run.openTimer(this.#run.now() + Math.ceil(ms), undefined, this.#scope());
+  }
+
+  /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
+  child(definition: AnyWorkflow, input: unknown, options: ChildOptions): Promise<unknown> {
+    if (this.#stray(`w.child(${definition.name})`)) return never();
+    const { delay, timeout, onParentClose = "cancel" } = options;
+    const child = {
+      definition,
+      run: options.id ?? childId(this.#run.runId, this.#run.lastSlot + 1),
+      inputText: this.#run.childInputText(definition, input),
+      onParentClose,
+      delayMs: delay === undefined ? undefined : durationMs(delay),
+      timeoutMs: timeout === undefined ? undefined : durationMs(timeout),
+    };
+    if (!RunId.safeParse(child.run).success)
+      throw new RangeError(`A child's id is 1 to 64 of A-Z a-z 0-9 _ -, not "${child.run}".`);
+    return this.#mayAsk() ?? this.#run.openChild(child);
+  }
+
+  waitFor(name: string, timeout: Duration | undefined): Promise<unknown> {
+    if (this.#stray(`w.waitFor(${name})`)) return never();
+    const refused = this.#mayAsk();
+    if (refused) return refused;
+    const kept = this.signals.take(name);
+    if (kept) return Promise.resolve(kept.payload);
+    const timer = this.#timeLimit(timeout);
+    const wait = this.signals.wait(name, timer?.stop);
+    timer?.onUp(() => this.waits.resolve(wait, undefined));
+    return this.#run.groups.own(wait.promise, { wait });
+  }
+
+  until(condition: () => boolean, timeout: Duration | undefined): Promise<boolean> {
+    if (this.#stray("w.until()")) return never();
+    const refused = this.#mayAsk();
+    if (refused) return refused;
+    const frame = { ...frames.getStore()!, readOnly: true as const };
+    const look = () => frames.run(frame, condition);
+    if (look()) return Promise.resolve(true);
+    const timer = this.#timeLimit(timeout);
+    const wait = this.waits.add({ condition: look, ...(timer && { onOver: timer.stop }) });
+    timer?.onUp(() => this.waits.resolve(wait, false));
+    return this.#run.groups.own(wait.promise as Promise<boolean>, { wait });
+  }
+
+  onQuery(name: string, handler: (input: any) => unknown): void {
+    if (this.#stray("w.onQuery()")) return;
+    if (!Object.hasOwn(this.#run.workflow.queries, name))
+      throw new RangeError(unknown(this.#run.workflow, "query", name));
+    this.#queries.set(name, handler);
+  }
+
+  onUpdate(name: string, handler: (input: any) => unknown, validate: ((input: any) => void) | undefined): void {
+    if (!this.#stray("w.onUpdate()")) this.updates.handle(name, { run: handler, validate });
+  }
+
+  scope<T>(fn: () => Promise<T>, timeout: Duration | undefined): ScopedPromise<T> {
+    if (this.#stray("w.scope()")) return Object.assign(never(), { cancel() {} });
+    const scope = new Scope(this.#scope());
+    const cancel = (reason = "its scope was cancelled") =>
+      this.cancelScope(scope, new WorkflowCancelledError(this.#run.runId, reason));
+    const timer = this.#timeLimit(timeout);
+    const body = frames.run(this.#frame(scope), async () => fn());
+    timer?.onUp(() => this.cancelScope(scope, new TimeoutError("scope", durationMs(timeout!), this.#run.where)));
+    const promise = timer ? body.finally(timer.stop) : body;
+    return this.#run.groups.own(Object.assign(promise, { cancel }), { scope });
+  }
+
+  uncancellable<T>(fn: () => Promise<T>): Promise<T> {
+    if (this.#stray("w.uncancellable()")) return never();
+    this.shields++;
+    const scope = new Scope(this.#scope(), true);
+    return frames
+      .run(this.#frame(scope), async () => fn())
+      .finally(() => {
+        this.shields--;
+      });
+  }
+
+  continueAsNew(input: unknown): Promise<never> {
+    if (this.#stray("w.continueAsNew()")) return never();
+    const refused = this.#mayAsk();
+    if (refused) return refused;
+    if (this.closing.hasCompensations)
+      throw new Error("w.continueAsNew() would lose the compensations that are registered; end the run instead.");
+    this.end({ next: this.#run.childInputText(this.#run.workflow, input) });
+    return never();
+  }
+
+  patched(id: string): boolean {
+    this.#mayChange(`w.patched(${id})`);
+    let patched = this.#patches.get(id);
+    if (patched === undefined) {
+      patched = this.#patched.has(id) || !this.#run.replaying;
+      this.#patches.set(id, patched);
+      if (patched) this.#run.decide({ type: "Patched", id });
+    }
+    return patched;
+  }
+
+  sideEffect<T>(fn: () => T): T {
+    this.#mayChange("w.sideEffect()");
+    const recorded = this.#run.recorder.next;
+    const value = recorded?.type === "SideEffectRecorded" ? recorded.value : frames.exit(fn);
+    const text = JSON.stringify(value);
+    this.#run.decide({ type: "SideEffectRecorded", value: text === undefined ? undefined : JSON.parse(text) });
+    return text === undefined ? (undefined as T) : deepFreeze(JSON.parse(text));
+  }
+
+  addCompensation(definition: AnyStep, input: unknown): void {
+    this.#mayChange("w.compensate()");
+    this.closing.add(definition, this.#run.stepInputText(definition, input) && structuredClone(input));
+  }
+
+  reportProgress(progress: { step: number; total: number; name: string }): void {
+    const { step, total, name } = progress;
+    if (!Number.isFinite(step) || !Number.isFinite(total))
+      throw new RangeError(`w.progress: step and total are numbers, not ${step} and ${total}.`);
+    if (this.#stray("w.progress()")) return;
+    const percent = total > 0 ? Math.round((step / total) * 1000) / 10 : 0;
+    this.#run.decide({ type: "ProgressReported", step, total, name, percent });
+  }
+
+  /** Gives up what is open in a scope, and whatever is asked for in it later. */
+  cancelScope(scope: Scope, reason: Error): void {
+    if (!scope.mark(reason)) return;
+    this.#run.cancelSlots(scope.slots, reason);
+    this.waits.cancel(scope, reason);
+  }
+
+  cancelledError(reason = this.cancelRequest?.reason ?? "its result is not needed any more"): WorkflowCancelledError {
+    return new WorkflowCancelledError(this.#run.runId, reason);
+  }
+
+  // ---------------------------------------------------------------- guards
+
+  #frame(scope: Scope): Frame {
+    return { execution: this.#run, scope };
+  }
+
+  #scope(): Scope {
+    return frames.getStore()?.scope ?? this.root;
+  }
+
+  /** Of an earlier life, or of a turn that is over? */
+  #stray(what: string): boolean {
+    this.#mayChange(what);
+    return this.#run.stray(what) || this.#run.life !== this;
+  }
+
+  #mayChange(what: string): void {
+    if (frames.getStore()?.readOnly) throw new ForbiddenInQueryError(what, this.#run.runId);
+  }
+
+  #mayAsk(): Promise<never> | undefined {
+    const reason = this.#scope().cancelled;
+    return reason && Promise.reject(reason);
+  }
+
+  /** A timer beside something else. */
+  #timeLimit(timeout: Duration | undefined): { onUp: (up: () => void) => void; stop: () => void } | undefined {
+    if (timeout === undefined) return undefined;
+    const run = this.#run;
+    const fired = this.timer(durationMs(timeout));
+    const slot = run.lastSlot;
+    const timer = run.slots.get(slot);
+    return {
+      // Cancelled together with what it limits: that says so itself.
+      onUp: (up) => void fired.then(up, () => {}),
+      stop: () => {
+        if (timer?.state === "open") run.cancelSlots([slot], this.cancelledError("it is not needed any more"));
+      },
+    };
+  }
+}
+
+/** Made of the parent's id and the slot; where that is too long, the end of it is a hash of the whole. */
+function childId(parent: string, slot: number): string {
+  const id = `${parent}-${slot}`;
+  if (id.length <= 64) return id;
+  return `${parent.slice(0, 41)}-${createHash("sha256").update(id).digest("base64url").slice(0, 22)}`;
+}

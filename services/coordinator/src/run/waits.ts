@@ -1,0 +1,64 @@
+import { type Deferred, deferred, frames } from "./frame.ts";
+import type { Scope } from "./scope.ts";
+
+/** Workflow code that waits for something that is no slot: a signal, a condition. */
+export interface Wait extends Deferred<unknown> {
+  readonly scope: Scope | undefined;
+  readonly condition: (() => boolean) | undefined;
+  /** Called once, when it is over, however that came. */
+  readonly onOver: (() => void) | undefined;
+}
+
+/** All waits of one life of a run, in the order they were begun in. */
+export class Waits {
+  readonly #open = new Set<Wait>();
+  #conditions = 0;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  add(options: { condition?: () => boolean; onOver?: () => void } = {}): Wait {
+    const { condition, onOver } = options;
+    const wait: Wait = { ...deferred<unknown>(), scope: frames.getStore()?.scope, condition, onOver };
+    this.#open.add(wait);
+    if (condition) this.#conditions++;
+    return wait;
+  }
+
+  resolve(wait: Wait, value: unknown): void {
+    if (this.#take(wait)) wait.resolve(value);
+  }
+
+  reject(wait: Wait, reason: Error): void {
+    if (this.#take(wait)) wait.reject(reason);
+  }
+
+  cancel(scope: Scope, reason: Error): void {
+    for (const wait of this.#open) if (wait.scope?.isWithin(scope)) this.reject(wait, reason);
+  }
+
+  /** Resolves the waits whose condition holds now. @returns whether there were any. */
+  check(): boolean {
+    if (this.#conditions === 0) return false;
+    let any = false;
+    for (const wait of this.#open) {
+      if (!wait.condition) continue;
+      try {
+        if (!wait.condition()) continue;
+        this.resolve(wait, true);
+      } catch (error) {
+        this.reject(wait, error as Error);
+      }
+      any = true;
+    }
+    return any;
+  }
+
+  #take(wait: Wait): boolean {
+    if (!this.#open.delete(wait)) return false;
+    if (wait.condition) this.#conditions--;
+    wait.onOver?.();
+    return true;
+  }
+}

@@ -1,0 +1,114 @@
+import {
+  type ChildEnded,
+  type ChildScheduled,
+  type InboxMessage,
+  RunAlreadyExistsError,
+  type RunEvent,
+  type RunStarted,
+  toFailure,
+  WorkflowCancelledError,
+  WrongLastSequenceError,
+} from "@stepstream/contracts";
+import type { z } from "zod";
+import type { ChildSlot, Slot } from "../run/slot.ts";
+import type { Deps } from "./deps.ts";
+import { retrying } from "./retrying.ts";
+
+/** What a parent does with its children is messages in their inboxes; all of it is safe to do again. */
+
+/** A run, as its children know it. */
+export interface Parent {
+  readonly runId: string;
+  /** See RunExecution. */
+  readonly mark: string;
+  readonly started: RunStarted;
+}
+
+/** A child as its parent's journal has it. */
+export type Child = z.infer<typeof ChildScheduled>;
+
+export function childOf({ slot, child }: Slot): Child {
+  const { run, definition, inputText, onParentClose, delayMs, timeoutMs } = child!;
+  const { name: workflow, version } = definition;
+  const input = inputText === "" ? undefined : JSON.parse(inputText);
+  return { type: "ChildScheduled", slot, run, workflow, version, input, onParentClose, delayMs, timeoutMs };
+}
+
+/** @returns "taken" if the id belongs to a run that is no child of this slot. */
+export async function startChild(
+  deps: Deps,
+  parent: Parent,
+  child: Child,
+  wanted: () => boolean,
+): Promise<"started" | "taken" | undefined> {
+  const { log, telemetry } = deps;
+  const { workflow, version, input, delayMs, timeoutMs } = child;
+  const trace = telemetry.traceOf(parent.started, parent.runId);
+  const id = `${parent.mark}.${child.slot}.child`;
+  const start: RunStarted = {
+    v: 1,
+    type: "RunStarted",
+    id,
+    workflow,
+    version,
+    input,
+    ...(trace && { trace }),
+    parent: { run: parent.runId, slot: child.slot },
+    ...(delayMs !== undefined && { delayMs }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+  };
+  const subject = log.subjects.inbox(child.run);
+  const append = async (): Promise<"started" | "taken"> => {
+    try {
+      await log.append(subject, JSON.stringify(start), { expectLast: 0, id });
+      return "started";
+    } catch (error) {
+      if (!(error instanceof WrongLastSequenceError)) throw error;
+      const [first] = await log.read(subject, { fresh: true });
+      if (!first) throw error;
+      return (JSON.parse(first.text) as RunStarted).id === id ? "started" : "taken";
+    }
+  };
+  return retrying(deps, () => `start child ${child.run} of run ${parent.runId}`, append, wanted);
+}
+
+/** Asks a child to stop, as its policy says. */
+export async function stopChild(
+  deps: Deps,
+  parent: Parent,
+  child: { run: string; slot: number; onParentClose: ChildSlot["onParentClose"] },
+  reason: string,
+  wanted: () => boolean,
+): Promise<void> {
+  if (child.onParentClose === "abandon") return;
+  const { log } = deps;
+  const id = `${parent.mark}.${child.slot}.stop`;
+  const type = child.onParentClose === "terminate" ? "TerminateRequested" : "CancelRequested";
+  const message: InboxMessage = { v: 1, type, id, reason: `its parent ${parent.runId}: ${reason}` };
+  const append = () => log.append(log.subjects.inbox(child.run), JSON.stringify(message), { id });
+  await retrying(deps, () => `stop child ${child.run} of run ${parent.runId}`, append, wanted);
+}
+
+/** What is said of a child that was never started. */
+export function unstarted(parent: Parent, child: Child, outcome: "cancelled" | "failed"): ChildEnded {
+  const error =
+    outcome === "failed"
+      ? new RunAlreadyExistsError(child.run)
+      : new WorkflowCancelledError(child.run, `cancelled by its parent ${parent.runId} before it was started`);
+  return { v: 1, type: "ChildEnded", slot: child.slot, child: child.run, outcome, error: toFailure(error) };
+}
+
+/**
+ * Starts the children that a decision has asked for, and that go on whatever becomes of their parent: it may have ended
+ * in the same turn. Nobody waits for them; an id that is taken is nobody's error.
+ */
+export async function startAbandoned(
+  deps: Deps,
+  parent: Parent,
+  decided: readonly RunEvent[],
+  wanted: () => boolean,
+): Promise<void> {
+  for (const event of decided)
+    if (event.type === "ChildScheduled" && event.onParentClose === "abandon")
+      await startChild(deps, parent, event, wanted);
+}

@@ -1,0 +1,69 @@
+import {
+  type CancelSlots,
+  type ChildEnded,
+  type TerminalEvent,
+  toFailure,
+  WorkflowCancelledError,
+  WorkflowTerminatedError,
+} from "@stepstream/contracts";
+import { type Parent, stopChild } from "./children.ts";
+import type { Deps } from "./deps.ts";
+import { retrying } from "./retrying.ts";
+
+/**
+ * What the end of a run wants done, once it is in the journal and before the message that led to it is
+ * acknowledged. Safe to do again.
+ *
+ * Z1. A parent is told the end of its child.
+ * Z2. What a terminated run had open is removed: its commands, its timers; its children are told.
+ */
+export async function afterEnd(deps: Deps, run: Parent, end: TerminalEvent, wanted: () => boolean): Promise<void> {
+  const { parent } = run.started;
+  if (end.type === "RunTerminated") await clear(deps, run, end, wanted);
+  if (!parent) return;
+  const { log } = deps;
+  const message = JSON.stringify(endOfChild(run.runId, parent.slot, end));
+  const append = () => log.append(log.subjects.inbox(parent.run), message, { id: `${run.mark}.${parent.slot}.ended` });
+  await retrying(deps, () => `tell run ${parent.run} that its child ${run.runId} has ended`, append, wanted);
+}
+
+function endOfChild(run: string, slot: number, end: TerminalEvent): ChildEnded {
+  const base = { v: 1, type: "ChildEnded", slot, child: run } as const;
+  switch (end.type) {
+    case "RunCompleted":
+      return { ...base, outcome: "completed", output: end.output };
+    case "RunFailed":
+      return { ...base, outcome: "failed", error: end.error };
+    case "RunCancelled":
+      return { ...base, outcome: "cancelled", error: toFailure(new WorkflowCancelledError(run, end.reason)) };
+    case "RunTerminated":
+      return { ...base, outcome: "terminated", error: toFailure(new WorkflowTerminatedError(run, end.reason)) };
+    default:
+      return end satisfies never;
+  }
+}
+
+async function clear(
+  deps: Deps,
+  parent: Parent,
+  end: Extract<TerminalEvent, { type: "RunTerminated" }>,
+  wanted: () => boolean,
+): Promise<void> {
+  const { log } = deps;
+  const { subjects } = log;
+  const run = parent.runId;
+  for (const child of end.children ?? [])
+    await stopChild(deps, parent, { ...child, onParentClose: child.how }, end.reason, wanted);
+  const remove = async () => {
+    const commands = await log.list("COMMANDS", subjects.all.commandsOfRun(run));
+    const slots = [...commands.keys()].map((subject) => subjects.parse(subject)!.slot!);
+    if (slots.length > 0) {
+      const hint: CancelSlots = { v: 1, type: "CancelSlots", run, slots, reason: end.reason };
+      log.broadcast(subjects.cancel(run), JSON.stringify(hint));
+    }
+    for (const subject of commands.keys()) await log.purge(subject);
+    const timers = await log.list("TIMERS", subjects.all.timersOfRun(run));
+    for (const subject of timers.keys()) await log.cancelTimer(run, subjects.parse(subject)!.slot!);
+  };
+  await retrying(deps, () => `remove what run ${run} had open`, remove, wanted);
+}

@@ -1,0 +1,150 @@
+import {
+  decode,
+  GuestDone,
+  GuestMessage,
+  InboxMessage,
+  type QueryAnswer,
+  QueryRun,
+  toFailure,
+} from "@stepstream/contracts";
+import type { Delivery, Subscription } from "@stepstream/event-log";
+import { z } from "zod";
+import type { Deps } from "./deps.ts";
+import { place } from "./history.ts";
+import { type Arrival, RunActor } from "./run-actor.ts";
+
+const Said = z.discriminatedUnion("type", [GuestMessage, GuestDone]);
+
+/**
+ * Runs of partitions that another coordinator has, which does not know their workflow: it keeps their inbox
+ * messages in hand and says which there are; here they are handled.
+ *
+ * G1. A message is said to be done only when it could be acknowledged. Whoever has it says it again until then.
+ * G2. Nothing is taken for first or in order: a run is read before each message is folded.
+ */
+export class Guests {
+  readonly #deps: Deps;
+  readonly #onDone: (done: GuestDone) => void;
+  readonly #actors = new Map<string, RunActor>();
+  /** Messages that are being handled, and who waits for them. */
+  readonly #inHand = new Map<string, string>();
+  #subscriptions: Subscription[] = [];
+  #timer: unknown;
+  #serverId: string;
+  #stopped = false;
+
+  /** @param onDone - A message that this coordinator has handed on is done with. */
+  constructor(deps: Deps, onDone: (done: GuestDone) => void) {
+    this.#deps = deps;
+    this.#onDone = onDone;
+    this.#serverId = deps.log.serverId;
+  }
+
+  start(): void {
+    const { log, id } = this.#deps;
+    this.#subscriptions = [
+      log.listen(log.subjects.guest(id), (text) => this.#hear(text)),
+      log.answer(log.subjects.guestQuery(id, "*"), (text, subject) => this.#answer(text, subject)),
+      // A server that restarts may have lost what was just published.
+      log.onReconnect((serverId) => {
+        if (serverId !== this.#serverId) for (const actor of this.#actors.values()) actor.wake();
+        this.#serverId = serverId;
+      }),
+    ];
+    this.#evict();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#deps.clock.clearTimeout(this.#timer);
+    for (const subscription of this.#subscriptions) subscription.stop();
+    await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
+    this.#actors.clear();
+  }
+
+  #hear(text: string): void {
+    const said = decode(Said, text, "to a guest");
+    if (said.type === "GuestDone") return this.#onDone(said);
+    const key = `${said.run}/${said.seq}`;
+    const known = this.#inHand.has(key);
+    this.#inHand.set(key, said.from);
+    if (known) return;
+    this.#take(said).catch((error) => {
+      this.#inHand.delete(key);
+      this.#deps.emit({ type: "trouble", what: `take run ${said.run} from ${said.from}`, error });
+    });
+  }
+
+  async #take({ run, seq }: GuestMessage): Promise<void> {
+    const { log } = this.#deps;
+    const [stored] = await log.read(log.subjects.inbox(run), { fromSeq: seq, fresh: true });
+    if (this.#stopped) return;
+    // Deleted, or not to be read: whoever has it buries it.
+    if (stored?.seq !== seq) return this.#done(run, seq);
+    const message = decode(InboxMessage, stored.text, place(stored));
+    const nothing = () => {};
+    const delivery: Delivery = {
+      ...stored,
+      deliveries: 2,
+      consumerSeq: 0,
+      ack: nothing,
+      nak: nothing,
+      working: nothing,
+    };
+    this.#actor(run).deliver({ delivery, message, epoch: -1 });
+  }
+
+  #done(run: string, seq: number, againMs?: number): void {
+    const { log } = this.#deps;
+    const to = this.#inHand.get(`${run}/${seq}`);
+    this.#inHand.delete(`${run}/${seq}`);
+    if (!to) return;
+    const done: GuestDone = { v: 1, type: "GuestDone", run, seq, ...(againMs === undefined ? {} : { againMs }) };
+    log.broadcast(log.subjects.guest(to), JSON.stringify(done));
+  }
+
+  #actor(run: string): RunActor {
+    let actor = this.#actors.get(run);
+    if (!actor) {
+      actor = new RunActor(this.#deps, run, {
+        ack: (arrival: Arrival) => this.#done(run, arrival.delivery.seq),
+        handBack: (arrival, delayMs) => this.#done(run, arrival.delivery.seq, delayMs),
+        replaced: () => {},
+        onHeld: () => {},
+        onJournalled: () => {},
+        onClosed: () => this.#actors.delete(run),
+      });
+      this.#actors.set(run, actor);
+    }
+    return actor;
+  }
+
+  async #answer(text: string, subject: string): Promise<string | undefined> {
+    return answerQuery(this.#actor(subject.split(".").at(-1)!), text, subject);
+  }
+
+  #evict(): void {
+    const { clock, settings } = this.#deps;
+    const now = clock.now();
+    for (const [run, actor] of this.#actors)
+      if (actor.idle && now - actor.lastActiveMs >= settings.idleMs) {
+        this.#actors.delete(run);
+        void actor.release();
+      }
+    this.#timer = clock.setTimeout(() => this.#evict(), Math.max(1_000, settings.idleMs / 4));
+  }
+}
+
+/** @returns undefined if somebody else may know. */
+export async function answerQuery(actor: RunActor, text: string, subject: string): Promise<string | undefined> {
+  let answer: QueryAnswer;
+  try {
+    const { name, input } = decode(QueryRun, text, subject);
+    const found = await actor.query(name, input);
+    if (!found) return undefined;
+    answer = { v: 1, type: "QueryAnswer", ...found };
+  } catch (error) {
+    answer = { v: 1, type: "QueryAnswer", error: toFailure(error) };
+  }
+  return JSON.stringify(answer);
+}
