@@ -108,10 +108,10 @@ class World {
 
     let leaps: number;
     do leaps = this.#leaps;
-    while (!(await this.#clock.run(() => this.#over(), LIMIT_MS)) && this.#leaps > leaps);
+    while (!(await this.#clock.run(() => this.#over() || this.#ledger.full, LIMIT_MS)) && this.#leaps > leaps);
     const virtualMs = this.#clock.now() - this.#t0;
     // Late messages, repeated reports: nothing may follow an end.
-    await this.#clock.run(() => false, 30_000);
+    await this.#clock.run(() => this.#ledger.full, 30_000);
     for (const run of this.#busyOutside) this.#ledger.fault(`outside of run ${run} : somebody still waits`);
     this.#busyOutside.clear();
     await connected.close();
