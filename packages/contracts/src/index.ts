@@ -41,6 +41,7 @@ export {
   WrongLastSequenceError,
 } from "./errors.ts";
 export { Failure, fromFailure, toFailure } from "./failure.ts";
+export { deepFreeze } from "./freeze.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
 export * from "./messages.ts";
 export { DEADLINE, type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";

@@ -67,9 +67,11 @@ export class Closing {
     else if (ended.ok) this.#checkOutput(ended.value);
     else this.#fail(ended.error);
 
-    life.cancelScope(life.root, life.cancelledError("the run is ending"));
-    // What is left of a scope that was cancelled before.
-    run.cancelSlots(life.root.slots, life.cancelledError("the run is ending"));
+    const reason = () => life.cancelledError("the run is ending");
+    life.root.mark(reason);
+    // Also what is left of scopes that were cancelled before.
+    if (life.root.slots.size > 0) run.cancelSlots(life.root.slots, reason());
+    if (life.waits.size > 0) life.waits.cancel(life.root, reason());
     const more = run.openSlots > 0 || life.shields > 0 || (this.#outcome !== "completed" && this.hasCompensations);
     if (more) {
       const error = this.#failure && { error: this.#failure };

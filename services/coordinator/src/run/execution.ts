@@ -1,6 +1,7 @@
 import {
   type ChildEnded,
   ChildError,
+  deepFreeze,
   ForbiddenInQueryError,
   fromFailure,
   type InboxMessage,
@@ -25,7 +26,7 @@ import {
 import type { AnyStep, AnyWorkflow, RunOptions } from "@stepstream/sdk";
 import { seededRandom, uuidOf } from "./chance.ts";
 import { deferred, frames } from "./frame.ts";
-import { deepFreeze } from "./freeze.ts";
+
 import { Groups } from "./groups.ts";
 import { type CancelRequest, Life } from "./life.ts";
 import { type Decided, Recorder } from "./recorder.ts";

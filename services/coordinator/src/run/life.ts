@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   type Duration,
+  deepFreeze,
   durationMs,
   ForbiddenInQueryError,
   InvalidInputError,
@@ -16,7 +17,7 @@ import { Closing } from "./closing.ts";
 import { createContext } from "./context.ts";
 import type { RunExecution } from "./execution.ts";
 import { type Frame, frames, never } from "./frame.ts";
-import { deepFreeze } from "./freeze.ts";
+
 import { Scope } from "./scope.ts";
 import { Seen } from "./seen.ts";
 import { Signals, unknown } from "./signals.ts";
@@ -62,10 +63,10 @@ export class Life {
 
   readonly #run: RunExecution;
   readonly #abort = new AbortController();
-  readonly #queries = new Map<string, (input: unknown) => unknown>();
-  readonly #patches = new Map<string, boolean>();
-  /** Patches that the history of this life has. */
-  readonly #patched: ReadonlySet<string>;
+  #queries: Record<string, (input: unknown) => unknown> = Object.create(null);
+  /** What was answered for each patch; and the patches that the history of this life has. */
+  #patches: Map<string, boolean> | undefined;
+  #patched: Set<string> | undefined;
 
   constructor(run: RunExecution, started: RunStarted) {
     this.#run = run;
@@ -74,7 +75,7 @@ export class Life {
     this.signals = new Signals(run, this.waits, this.seen);
     this.updates = new Updates(run, this.root, this.seen);
     this.closing = new Closing(run, this);
-    this.#patched = new Set([...run.recorder.ahead()].flatMap((e) => (e.type === "Patched" ? [e.id] : [])));
+    for (const event of run.recorder.ahead()) if (event.type === "Patched") (this.#patched ??= new Set()).add(event.id);
   }
 
   begin(): void {
@@ -152,7 +153,7 @@ export class Life {
     const fail = (why: string, cause?: unknown) => new QueryFailedError(run.runId, name, why, { cause });
     const declared = run.workflow.queries[name];
     if (!Object.hasOwn(run.workflow.queries, name)) throw fail(unknown(run.workflow, "query", name));
-    const handler = this.#queries.get(name);
+    const handler = this.#queries[name];
     if (!handler) throw fail("the workflow has not come to its w.onQuery() yet.");
     const schemas = "output" in declared ? declared : { input: undefined, output: declared };
     const read = schemas.input?.safeParse(input);
@@ -235,7 +236,7 @@ export class Life {
     if (this.#stray("w.onQuery()")) return;
     if (!Object.hasOwn(this.#run.workflow.queries, name))
       throw new RangeError(unknown(this.#run.workflow, "query", name));
-    this.#queries.set(name, handler);
+    this.#queries[name] = handler;
   }
 
   onUpdate(name: string, handler: (input: any) => unknown, validate: ((input: any) => void) | undefined): void {
@@ -277,9 +278,10 @@ export class Life {
 
   patched(id: string): boolean {
     this.#mayChange(`w.patched(${id})`);
+    this.#patches ??= new Map();
     let patched = this.#patches.get(id);
     if (patched === undefined) {
-      patched = this.#patched.has(id) || !this.#run.replaying;
+      patched = (this.#patched?.has(id) ?? false) || !this.#run.replaying;
       this.#patches.set(id, patched);
       if (patched) this.#run.decide({ type: "Patched", id });
     }

@@ -8,44 +8,45 @@
 export class Scope {
   /** Slots asked for in it and in all scopes below, those behind a shield left out, as long as they are open. */
   readonly slots = new Set<number>();
-  readonly #parent: Scope | undefined;
-  readonly #shield: boolean;
-  #reason: Error | undefined;
+  /** The next one that a cancel would come down from; undefined behind a shield, and at the root. */
+  readonly #above: Scope | undefined;
+  #reason: Error | (() => Error) | undefined;
 
   constructor(parent?: Scope, shield = false) {
-    this.#parent = parent;
-    this.#shield = shield;
+    this.#above = shield ? undefined : parent;
   }
 
   /** Why it is cancelled, itself or by a scope above. */
   get cancelled(): Error | undefined {
-    for (const scope of this.#upwards()) if (scope.#reason) return scope.#reason;
+    for (let scope: Scope | undefined = this; scope; scope = scope.#above)
+      if (scope.#reason) {
+        if (typeof scope.#reason === "function") scope.#reason = scope.#reason();
+        return scope.#reason;
+      }
     return undefined;
   }
 
-  /** @returns false if it was cancelled before. */
-  mark(reason: Error): boolean {
+  /**
+   * @param reason - Or what makes it: nearly every run ends with nobody left to hear it.
+   * @returns false if it was cancelled before.
+   */
+  mark(reason: Error | (() => Error)): boolean {
     if (this.#reason) return false;
     this.#reason = reason;
     return true;
   }
 
   add(slot: number): void {
-    for (const scope of this.#upwards()) scope.slots.add(slot);
+    for (let scope: Scope | undefined = this; scope; scope = scope.#above) scope.slots.add(slot);
   }
 
   delete(slot: number): void {
-    for (const scope of this.#upwards()) scope.slots.delete(slot);
+    for (let scope: Scope | undefined = this; scope; scope = scope.#above) scope.slots.delete(slot);
   }
 
   /** Would a cancel of `other` reach it? */
   isWithin(other: Scope): boolean {
-    for (const scope of this.#upwards()) if (scope === other) return true;
+    for (let scope: Scope | undefined = this; scope; scope = scope.#above) if (scope === other) return true;
     return false;
-  }
-
-  /** Itself and what is above, up to the nearest shield. */
-  *#upwards(): Generator<Scope> {
-    for (let scope: Scope | undefined = this; scope; scope = scope.#shield ? undefined : scope.#parent) yield scope;
   }
 }

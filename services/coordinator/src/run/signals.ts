@@ -1,6 +1,6 @@
-import { InvalidInputError, pathOf, type Signal, toFailure } from "@stepstream/contracts";
+import { deepFreeze, InvalidInputError, pathOf, type Signal, toFailure } from "@stepstream/contracts";
 import type { RunExecution } from "./execution.ts";
-import { deepFreeze } from "./freeze.ts";
+
 import type { Seen } from "./seen.ts";
 import type { Wait, Waits } from "./waits.ts";
 

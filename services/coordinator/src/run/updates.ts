@@ -1,7 +1,7 @@
-import { InvalidInputError, InvalidOutputError, pathOf, toFailure } from "@stepstream/contracts";
+import { deepFreeze, InvalidInputError, InvalidOutputError, pathOf, toFailure } from "@stepstream/contracts";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
-import { deepFreeze } from "./freeze.ts";
+
 import { Scope } from "./scope.ts";
 import type { Seen } from "./seen.ts";
 import { unknown } from "./signals.ts";

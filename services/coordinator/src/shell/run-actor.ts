@@ -318,7 +318,7 @@ export class RunActor {
     return { decided };
   }
 
-  async #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
+  #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
     const execution = this.#execution!;
     execution.fold(seq, at, message);
     return finishTurn(execution, this.#deps.boundary);
@@ -508,8 +508,10 @@ export class RunActor {
       if (slot?.kind === "step" && slot.state === "open") await effects.checkDeadline(slot);
     }
     this.#check();
-    const gone = decided.map((d) => d.event).filter(over(execution));
-    await this.#startAbandoned(execution.started!, execution.startedAtMs, gone);
+    if (decided.some(({ event }) => event.type === "ChildScheduled")) {
+      const gone = decided.map((d) => d.event).filter(over(execution));
+      await this.#startAbandoned(execution.started!, execution.startedAtMs, gone);
+    }
     const end = execution.closed ? decided.map((d) => d.event).findLast(isTerminal) : undefined;
     if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);
     this.#settleBatch(batch);

@@ -1,5 +1,6 @@
 import {
   decode,
+  deepFreeze,
   InvalidInputError,
   InvalidOutputError,
   MalformedMessageError,
@@ -16,6 +17,7 @@ import type { AnyStep } from "@stepstream/sdk";
  * P1. A command says the same as its subject: another run's or slot's would report to the wrong inbox.
  * P2. An output is checked as the run will see it, after its trip through JSON, and sent as the handler
  *     returned it: the run applies the schema's transforms itself.
+ * P3. An input is frozen: what a handler would change is seen nowhere else, so it may not change anything.
  */
 
 /** @throws {MalformedMessageError} With the path of the fault. */
@@ -33,7 +35,7 @@ export function readInput(step: AnyStep, input: unknown, where: Where): unknown 
   const what = `step "${step.name}"`;
   const read = safely(() => step.input.safeParse(input));
   if ("threw" in read) throw new InvalidInputError(what, "", `its schema threw (${read.threw})`, where);
-  if (read.success) return read.data;
+  if (read.success) return deepFreeze(read.data);
   const issue = read.error.issues[0]!;
   throw new InvalidInputError(what, pathOf(issue.path), issue.message, where);
 }

@@ -1,6 +1,6 @@
 /**
- * Freezes plain objects and arrays, through and through: what a workflow is given is part of its history, and nothing
- * changes that. Dates, maps and instances of classes are left as they are.
+ * Freezes plain objects and arrays, through and through: what a workflow or a handler is given is part of a history, and
+ * nothing changes that. Dates, maps and instances of classes are left as they are.
  */
 export function deepFreeze<T>(value: T): T {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
