@@ -39,7 +39,7 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/history.ts`,
-        from: "const complete = (inbox.at(-1)?.seq ?? 0) >= Math.max(holds, upTo);",
+        from: "const complete = (inbox.at(-1)?.seq ?? inboxAfter) >= Math.max(holds, upTo);",
         to: "const complete = true;",
       },
       {
@@ -71,8 +71,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: "services/coordinator/src/run/closing.ts",
-        from: "if (run.openSlots > 0 || this.#waiting || run.fault) return;",
-        to: "if (this.#waiting || run.fault) return;",
+        from: "if (run.openSlots > 0 || this.#life.shields > 0 || this.#waiting || run.fault) return false;",
+        to: "if (this.#life.shields > 0 || this.#waiting || run.fault) return false;",
       },
     ],
   },
