@@ -54,6 +54,18 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       expect(times[2]!).toBeLessThanOrEqual(after + 1);
     });
 
+    it("is deleted: up to a sequence, or all but the last", async () => {
+      const [, b] = await write(inbox, "a", "b", "c", "d");
+      await write(journal, "j");
+      expect(await log.purge(inbox, { upTo: b! })).toBe(2);
+      expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["c", "d"]);
+      expect(await log.purge(inbox, { upTo: b! })).toBe(0);
+      expect(await log.purge(inbox, { keep: 1 })).toBe(1);
+      expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["d"]);
+      expect(await log.purge(inbox)).toBe(1);
+      expect(texts(await log.read(journal, { fresh: true }))).toEqual(["j"]);
+    });
+
     it("is read from a sequence on, fresh or not", async () => {
       const [a, b] = await write(inbox, "a", "b", "c");
       for (const fresh of [false, true]) {
@@ -621,6 +633,59 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       log.broadcast(log.subjects.cancel("r2"), "c");
       await exact.count(2);
       expect(heard.all).toHaveLength(2);
+    });
+  });
+
+  describe(`${name}: a question`, () => {
+    /** Says so when what answers is known to the server: then a question finds it. */
+    const ready = async (subject: string) => {
+      while ((await log.ask(subject, "ready?", 1_000)) === undefined);
+    };
+    const question = () => log.subjects.query("r1");
+
+    it("gets its answer, from another process", async () => {
+      const other = await bed.connect();
+      other.answer(
+        log.subjects.all.queries(log.subjects.partition("r1")),
+        async (text, subject) => `${subject} ${text}`,
+      );
+      await ready(question());
+      expect(await log.ask(question(), "who?", 5_000)).toBe(`${question()} who?`);
+      const many = await Promise.all(Array.from({ length: 50 }, (_, i) => log.ask(question(), `${i}`, 5_000)));
+      expect(many).toEqual(many.map((_, i) => `${question()} ${i}`));
+    });
+
+    it("gets none where nobody listens, and soon", async () => {
+      const since = Date.now();
+      expect(await log.ask(question(), "who?", 20_000)).toBeUndefined();
+      expect(Date.now() - since).toBeLessThan(10_000);
+    });
+
+    it("takes the first answer; undefined, and a throw, are none", async () => {
+      const other = await bed.connect();
+      let asked = 0;
+      log.answer(question(), async (text) => (text === "ready?" ? "yes" : undefined));
+      other.answer(question(), async (text) => {
+        if (text === "ready?") return "yes";
+        asked++;
+        if (text === "throw") throw new Error("no idea");
+        return "mine";
+      });
+      await ready(question());
+      while (asked === 0) await log.ask(question(), "throw", 50);
+      expect(await log.ask(question(), "who?", 5_000)).toBe("mine");
+      expect(await log.ask(question(), "throw", 100)).toBeUndefined();
+    });
+
+    it("gets none in its time, and none after whoever answered has stopped", async () => {
+      const other = await bed.connect();
+      const answering = other.answer(question(), (text) =>
+        text === "ready?" ? Promise.resolve("yes") : new Promise(() => {}),
+      );
+      await ready(question());
+      expect(await log.ask(question(), "who?", 100)).toBeUndefined();
+      answering.stop();
+      while ((await log.ask(question(), "ready?", 1_000)) !== undefined);
     });
   });
 

@@ -675,3 +675,50 @@ describe("one seed", () => {
     expect(await story(4)).not.toEqual(await story(5));
   });
 });
+
+describe("who looks at it from outside", () => {
+  it("sees whether somebody is busy with a message, or is going to be", async () => {
+    expect(server.busy).toBe(false);
+    const { all } = await taken(log);
+    write("one");
+    expect(server.busy).toBe(true);
+    await pass(2 * LATENCY_MS);
+    all[0]!.ack();
+    expect(server.busy).toBe(true);
+    await pass(2 * LATENCY_MS);
+    expect(server.busy).toBe(false);
+    // Nobody takes journals or commands here; a command is work all the same.
+    server.append(log.subjects.journal("r"), "{}");
+    expect(server.busy).toBe(false);
+    server.append(command, "{}");
+    expect(server.busy).toBe(true);
+  });
+
+  it("sees when the next stored timer fires, those that were cancelled or have fired left out", async () => {
+    expect(server.nextTimerAt).toBeUndefined();
+    server.setTimer("r", 1, 5_000);
+    server.setTimer("r", 2, 3_000);
+    server.setTimer("s", 1, 1_000);
+    server.setTimer("r", 2, 4_000);
+    expect(server.nextTimerAt).toBe(1_000);
+    server.cancelTimer("s", 1);
+    expect(server.nextTimerAt).toBe(4_000);
+    await pass(4_000 + LATENCY_MS);
+    expect(server.nextTimerAt).toBe(5_000);
+    await pass(1_000 + LATENCY_MS);
+    expect(server.nextTimerAt).toBeUndefined();
+  });
+
+  it("sees whether a process waits for something, and hears when it begins to", async () => {
+    let began = 0;
+    log.process.onWait = () => began++;
+    expect(log.process.waits).toBe(0);
+    const handle = log.clock.setTimeout(() => {}, 50);
+    const asked = log.last(inbox);
+    expect([log.process.waits, began]).toEqual([2, 2]);
+    log.clock.clearTimeout(handle);
+    log.clock.clearTimeout(handle);
+    await soon(asked);
+    expect(log.process.waits).toBe(0);
+  });
+});

@@ -7,6 +7,7 @@ import {
   type Client,
   type HandleOf,
   type None,
+  nothing,
   pipeline,
   type RunHandle,
   step,
@@ -55,6 +56,41 @@ export const order = workflow("order", { input: Order, output: z.object({ label:
   return { label: both.label };
 });
 
+// ---------------------------------------------------------------- signals, queries, updates, children
+
+const limits = {
+  input: z.object({ id: z.string() }),
+  output: z.number(),
+  signals: { approve: z.object({ by: z.string() }), stop: nothing },
+  queries: { status: z.string(), over: { input: z.number(), output: z.boolean() } },
+  updates: { raise: { input: z.int(), output: z.int() } },
+};
+/** A helper takes the context of any workflow. */
+async function twice(w: WorkflowContext): Promise<number> {
+  return (await w.run(measure, "a")) + (await w.run(measure, "b"));
+}
+export const limit = workflow("limit", limits, async (input, w) => {
+  let top = await twice(w);
+  const approval = await w.waitFor("approve");
+  same<typeof approval, { by: string }>(true);
+  const late = await w.waitFor("approve", { timeout: "1h" });
+  same<typeof late, { by: string } | undefined>(true);
+  w.onQuery("status", () => "fine");
+  w.onQuery("over", (n) => n > top);
+  w.onUpdate("raise", async (by) => (top += by), { validate: (by) => void by });
+  const child = await w.child(order, { id: input.id, cents: 1 }, { onParentClose: "abandon", timeout: "1h" });
+  same<typeof child, { label: string }>(true);
+  const scope = w.scope(() => twice(w), { timeout: "1m" });
+  scope.cancel("enough");
+  same<Awaited<typeof scope>, number>(true);
+  const kept = await w.uncancellable(() => w.run(measure, "x"));
+  same<typeof kept, number>(true);
+  const recorded = w.sideEffect(() => ({ at: 1 }));
+  same<typeof recorded, { at: number }>(true);
+  if (w.history.continueSuggested) return w.continueAsNew(input);
+  return w.patched("more") ? top : 0;
+});
+
 // ---------------------------------------------------------------- pipelines
 
 const flow = pipeline("flow", { input: Order, output: z.object({ total: z.number(), ok: z.boolean() }) })
@@ -89,6 +125,26 @@ export async function start(client: Client, w: WorkflowContext): Promise<void> {
   const result = await (await client.start(flow, { id: "o", cents: 1 })).result();
   same<typeof result, { total: number; ok: boolean }>(true);
   same<Awaited<ReturnType<ReturnType<typeof client.get>["result"]>>, unknown>(true);
+  const limited = client.handle(limit, "l-1");
+  await limited.signal("approve", { by: "eva" }, { id: "once" });
+  await limited.signal("stop");
+  same<Awaited<ReturnType<typeof limited.result>>, number>(true);
+  const state = await limited.query("status");
+  same<typeof state, string>(true);
+  const over = await limited.query("over", 5, { timeout: "1s" });
+  same<typeof over, boolean>(true);
+  const raised = await limited.update("raise", 1);
+  same<typeof raised, number>(true);
+  const anything = client.get("l-1");
+  await anything.signal("whatever", { any: "thing" });
+  same<Awaited<ReturnType<typeof anything.update>>, unknown>(true);
+  await client.startMany(order, [{ input: { id: "o", cents: 1 }, id: "o-1", delay: "1m" }], { onConflict: "attach" });
+  const told = { name: "approve", payload: { by: "eva" } } as const;
+  same<typeof limited, Awaited<ReturnType<typeof client.signalWithStart<typeof limit, "approve">>>>(true);
+  await client.signalWithStart(limit, { id: "l" }, { id: "l-1", signal: told, timeout: "1h" });
+  const job = await client.runStep(measure, "x", { retry: { maxAttempts: 2 }, timeout: { attempt: "1s" } });
+  same<Awaited<ReturnType<typeof job.result>>, number>(true);
+  await client.schedules.create("nightly", { cron: "0 2 * * *", workflow: order, input: { id: "o", cents: 1 } });
   await client.list({ workflow: order, status: "failed", limit: 10 });
   await w.sleep("1.5h");
 }

@@ -116,4 +116,77 @@ const result: string = await client.handle(order, "o").result();
 // @ts-expect-error: Type '"done"' is not assignable to type 'RunState | undefined'
 client.list({ status: "done" });
 
-export { result, size };
+// ---------------------------------------------------------------- signals, queries, updates, children
+
+const Approval = z.object({ by: z.string() });
+const limits = {
+  input: z.object({ id: z.string() }),
+  output: z.number(),
+  signals: { approve: Approval },
+  queries: { status: z.string(), over: { input: z.number(), output: z.boolean() } },
+  updates: { raise: { input: z.int(), output: z.int() } },
+};
+declare const l: WorkflowContext<typeof limits.signals, typeof limits.queries, typeof limits.updates>;
+const limit = workflow("limit", limits, async (_input, w) => (await w.waitFor("approve")).by.length);
+const run = client.handle(limit, "l-1");
+
+// @ts-expect-error: Argument of type '"aprove"' is not assignable to parameter of type '"approve"'
+l.waitFor("aprove");
+// @ts-expect-error: Argument of type '"approve"' is not assignable to parameter of type 'never'
+w.waitFor("approve");
+// @ts-expect-error: is possibly 'undefined'
+(await l.waitFor("approve", { timeout: "1h" })).by;
+// @ts-expect-error: Property 'from' does not exist on type '{ by: string; }'
+(await l.waitFor("approve")).from;
+// @ts-expect-error: Argument of type '"state"' is not assignable to parameter of type '"over" | "status"'
+l.onQuery("state", () => "x");
+// @ts-expect-error: Type 'number' is not assignable to type 'string'
+l.onQuery("status", () => 1);
+// @ts-expect-error: Type 'Promise<string>' is not assignable to type 'string'
+l.onQuery("status", async () => "x");
+// @ts-expect-error: Type 'string' is not assignable to type 'number | Promise<number>'
+l.onUpdate("raise", () => "x");
+// @ts-expect-error: Property 'length' does not exist on type 'number'
+l.onUpdate("raise", (by) => by.length);
+// @ts-expect-error: Argument of type 'string' is not assignable to parameter of type '{ id: string; }'
+w.child(limit, "l-1");
+// @ts-expect-error: Type '"kill"' is not assignable to type
+w.child(limit, { id: "l" }, { onParentClose: "kill" });
+// @ts-expect-error: Type 'number' is not assignable to type 'string'
+const far: string = await w.child(limit, { id: "l" });
+// @ts-expect-error: Type 'string' is not assignable to type 'boolean'
+l.until(() => "soon");
+// @ts-expect-error: Argument of type 'Promise<string>' is not assignable to parameter of type '() => Promise<unknown>'
+w.scope(w.run(print, receipt));
+// @ts-expect-error: Property 'cancel' does not exist on type 'Promise<string>'
+w.run(print, receipt).cancel();
+// @ts-expect-error: Argument of type '"aprove"' is not assignable to parameter of type '"approve"'
+run.signal("aprove", { by: "eva" });
+// @ts-expect-error: Type 'number' is not assignable to type 'string'
+run.signal("approve", { by: 7 });
+// @ts-expect-error: Expected 2-3 arguments, but got 1
+run.signal("approve");
+// @ts-expect-error: Argument of type '"approve"' is not assignable to parameter of type 'never'
+client.handle(order, "o").signal("approve", { by: "eva" });
+// @ts-expect-error: Type 'string' is not assignable to type 'number'
+const status: number = await run.query("status");
+// @ts-expect-error: Argument of type 'string' is not assignable to parameter of type 'number'
+run.query("over", "5");
+// @ts-expect-error: Argument of type '"lower"' is not assignable to parameter of type '"raise"'
+run.update("lower", 1);
+// @ts-expect-error: Type 'number' is not assignable to type 'string'
+const raised: string = await run.update("raise", 1);
+// @ts-expect-error: Type 'string' is not assignable to type 'number'
+client.startMany(order, [{ input: { id: "o", cents: "1" } }]);
+// @ts-expect-error: Type '"aprove"' is not assignable to type '"approve"'
+client.signalWithStart(limit, { id: "l" }, { id: "l", signal: { name: "aprove", payload: { by: "eva" } } });
+// @ts-expect-error: Type 'number' is not assignable to type 'string'
+client.runStep(print, { receipt: 7 });
+// @ts-expect-error: Type '"10 minutes"' is not assignable to type 'Duration | undefined'
+client.start(order, { id: "o", cents: 1 }, { delay: "10 minutes" });
+// @ts-expect-error: 'deadline' does not exist in type
+run.cancel({ deadline: "1m" });
+// @ts-expect-error: Type 'string' is not assignable to type 'number'
+client.schedules.create("s", { every: "1h", workflow: order, input: { id: "o", cents: "1" } });
+
+export { far, raised, result, size, status };

@@ -16,6 +16,10 @@ const INBOX = [
   "SlotTimedOut",
   "SlotAbandoned",
   "CancelRequested",
+  "TerminateRequested",
+  "SignalReceived",
+  "UpdateRequested",
+  "ChildEnded",
 ];
 
 export const CHANNELS: Readonly<Record<string, Channel>> = {
@@ -28,7 +32,7 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
   journal: {
     address: "{namespace}.journal.{partition}.{run}",
     description:
-      "Stream `<ns>_EVENTS`. What the coordinator decided, one message for each decision. Only coordinators write, fenced by the subject's last sequence. Clients read it to follow a run: it ends with RunCompleted, RunFailed or RunCancelled.",
+      "Stream `<ns>_EVENTS`. What the coordinator decided, one message for each decision. Only coordinators write, fenced by the subject's last sequence. Clients read it to follow a run: it ends with RunCompleted, RunFailed, RunCancelled or RunTerminated.",
     messages: ["Decision", "Ref"],
   },
   liveJournal: {
@@ -81,6 +85,23 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
     address: "{namespace}.presence",
     description: "Core NATS. Coordinators that are alive. For people and for sharing partitions.",
     messages: ["Presence"],
+  },
+  query: {
+    address: "{namespace}.query.{partition}.{run}",
+    description:
+      "Core NATS, request and reply. Asks a run something; the coordinator that has the partition answers, from the run in memory or from a replay of its history.",
+    messages: ["QueryRun", "QueryAnswer"],
+  },
+  guest: {
+    address: "{namespace}.guest.{coordinator}",
+    description:
+      "Core NATS, among coordinators. Inbox messages of runs whose workflow the partition's coordinator does not know, handed to one that does; and the word that they are done with.",
+    messages: ["GuestMessage", "GuestDone"],
+  },
+  guestQuery: {
+    address: "{namespace}.guest-query.{coordinator}.{run}",
+    description: "Core NATS, request and reply, among coordinators. The same for queries.",
+    messages: ["QueryRun", "QueryAnswer"],
   },
   breaker: {
     address: "{namespace}.breaker.{step}",
@@ -137,9 +158,12 @@ export const HEADERS: Readonly<Record<string, Record<string, Header>>> = {
     },
   },
   Decision: fence("The sequence of the run's last journal message, 0 for none.", "4690"),
+  TerminateRequested: id("The message's `id`.", "0b7b8a52-8f1d-4f5e-8d3e-2f9f8f6b7a10"),
+  SignalReceived: id("The message's `id`.", "6d0f1c3e-52a4-4a0b-9a77-f1b5d6f0a3c4"),
+  UpdateRequested: id("The message's `id`.", "d2b1a1de-90e0-4a51-9d6e-3a0c9e0f5b21"),
   RunStep: {
     ...fence('Always "0": one command of a slot is outstanding at a time.', "0", "0"),
-    ...id("`<run>.<slot>.<attempt>`", "order-1.1.1", true),
+    ...id("`<run>.<start of the run in epoch ms, base 36>.<slot>.<attempt>`", "order-1.mjuoiw08.1.1", true),
   },
 };
 
@@ -168,6 +192,46 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     messages: ["CancelRequested"],
     summary: "Ask a run to stop.",
     description: "Rule C5.",
+  },
+  clientTerminatesRun: {
+    by: "client",
+    action: "send",
+    channel: "inbox",
+    messages: ["TerminateRequested"],
+    summary: "End a run at once, without clean-up.",
+    description: "Rule C6.",
+  },
+  clientSignalsRun: {
+    by: "client",
+    action: "send",
+    channel: "inbox",
+    messages: ["SignalReceived", "Ref"],
+    summary: "Tell a run something.",
+    description: "Rule C7.",
+  },
+  clientUpdatesRun: {
+    by: "client",
+    action: "send",
+    channel: "inbox",
+    messages: ["UpdateRequested", "Ref"],
+    summary: "Change a run, and hear what came of it.",
+    description: "Rule C8.",
+  },
+  clientAsksRun: {
+    by: "client",
+    action: "send",
+    channel: "query",
+    messages: ["QueryRun"],
+    summary: "Ask a run something.",
+    description: "Rule C9.",
+  },
+  clientHearsAnswer: {
+    by: "client",
+    action: "receive",
+    channel: "query",
+    messages: ["QueryAnswer"],
+    summary: "Hear the answer.",
+    description: "Rule C9.",
   },
   clientFollowsRun: {
     by: "client",
@@ -261,9 +325,57 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     by: "coordinator",
     action: "send",
     channel: "inbox",
-    messages: ["TimerFired", "SlotTimedOut", "SlotAbandoned"],
-    summary: "Say what time has done to a run.",
+    messages: ["TimerFired", "SlotTimedOut", "SlotAbandoned", "ChildEnded"],
+    summary: "Say what time has done to a run, and how its children ended.",
     description: "Workers and clients never send these.",
+  },
+  coordinatorTellsChild: {
+    by: "coordinator",
+    action: "send",
+    channel: "inbox",
+    messages: ["RunStarted", "CancelRequested", "TerminateRequested"],
+    summary: "Start a child, or ask it to stop.",
+    description: "In the name of its parent, once that has decided so.",
+  },
+  coordinatorHearsQuery: {
+    by: "coordinator",
+    action: "receive",
+    channel: "query",
+    messages: ["QueryRun"],
+    summary: "Be asked about a run.",
+    description: "Of the partitions that it has.",
+  },
+  coordinatorAnswersQuery: {
+    by: "coordinator",
+    action: "send",
+    channel: "query",
+    messages: ["QueryAnswer"],
+    summary: "Answer, and write nothing.",
+    description: "No answer where the workflow is known to nobody at hand.",
+  },
+  coordinatorHandsOn: {
+    by: "coordinator",
+    action: "send",
+    channel: "guest",
+    messages: ["GuestMessage", "GuestDone"],
+    summary: "Have a message handled where its run's workflow is known, and say that it was.",
+    description: "Said again every second until it is done with; the message stays unacknowledged meanwhile.",
+  },
+  coordinatorTakesGuest: {
+    by: "coordinator",
+    action: "receive",
+    channel: "guest",
+    messages: ["GuestMessage", "GuestDone"],
+    summary: "Handle such a message.",
+    description: "The run is read before it is folded: nothing is known of what came before.",
+  },
+  coordinatorAsksGuest: {
+    by: "coordinator",
+    action: "send",
+    channel: "guestQuery",
+    messages: ["QueryRun", "QueryAnswer"],
+    summary: "Pass a query on.",
+    description: "And its answer back.",
   },
   coordinatorDecides: {
     by: "coordinator",

@@ -86,9 +86,18 @@ It handles one or more steps. Many workers may handle the same step; they share 
   The run id is the idempotency key: one run is ever started with it.
 - **C2.** Give the message an \`id\` of its own, and the same when you repeat it.
 - **C3.** Error 10071: the run exists. Read the first message of the inbox: your \`id\` means your start has been stored.
-- **C4. Result:** read the journal until a Decision holds RunCompleted (\`output\`), RunFailed (\`error\`) or RunCancelled
-  (\`reason\`). These are the last events of a run. Subscribe to the live journal to learn when to read again, and read
+- **C4. Result:** read the journal until a Decision holds RunCompleted (\`output\`), RunFailed (\`error\`), RunCancelled
+  or RunTerminated (\`reason\`). These are the last events of a run. Subscribe to the live journal to learn when to read again, and read
   every few seconds besides: live messages may be lost.
 - **C5. Cancel:** append CancelRequested with an \`id\`. If the journal ends without CancelAccepted of that id, the run
   had closed before it took effect.
+- **C6. Terminate:** append TerminateRequested with an \`id\`; the run ends with RunTerminated. No workflow code is needed.
+- **C7. Signal:** append SignalReceived with an \`id\`. The journal says SignalAccepted or SignalRefused of that id; if it
+  ends without, the run had closed. The same id again is the same signal. A signal nobody waits for is kept.
+- **C8. Update:** append UpdateRequested with an \`id\`. The journal says UpdateRefused, or UpdateAccepted and later
+  UpdateCompleted (\`output\`) or UpdateFailed (\`error\`); if it ends without, the run had closed.
+- **C9. Query:** send QueryRun as a request to the query subject of the run. Nobody there, or no answer: ask again, since a
+  coordinator may be taking over. It works after the end of a run too.
+- **C10. Long lives:** a Decision with \`segment\` belongs to a run that has gone on as new: RunContinued is no end. What
+  is before the segment need not be read to know what the run does now.
 `;

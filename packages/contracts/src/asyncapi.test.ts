@@ -78,6 +78,9 @@ describe("docs/asyncapi.yaml", () => {
       cancel: s.cancel("{run}"),
       presence: s.presence,
       breaker: s.breaker("{step}"),
+      query: s.query("{run}"),
+      guest: s.guest("{coordinator}"),
+      guestQuery: s.guestQuery("{coordinator}", "{run}"),
     };
     const methods = Object.getOwnPropertyNames(Subjects.prototype);
     const others = ["constructor", "partition", "parse", "streamOf", "streamName", "stepConsumer"];

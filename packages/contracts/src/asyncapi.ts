@@ -14,6 +14,7 @@ const PARAMETERS: Record<string, { description: string; examples: string[] }> = 
   },
   run: { description: "The id of the run. 1 to 64 of A-Z a-z 0-9 _ -", examples: ["order-1"] },
   slot: { description: "The n-th piece of work the run asked for: 1, 2, 3 …", examples: ["1"] },
+  coordinator: { description: "The id of a coordinator: see Presence.", examples: ["coordinator-7f3a"] },
   step: { description: "The name of the step. 1 to 64 of A-Z a-z 0-9 _ -", examples: ["charge"] },
 };
 

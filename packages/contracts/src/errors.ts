@@ -69,7 +69,7 @@ export class TimeoutError extends StepstreamError {
     const what = {
       attempt: `The attempt took longer than ${ms} ms`,
       total: `The step took longer than ${ms} ms, all attempts and waits together`,
-      queue: `No worker picked the step up within ${ms} ms; is one running that handles it?`,
+      queue: `No worker picked the step up within ${ms} ms (is one running that handles it?)`,
       heartbeat: `The attempt sent no heartbeat for ${ms} ms`,
       run: `The run had not ended ${ms} ms after its start`,
       scope: `The scope had not ended after ${ms} ms`,

@@ -7,7 +7,16 @@ import { SCHEMAS } from "./json-schema.ts";
 import { AttemptRecord, Decision, InboxMessage, RunEvent, RunStep, StepCompleted } from "./messages.ts";
 
 /** What is part of a message, not one itself, and what is a choice among messages. */
-const PARTS = ["Trace", "Progress", "Failure", "RetryPolicy", "TimeoutPolicy"];
+const PARTS = [
+  "Trace",
+  "Progress",
+  "Signal",
+  "Segment",
+  "ParentClosePolicy",
+  "Failure",
+  "RetryPolicy",
+  "TimeoutPolicy",
+];
 const CHOICES = { InboxMessage, RunEvent, AttemptRecord };
 
 describe("every message", () => {

@@ -328,6 +328,7 @@ describe("looking at runs", () => {
       version: 1,
       traceId: expect.stringMatching(/^[0-9a-f]{32}$/),
       startedAt: 1_000,
+      history: { inbox: 1, journal: 0 },
     });
     const error = toFailure(new Error("who?"));
     const parked = {

@@ -70,6 +70,26 @@ describe("virtual time", () => {
     expect([fired, clock.now()]).toEqual([[10, 20, 30], 30]);
   });
 
+  it("leaps over what is only housekeeping, which then comes late and in its order; what drifts does not come nearer (V5)", async () => {
+    const clock = new VirtualClock(Math.random, 0);
+    const fired: string[] = [];
+    const note = (name: string) => () => fired.push(`${name}@${clock.now()}`);
+    clock.setTimeout(note("b"), 20);
+    clock.setTimeout(note("a"), 10);
+    clock.setDrifting(note("drifting"), 30);
+    clock.setTimeout(note("far"), 1_000);
+    let leaps = 0;
+    clock.onPassing = (nextAt) => {
+      expect(nextAt).toBeGreaterThan(clock.now());
+      if (++leaps === 1) clock.leap(900);
+    };
+    // The limit is of time that is lived through.
+    expect(await clock.run(() => fired.length === 4, 100)).toBe(true);
+    expect(fired).toEqual(["a@900", "b@900", "drifting@930", "far@1000"]);
+    clock.leap(-5);
+    expect(clock.now()).toBe(1_000);
+  });
+
   it("is in whole milliseconds, while what is finer adds up (V3)", async () => {
     const clock = new VirtualClock(Math.random, 0);
     let ticks = 0;

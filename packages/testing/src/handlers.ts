@@ -24,7 +24,7 @@ export type TestHandler<S> = (
 /** A step and what does it: the same that a module of the worker program exports. */
 export interface Handled {
   readonly step: AnyStep;
-  readonly handler: TestHandler<any>;
+  readonly handler: (input: any, context: any) => unknown;
 }
 
 /** Steps and what does them, as a list, or as a function of the worker: `(worker) => worker.handle(charge, …)`. */
@@ -41,14 +41,14 @@ export function handle<S extends AnyStep>(step: S, handler: TestHandler<S>): Han
 /** @throws {RangeError} A step has two handlers. */
 export function listHandlers(handlers: Handlers): Map<string, Handled> {
   const found = new Map<string, Handled>();
-  const add = (step: AnyStep, handler: TestHandler<any>) => {
+  const add = (step: AnyStep, handler: Handled["handler"]) => {
     if (found.has(step.name)) throw new RangeError(`Step "${step.name}" has two handlers.`);
     found.set(step.name, { step, handler });
   };
   if (typeof handlers === "function") {
     const collector = {
       handle<S extends AnyStep>(step: S, handler: Handler<S>) {
-        add(step, handler as TestHandler<any>);
+        add(step, handler);
         return collector as unknown as Worker;
       },
     };

@@ -1,6 +1,5 @@
-import { setImmediate } from "node:timers";
 import type { InboxMessage } from "@stepstream/contracts";
-import { guardGlobals, RunExecution } from "@stepstream/coordinator";
+import { replayRun } from "@stepstream/coordinator";
 import type { AnyWorkflow, HistoryEntry, RunHandle } from "@stepstream/sdk";
 
 /** A run's history with its id, as JSON can hold it: to be kept beside the code, for `expectReplay`. */
@@ -41,19 +40,6 @@ export async function expectReplay(
   if (start.workflow !== workflow.name)
     throw new RangeError(`It is a history of workflow "${start.workflow}", not of "${workflow.name}".`);
 
-  guardGlobals();
-  const events = decisions.flatMap((decision) => decision.events);
-  const execution = new RunExecution(run, workflow, events);
-  const upTo = decisions.at(-1)?.upTo ?? 0;
-  const extra = [];
-  for (const { seq, at, message } of inbox) {
-    if (seq > upTo) break;
-    execution.fold(seq, at, message);
-    await new Promise((resolve) => setImmediate(resolve));
-    extra.push(...execution.endTurn());
-  }
-  execution.checkReplayed(extra);
-  const { fault } = execution;
-
+  const fault = await replayRun(workflow, { run, inbox, decisions });
   if (fault) throw fault;
 }

@@ -17,6 +17,7 @@ export function tellStory(history: readonly HistoryEntry[]): string {
     if (entry.kind === "journal")
       for (const event of entry.message.events)
         if (event.type === "StepScheduled") names.set(event.slot, `${event.step} (slot ${event.slot})`);
+        else if (event.type === "ChildScheduled") names.set(event.slot, `child ${event.run} (slot ${event.slot})`);
         else if (event.type === "TimerStarted") names.set(event.slot, `timer (slot ${event.slot})`);
   const slot = (n: number) => names.get(n) ?? `slot ${n}`;
   const lines = history.flatMap((entry) => {
@@ -78,6 +79,16 @@ function came(message: InboxMessage, slot: (n: number) => string): string {
       return `${slot(message.slot)} was not done in time (${message.kind})`;
     case "CancelRequested":
       return `cancel requested: ${message.reason}`;
+    case "TerminateRequested":
+      return `terminate requested: ${message.reason}`;
+    case "SignalReceived":
+      return `signal ${message.name} ${show(message.payload)}`.trimEnd();
+    case "UpdateRequested":
+      return `update ${message.name} ${show(message.input)}`.trimEnd();
+    case "ChildEnded": {
+      const how = message.error ? `: ${why(message.error)}` : ` ${show(message.output)}`.trimEnd();
+      return `child ${message.child} ${message.outcome}${how}`;
+    }
     default:
       return bare(message);
   }
@@ -91,6 +102,26 @@ function decided(event: RunEvent, slot: (n: number) => string, at: number): stri
     }
     case "TimerStarted":
       return `sleeps for ${spellMs(event.fireAt - at)} (slot ${event.slot})`;
+    case "ChildScheduled":
+      return `starts child ${event.run} of ${event.workflow} (slot ${event.slot}) ${show(event.input)}`.trimEnd();
+    case "SignalAccepted":
+      return `takes note of signal ${event.name}`;
+    case "SignalRefused":
+      return `refuses signal ${event.name}: ${why(event.error)}`;
+    case "UpdateAccepted":
+      return `begins update ${event.name}`;
+    case "UpdateRefused":
+      return `refuses an update: ${why(event.error)}`;
+    case "UpdateCompleted":
+      return `answers an update ${show(event.output)}`.trimEnd();
+    case "UpdateFailed":
+      return `fails an update: ${why(event.error)}`;
+    case "RunTimedOut":
+      return `has not ended within ${spellMs(event.timeoutMs)}`;
+    case "RunContinued":
+      return `continues as new ${show(event.start.input)}`.trimEnd();
+    case "RunTerminated":
+      return `terminated: ${event.reason}`;
     case "SlotsCancelled":
       return `cancels ${event.slots.map(slot).join(", ")}: ${event.reason}`;
     case "CancelAccepted":

@@ -39,7 +39,7 @@ interface Counting {
 }
 
 /** Effects that change nothing: a crash before one is a crash before the next. */
-const HARMLESS = /^(read|list|look|consume|working|broadcast)/;
+const HARMLESS = /^(read|list|look|consume|working|broadcast|ask|answer)/;
 
 /** Brings crashes about, at the moments that the test has ordered. */
 export class Crashes {

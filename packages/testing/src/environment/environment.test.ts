@@ -1,5 +1,14 @@
-import { exponential, nothing, StepError, step, WorkflowCancelledError, workflow } from "@stepstream/sdk";
-import { describe, expect, it } from "vitest";
+import {
+  exponential,
+  gate,
+  nothing,
+  pipeline,
+  StepError,
+  step,
+  WorkflowCancelledError,
+  workflow,
+} from "@stepstream/sdk";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { handle } from "../handlers.ts";
 import { createTestEnvironment } from "./environment.ts";
@@ -334,4 +343,98 @@ function setImmediatePromise(): Promise<void> {
 
 function onAbort(signal: AbortSignal, reject: (reason: unknown) => void): void {
   signal.addEventListener("abort", () => reject(signal.reason));
+}
+
+describe("what the client offers", () => {
+  it("works in virtual time: progress, pipelines with faked gates, many runs at once", async () => {
+    const release = pipeline("release", { input: z.object({ cents: z.int() }), output: charge.output })
+      .gate("lint", { level: 1, command: "exit 1", timeout: "2m" })
+      .step("charge", charge, (s) => s.input)
+      .build();
+    await using env = await createTestEnvironment({ workflows: [release, trial] });
+    env.fake(gate, ({ gate, level }) => ({ gate, level, stdout: "", stderr: "", durationMs: 1 }));
+    env.fake(charge).returns({ receipt: "r-1" }).takes("20s");
+    env.fake(remind).returns(undefined);
+    const run = await env.client.start(release, { cents: 5 });
+    const seen: string[] = [];
+    for await (const { name } of run.progress()) seen.push(name);
+    expect(seen.length).toBeGreaterThan(1);
+    expect(await run.result()).toEqual({ receipt: "r-1" });
+    const runs = await Promise.all(Array.from({ length: 50 }, (_, i) => env.client.start(trial, { cents: i })));
+    expect(new Set(await Promise.all(runs.map((run) => run.result())))).toEqual(new Set(["r-1"]));
+    expect(await env.client.list({ workflow: trial, status: "completed" })).toHaveLength(50);
+  });
+});
+
+describe("beside vitest's own fake timers", () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it("an environment works as ever: its time is neither the real one nor theirs", async () => {
+    vi.useFakeTimers();
+    await using env = await createTestEnvironment({ workflows: [buy], patienceMs: 20 });
+    env.fake(charge).returns({ receipt: "r" });
+    expect(await (await env.start(buy, { cents: 5 })).result()).toBe("r");
+    await expect(env.runUntil(() => false)).rejects.toMatchObject({ code: "NOTHING_LEFT" });
+  });
+});
+
+describe("a run that waits for somebody", () => {
+  const approval = workflow(
+    "approval",
+    {
+      input: nothing,
+      output: z.string(),
+      signals: { approve: z.object({ by: z.string() }) },
+      queries: { state: z.string() },
+    },
+    async (_input, w) => {
+      let state = "open";
+      w.onQuery("state", () => state);
+      const approved = await w.waitFor("approve", { timeout: "7d" });
+      state = approved ? `approved by ${approved.by}` : "too late";
+      await w.sleep("1d");
+      return state;
+    },
+  );
+  const order = workflow("order", { input: nothing, output: z.string() }, async (_input, w) =>
+    w.child(approval, undefined),
+  );
+
+  it("is signalled and asked by the client, in virtual time", async () => {
+    await using env = await createTestEnvironment({ workflows: [approval] });
+    const run = await env.start(approval, undefined);
+    await env.advance("3d");
+    expect(await run.query("state", undefined)).toBe("open");
+    await run.signal("approve", { by: "eva" });
+    await env.advance("1h");
+    env.crash("coordinator");
+    expect(await run.query("state", undefined)).toBe("approved by eva");
+    expect(await run.result()).toBe("approved by eva");
+    await env.replay(run);
+    expect(await (await env.start(approval, undefined)).result()).toBe("too late");
+  });
+
+  it("is told of as such, where it waits without a time-out and nobody comes", async () => {
+    const patient = workflow("patient", { ...shapeOf(approval), signals: approval.signals }, async (_input, w) => {
+      return (await w.waitFor("approve")).by;
+    });
+    await using env = await createTestEnvironment({ workflows: [patient], patienceMs: 20 });
+    const run = await env.start(patient, undefined, { id: "p1" });
+    await expect(run.result()).rejects.toThrow("Run p1 waits for something from outside.");
+    await run.signal("approve", { by: "max" });
+    expect(await run.result()).toBe("max");
+  });
+
+  it("may be a child, whose parent crashes with it", async () => {
+    await using env = await createTestEnvironment({ workflows: [order, approval] });
+    const crash = env.crashAfter({ event: "ChildScheduled" });
+    const run = await env.start(order, undefined);
+    expect(await run.result()).toBe("too late");
+    expect(crash.at).toBeDefined();
+    await env.replay(run);
+  });
+});
+
+function shapeOf<I, O>({ input, output }: { input: I; output: O }): { input: I; output: O } {
+  return { input, output };
 }

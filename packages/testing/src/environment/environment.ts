@@ -101,7 +101,7 @@ export class TestEnvironment implements AsyncDisposable {
       onTrouble: (what, error) => this.#troubles.push(`${what}: ${error instanceof Error ? error.message : error}`),
       onDeath: (log) => this.#desk.leave(log),
     });
-    this.#clientLog = new ClientLog(this.#server, onAppend, (run) => this.#whyNot(run));
+    this.#clientLog = new ClientLog(this.#server, onAppend, () => this.#trouble());
     this.#clientLog.process.onWait = () => this.#time.wake();
     this.#time = new Time(
       this.#clock,
@@ -113,6 +113,7 @@ export class TestEnvironment implements AsyncDisposable {
         rhythmMs: () => this.#crew.rhythmMs,
         trouble: () => this.#trouble(),
         situation: () => this.#situation(),
+        fail: (error) => this.#clientLog.fail(error),
       },
       patienceMs,
     );
@@ -274,7 +275,7 @@ export class TestEnvironment implements AsyncDisposable {
       staleMs: () => 0,
       timerLateMs: () => 0,
       onEffect: (process, effect) => {
-        if (/^(append|purge|set timer|cancel timer)/.test(effect)) this.#activity++;
+        if (/^(append|purge|set timer|cancel timer|ask)/.test(effect)) this.#activity++;
         if (effect.startsWith("append ")) this.#onCommand(effect.slice("append ".length));
         this.#crashes.onEffect(process, effect);
       },
@@ -289,9 +290,10 @@ export class TestEnvironment implements AsyncDisposable {
   }
 
   #handlerOf(step: AnyStep, log: MemoryLog): Handler<any> {
-    const unhandled: TestHandler<any> = (_input, { run }) => {
+    const unhandled = (_input: unknown, { run }: { run: string }) => {
       const error = new UnhandledStepError(step.name, run);
       this.#unhandled.set(step.name, error);
+      this.#clientLog.fail(error);
       throw error;
     };
     return (input, context) => {
@@ -318,14 +320,6 @@ export class TestEnvironment implements AsyncDisposable {
   #trouble(): Error | undefined {
     for (const error of this.#unhandled.values()) return error;
     return undefined;
-  }
-
-  /** Why the end of a run cannot be waited for. */
-  #whyNot(run: string): Error | undefined {
-    const trouble = this.#trouble() ?? this.#time.stuck;
-    const last = this.#server.last(this.#server.subjects.journal(run), 0);
-    const over = last && /"type":"Run(Completed|Failed|Cancelled|Terminated)"/.test(last.text);
-    return over && !(trouble instanceof UnhandledStepError) ? undefined : trouble;
   }
 
   #situation(): string {

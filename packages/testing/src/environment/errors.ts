@@ -69,5 +69,5 @@ export class CrashError extends AggregateError {
 }
 
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0]!;
 }

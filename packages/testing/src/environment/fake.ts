@@ -68,7 +68,7 @@ export class Fake<S extends AnyStep = AnyStep> {
   }
 
   /** An attempt. @param otherwise - Does it where the fake does not say. */
-  async attempt(input: unknown, context: TestContext<any>, otherwise: TestHandler<any>): Promise<unknown> {
+  async attempt(input: unknown, context: TestContext<any>, otherwise: Act): Promise<unknown> {
     const next = this.#first.find(({ times }) => times > 0);
     if (next) next.times--;
     if (this.#takes !== 0) await context.sleep(this.#takes);

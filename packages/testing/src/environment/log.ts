@@ -1,4 +1,4 @@
-import type { Appended, AppendOptions, ReadOptions, Stored, Subscription } from "@stepstream/event-log";
+import type { Appended, AppendOptions, Stored, Subscription } from "@stepstream/event-log";
 import { MemoryLog, type MemoryServer } from "@stepstream/event-log/memory";
 
 /** Is asked before and after a message is sent. May kill the process. */
@@ -24,39 +24,48 @@ export class WatchedLog extends MemoryLog {
 }
 
 /**
- * The log as the test's client sees it. Who waits for the end of a run that can have none is told why: the next look
- * at its journal fails. (`fresh` looks are for histories and statuses, which are what they are.)
+ * The log as the test's client sees it. All that the client waits for, it waits for by a run's journal: so whoever waits
+ * for what cannot come is told there, by a message whose text throws why.
  */
 export class ClientLog extends WatchedLog {
-  readonly #trouble: (run: string) => Error | undefined;
+  readonly #trouble: () => Error | undefined;
+  readonly #waiting = new Set<{ fn: (stored: Stored) => void; subject: string }>();
 
-  /** @param trouble - Why a run's end cannot be waited for, if so. */
-  constructor(server: MemoryServer, onAppend: OnAppend, trouble: (run: string) => Error | undefined) {
+  /** @param trouble - Why nothing can be waited for, if so. */
+  constructor(server: MemoryServer, onAppend: OnAppend, trouble: () => Error | undefined) {
     super(server, "client", onAppend);
     this.#trouble = trouble;
   }
 
-  override async read(subject: string, options: ReadOptions = {}): Promise<Stored[]> {
-    const stored = await super.read(subject, options);
-    this.#check(subject, options);
-    return stored;
-  }
-
-  override async last(subject: string, options: ReadOptions = {}): Promise<Stored | undefined> {
-    const stored = await super.last(subject, options);
-    this.#check(subject, options);
-    return stored;
-  }
-
   override followJournal(run: string, fn: (stored: Stored) => void): Subscription {
-    return super.followJournal(run, (stored) => {
-      if (!this.#trouble(run)) fn(stored);
+    const waiting = { fn, subject: this.subjects.journal(run) };
+    const live = super.followJournal(run, fn);
+    this.#waiting.add(waiting);
+    queueMicrotask(() => {
+      const error = this.#trouble();
+      if (error && this.#waiting.has(waiting)) fn(unreadable(waiting.subject, error));
     });
+    return {
+      stop: () => {
+        this.#waiting.delete(waiting);
+        live.stop();
+      },
+    };
   }
 
-  #check(subject: string, { fresh }: ReadOptions): void {
-    const parts = this.subjects.parse(subject);
-    const trouble = parts?.kind === "journal" && !fresh ? this.#trouble(parts.run) : undefined;
-    if (trouble) throw trouble;
+  /** Ends all waits with this error. */
+  fail(error: Error): void {
+    for (const { fn, subject } of [...this.#waiting]) fn(unreadable(subject, error));
   }
+}
+
+function unreadable(subject: string, error: Error): Stored {
+  return {
+    subject,
+    seq: Number.MAX_SAFE_INTEGER,
+    at: 0,
+    get text(): string {
+      throw error;
+    },
+  };
 }

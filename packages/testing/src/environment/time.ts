@@ -18,6 +18,8 @@ export interface World {
   trouble(): Error | undefined;
   /** Who waits for what, for people. */
   situation(): string;
+  /** Ends all that the client waits for. */
+  fail(error: Error): void;
 }
 
 interface Goal {
@@ -31,6 +33,8 @@ interface Goal {
 
 /** Nothing has happened for so long, and no timer is stored: nothing will. */
 const CALM_MS = 60_000;
+/** Time leaps after so long a silence, and lands so long before what it leaps to. */
+const TAKE_OFF_MS = 15_000;
 const LANDING_MS = 30_000;
 const LOOK_MS = 10;
 
@@ -49,7 +53,6 @@ export class Time {
   readonly #goals = new Set<Goal>();
   #running = false;
   #closed: Error | undefined;
-  #stuck: Error | undefined;
   #activity = 0;
   #activeAt = 0;
 
@@ -80,12 +83,6 @@ export class Time {
     if (this.#running || this.#closed) return;
     this.#running = true;
     void this.#run();
-  }
-
-  /** Why waits cannot end, if so. */
-  get stuck(): Error | undefined {
-    if (this.#world.activity() !== this.#activity) this.#stuck = undefined;
-    return this.#stuck;
   }
 
   /** Stands still from now on. */
@@ -155,7 +152,8 @@ export class Time {
   }
 
   #leap(): void {
-    if (!this.#world.quiet()) return;
+    this.#look();
+    if (!this.#world.quiet() || this.#clock.now() - this.#activeAt < TAKE_OFF_MS) return;
     const target = Math.min(this.#world.nextTimerAt() ?? Number.POSITIVE_INFINITY, this.#appointment());
     if (!Number.isFinite(target)) return;
     const landing = Math.max(LANDING_MS, this.#world.rhythmMs());
@@ -175,17 +173,19 @@ export class Time {
     return this.#world.quiet() && this.#world.nextTimerAt() === undefined;
   }
 
+  /** Has something happened since it was last looked? */
+  #look(): void {
+    const activity = this.#world.activity();
+    if (activity === this.#activity) return;
+    this.#activity = activity;
+    this.#activeAt = this.#clock.now();
+  }
+
   /** Nothing happens any more, and nobody has asked for time to pass all the same. */
   #isOver(): boolean {
-    const now = this.#clock.now();
-    const activity = this.#world.activity();
-    if (activity !== this.#activity || !this.#nothingLeft()) {
-      this.#activity = activity;
-      this.#activeAt = now;
-      this.#stuck = undefined;
-      return false;
-    }
-    return now - this.#activeAt >= CALM_MS && this.#appointment() === Number.POSITIVE_INFINITY && !this.#stuck;
+    this.#look();
+    if (!this.#nothingLeft() || this.#appointment() < Number.POSITIVE_INFINITY) return false;
+    return this.#clock.now() - this.#activeAt >= CALM_MS;
   }
 
   async #giveUp(): Promise<void> {
@@ -195,8 +195,10 @@ export class Time {
       if (size === 0 && !this.#world.waits()) return;
       await new Promise((resolve) => void setTimeout(resolve, LOOK_MS));
     }
-    this.#stuck = new NothingLeftError(this.#world.situation());
-    this.#failGoals(this.#stuck);
+    const error = new NothingLeftError(this.#world.situation());
+    this.#activeAt = this.#clock.now();
+    this.#failGoals(error);
+    this.#world.fail(error);
   }
 
   #failGoals(error: Error): void {

@@ -5,6 +5,11 @@ export class Ledger {
   readonly faults: string[] = [];
   readonly mishaps: Record<string, number> = {};
 
+  /** So much has gone wrong that there is no point in going on. */
+  get full(): boolean {
+    return this.faults.length >= MOST;
+  }
+
   /** The first 20 are kept. */
   fault(message: string): void {
     if (this.faults.length < MOST) this.faults.push(message);

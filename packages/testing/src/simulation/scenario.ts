@@ -17,8 +17,11 @@ export interface Scenario {
    * run. Being told that the run is over (RUN_CLOSED), or that the log does not answer, is no fault.
    */
   outside?: (run: RunHandle, world: Outside) => Promise<unknown>;
-  /** What must be so of each run when all is over, besides all that Stepstream promises. Throws, or says what is not so. */
-  check?: (run: SimulatedRun) => void | string | readonly string[] | Promise<void | string | readonly string[]>;
+  /**
+   * What must be so of each run when all is over, besides all that Stepstream promises. It throws, or returns what is
+   * not so as a string or several; nothing else that it returns means anything.
+   */
+  check?: (run: SimulatedRun) => unknown;
   /** Coordinators. Default: 2 or 3, by chance. */
   coordinators?: number;
   /** Workers; each does all steps. Default 2. */
@@ -72,8 +75,10 @@ export interface Outcome {
   seed: number;
   /** What was not as promised; empty if all was. */
   faults: string[];
-  /** The shortest history among the runs that went wrong. */
+  /** The shortest history among the runs that went wrong, message by message. */
   history: string | undefined;
+  /** The same in words. */
+  story: string | undefined;
   /** How often each kind of mishap happened. */
   mishaps: Record<string, number>;
   runs: number;

@@ -12,7 +12,7 @@ export interface SimulateOptions {
   trace?: Trace;
 }
 
-/** What came of all worlds together; `toString()` tells it to people. */
+/** What came of all worlds together. */
 export interface Simulation extends Outcome {
   readonly worlds: number;
   /** The worlds that went wrong, those with the shortest histories first. */
@@ -26,9 +26,9 @@ export interface Simulation extends Outcome {
  *
  * @param scenario - Or a function that makes it, called for each world: for handlers with a state of their own.
  * @example
- * const { faults } = await simulate({ workflows: [order], steps: handlers, seeds: 50,
+ * const { faults, story } = await simulate({ workflows: [order], steps: handlers, seeds: 50,
  *   start: (chance, i) => ({ workflow: order, input: { id: i, cents: chance.int(1_000) } }) });
- * expect(faults).toEqual([]);
+ * expect(faults, story).toEqual([]);
  */
 export async function simulate(
   scenario: (Scenario & SimulateOptions) | (() => Scenario & SimulateOptions),
@@ -50,6 +50,7 @@ export async function simulate(
     seed: worst.seed,
     faults: failed.flatMap((outcome) => outcome.faults.map((fault) => `seed ${outcome.seed}: ${fault}`)),
     history: failed[0]?.history,
+    story: failed[0]?.story,
     mishaps,
     runs: seeds * runs,
     virtualMs: outcomes.reduce((sum, outcome) => sum + outcome.virtualMs, 0),

@@ -71,7 +71,7 @@ export class Watch {
     for (const run of runs) {
       const inbox = subjects.inbox(run);
       if (server.stream("EVENTS").lastOf(inbox) === 0 || this.ended(run)) continue;
-      const alive = causes.includes(`.${run}.`) || server.isUndone(inbox, `inbox-${subjects.partition(run)}`);
+      const alive = causes.includes(`.${run}.`) || this.isUndone(run);
       const parked = server.stream("EVENTS").lastOf(subjects.parked(run)) > 0;
       if (alive || parked || this.#hasLiveChild(run) || this.#waitsForOutside(run)) continue;
       if (excused({ id: run, inbox: () => this.inbox(run), events: () => this.events(run) })) continue;
@@ -79,14 +79,18 @@ export class Watch {
     }
   }
 
-  #hasLiveChild(run: string): boolean {
+  /** Is there a message in its inbox that no coordinator has done with? */
+  isUndone(run: string): boolean {
     const { server } = this.#world;
+    return server.isUndone(server.subjects.inbox(run), `inbox-${server.subjects.partition(run)}`);
+  }
+
+  #hasLiveChild(run: string): boolean {
     const open = this.#open(run);
     return this.events(run).some((event) => {
       if (event.type !== "ChildScheduled" || !open.has(event.slot)) return false;
       // Over, and whoever has it has still to say so.
-      const inbox = server.subjects.inbox(event.run);
-      return !this.ended(event.run) || server.isUndone(inbox, `inbox-${server.subjects.partition(event.run)}`);
+      return !this.ended(event.run) || this.isUndone(event.run);
     });
   }
 

@@ -2,11 +2,12 @@ import { isTerminal, RunClosedError } from "@stepstream/contracts";
 import { createBoundary, createCoordinator, UnansweredError } from "@stepstream/coordinator";
 import { sleep } from "@stepstream/event-log";
 import { type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
-import { type Client, connect, type RunHandle } from "@stepstream/sdk";
+import { type Client, connect, type HistoryEntry, type RunHandle } from "@stepstream/sdk";
 import { createWorker } from "@stepstream/step-worker";
 import { Chance } from "../chance.ts";
 import { countedMacrotask, VirtualClock } from "../clock.ts";
 import { listHandlers, virtually, withoutBreaker } from "../handlers.ts";
+import { tellStory } from "../story.ts";
 import { spell, tell } from "./history.ts";
 import { check } from "./invariants.ts";
 import { Ledger } from "./ledger.ts";
@@ -21,7 +22,9 @@ const LIMIT_MS = 40 * 60_000;
 /** Nothing is stored but timers that are further away than this: then time leaps to the next. */
 const LONG_MS = 3_600_000;
 /** How long before the timer the leap ends, for processes to find back into their rhythm. */
-const LANDING_MS = 60_000;
+const LANDING_MS = 20_000;
+/** What goes on for longer than this goes on for ever. */
+const LIFETIME_MS = 10 * 365 * 86_400_000;
 const SETTINGS = { graceMs: 6_000, idleMs: 4_000, hotRuns: 3, unparkMs: 10_000 };
 
 /** @param trace - Hears of everything that processes do, a line each. */
@@ -59,6 +62,7 @@ class World {
   /** Runs that somebody outside still has to do with. */
   readonly #busyOutside = new Set<string>();
   #restartedAt = Number.NEGATIVE_INFINITY;
+  #leaps = 0;
 
   constructor(scenario: Scenario, seed: number, runs: number, trace: Trace | undefined) {
     this.#scenario = scenario;
@@ -102,10 +106,12 @@ class World {
       this.#storm.over = true;
     }, FAULTY_MS);
 
-    await this.#clock.run(() => this.#over(), LIMIT_MS);
+    let leaps: number;
+    do leaps = this.#leaps;
+    while (!(await this.#clock.run(() => this.#over() || this.#ledger.full, LIMIT_MS)) && this.#leaps > leaps);
     const virtualMs = this.#clock.now() - this.#t0;
     // Late messages, repeated reports: nothing may follow an end.
-    await this.#clock.run(() => false, 30_000);
+    await this.#clock.run(() => this.#ledger.full, 30_000);
     for (const run of this.#busyOutside) this.#ledger.fault(`outside of run ${run} : somebody still waits`);
     this.#busyOutside.clear();
     await connected.close();
@@ -253,8 +259,12 @@ class World {
   #leap(): void {
     const next = Math.min(this.#server.nextTimerAt ?? Number.POSITIVE_INFINITY, ...this.#appointments);
     const ms = Number.isFinite(next) ? next - this.#clock.now() : 0;
-    if (ms <= LONG_MS || this.#server.busy) return;
-    if ([...this.#live].some((run) => !this.#hasEnded(run))) this.#clock.leap(ms - LANDING_MS);
+    if (ms <= LONG_MS || this.#server.busy || next - this.#t0 > LIFETIME_MS) return;
+    const live = [...this.#live].filter((run) => !this.#hasEnded(run));
+    // Somebody may have started one before any coordinator was there.
+    if (live.length === 0 || live.some((run) => this.#watch.isUndone(run))) return;
+    this.#leaps++;
+    this.#clock.leap(ms - LANDING_MS);
   }
 
   // ---------------------------------------------------------------- what is asked of it
@@ -320,15 +330,24 @@ class World {
   async #judge(virtualMs: number): Promise<Outcome> {
     this.#server.faults = undefined;
     const ledger = this.#ledger;
-    const wrong: { faults: string[]; history: string }[] = [];
+    const wrong: { faults: string[]; history: string; story: string }[] = [];
     const observer = this.#server.connect("observer");
     const client = await connect({ log: observer, clock: this.#clock });
     for (const run of this.#live) {
       const told = await tell(observer, run);
       const found = await check(run, told, this.#scenario.workflows);
-      if (this.#scenario.check) found.push(...(await this.#checkOwn(run, client)));
+      for (const event of this.#watch.events(run))
+        if (
+          event.type === "ChildScheduled" &&
+          event.onParentClose === "abandon" &&
+          this.#watch.inbox(event.run).length === 0
+        )
+          found.push(`run ${run} has asked for child ${event.run}, which was never started`);
+      const history = await client.get(run).history();
+      if (this.#scenario.check) found.push(...(await this.#checkOwn(run, history)));
       const more = ledger.faults.filter((fault) => fault.includes(`run ${run} `));
-      if (found.length + more.length > 0) wrong.push({ faults: found, history: spell(told, this.#t0) });
+      if (found.length + more.length > 0)
+        wrong.push({ faults: found, history: spell(told, this.#t0), story: tellStory(history) });
     }
     for (let i = 1; i <= this.#runs; i++) if (!this.#live.has(`r${i}`)) ledger.fault(`run r${i} was never started`);
     wrong.sort((a, b) => a.history.length - b.history.length);
@@ -336,6 +355,7 @@ class World {
       seed: this.#seed,
       faults: [...ledger.faults, ...wrong.flatMap((w) => w.faults)],
       history: wrong[0]?.history,
+      story: wrong[0]?.story,
       mishaps: ledger.mishaps,
       runs: this.#runs,
       virtualMs,
@@ -343,8 +363,7 @@ class World {
   }
 
   /** What the scenario itself has to say about a run. */
-  async #checkOwn(run: string, client: Client): Promise<string[]> {
-    const history = await client.get(run).history();
+  async #checkOwn(run: string, history: HistoryEntry[]): Promise<string[]> {
     const first = history[0];
     const start = first?.kind === "inbox" && first.message.type === "RunStarted" ? first.message : undefined;
     const told: SimulatedRun = {
@@ -355,8 +374,9 @@ class World {
       history,
     };
     try {
-      const said = (await this.#scenario.check!(told)) ?? [];
-      return (typeof said === "string" ? [said] : [...said]).map((fault) => `run ${run}: ${fault}`);
+      const said = await this.#scenario.check!(told);
+      const faults = Array.isArray(said) ? said : [said];
+      return faults.filter((fault) => typeof fault === "string").map((fault) => `run ${run}: ${fault}`);
     } catch (error) {
       return [`run ${run}: ${error instanceof Error ? error.message : error}`];
     }

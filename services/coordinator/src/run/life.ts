@@ -75,7 +75,8 @@ export class Life {
     this.signals = new Signals(run, this.waits, this.seen);
     this.updates = new Updates(run, this.root, this.seen);
     this.closing = new Closing(run, this);
-    for (const event of run.recorder.ahead()) if (event.type === "Patched") (this.#patched ??= new Set()).add(event.id);
+    const patched = run.recorder.ahead("Patched");
+    if (patched.length > 0) this.#patched = new Set(patched.map(({ id }) => id));
   }
 
   begin(): void {

@@ -31,12 +31,15 @@ export class Recorder {
     return this.#recorded[this.count];
   }
 
-  /** What the journal has from this place on, up to where the run went on as new. */
-  *ahead(): Generator<RunEvent> {
+  /** What the journal has of one type, from this place on, up to where the run went on as new. */
+  ahead<T extends RunEvent["type"]>(type: T): Extract<RunEvent, { type: T }>[] {
+    const found: Extract<RunEvent, { type: T }>[] = [];
     for (let i = this.count; i < this.#recorded.length; i++) {
-      if (this.#recorded[i]!.type === "RunContinued") return;
-      yield this.#recorded[i]!;
+      const event = this.#recorded[i]!;
+      if (event.type === "RunContinued") break;
+      if (event.type === type) found.push(event as Extract<RunEvent, { type: T }>);
     }
+    return found;
   }
 
   decide(event: RunEvent, text: string): void {
