@@ -116,12 +116,12 @@ export async function play({ serve, client, until, say }: Stage) {
   return { parts, given, cleaned, cleanUp, abandoned, late, overdue, terminated };
 }
 
-/** The result that came after the run had ended: stored, and without an answer in the journal. */
+/** The result that came after its slot had been given up: stored, marked, and without an answer in the journal. */
 async function lateResult(run: RunHandle): Promise<{ result: HistoryEntry; decided: number }> {
   for (;;) {
     const history = await run.history();
     const result = history.find(
-      (entry) => entry.kind === "inbox" && entry.message.type === "StepCompleted" && entry.message.slot === 1,
+      (entry) => entry.kind === "inbox" && entry.message.type === "StepCompleted" && entry.late,
     );
     if (result)
       return { result, decided: history.filter(({ kind, seq }) => kind === "journal" && seq > result.seq).length };

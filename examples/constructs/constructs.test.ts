@@ -1,7 +1,7 @@
 /** Each construct is played on a real nats-server, and what it promises is looked for in what happened. */
 
 import { execFile } from "node:child_process";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
@@ -181,11 +181,12 @@ describe("the command", () => {
     expect((await run("--help")).stdout).toBe(stdout);
   });
 
-  it("plays what it is given, on a server of its own", async () => {
+  it("plays what it is given, on a server of its own, and says what the tour says", async () => {
     const { stdout } = await run("approval", "long-lived");
-    expect(stdout).toMatch(
-      /^approval: [\s\S]*^ {2}result {4}\{"cents":80000.*[\s\S]*^long-lived: [\s\S]*the end: 990 kWh/m,
-    );
+    const tour = await readFile(new URL("../README.md", import.meta.url), "utf8");
+    const [, shown] = /\$ node examples\/constructs\/main\.ts approval\n([\s\S]*?)```/.exec(tour)!;
+    expect(stdout).toMatch(/^approval: [\s\S]*^long-lived: [\s\S]*the end: 990 kWh/m);
+    expect(stdout.slice(0, shown!.length)).toBe(shown);
   });
 
   it("does not know what it does not know", async () => {
