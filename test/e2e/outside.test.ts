@@ -344,7 +344,7 @@ describe("cancellation", () => {
     release();
     const late = async () =>
       (await run.history()).some(
-        (x) => x.kind === "inbox" && x.message.type === "StepCompleted" && x.message.slot === 1,
+        (x) => x.kind === "inbox" && x.late && x.message.type === "StepCompleted" && x.message.slot === 1,
       );
     await expect.poll(late).toBe(true);
     expect(await log.list("EVENTS", log.subjects.journal(run.id))).toEqual(journal);

@@ -98,4 +98,59 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    rule: "repeats-are-known",
+    why: "The same signal or update again changes nothing, also in the next life of a run.",
+    patches: [
+      {
+        file: "services/coordinator/src/run/seen.ts",
+        from: "if (this.#ids.has(id)) return false;",
+        to: "",
+      },
+    ],
+  },
+  {
+    rule: "life-begins-after-its-cause",
+    why: "A run that goes on as new takes up the message after the one that led to it, not the last of the batch.",
+    patches: [
+      {
+        file: `${SHELL}/journal.ts`,
+        from: "inboxAfter: continued.after",
+        to: "inboxAfter: upTo",
+      },
+    ],
+  },
+  {
+    rule: "parent-told-before-ack",
+    why: "A parent is told the end of its child before the message that led to it is acknowledged.",
+    patches: [
+      {
+        file: `${SHELL}/run-actor.ts`,
+        from: "if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);",
+        to: "if (end) void this.#afterEnd(execution.started!, execution.startedAtMs, end).catch(() => {});",
+      },
+    ],
+  },
+  {
+    rule: "started-before-stopped",
+    why: "A child is started before it is asked to stop: it may never have been.",
+    patches: [
+      {
+        file: `${SHELL}/effects.ts`,
+        from: "const started = await startChild(this.#deps, parent, child, wanted);",
+        to: 'const started = cancelled ? "started" : await startChild(this.#deps, parent, child, wanted);',
+      },
+    ],
+  },
+  {
+    rule: "handed-on-until-done",
+    why: "A run that was parked and is handed on keeps its record until the other coordinator has done with it.",
+    patches: [
+      {
+        file: `${SHELL}/run-actor.ts`,
+        from: "if (this.#unparkAt !== undefined) this.#tellGuest(to, this.#unparkAt);",
+        to: "if (this.#unparkAt !== undefined) { this.#tellGuest(to, this.#unparkAt); this.handled(this.#unparkAt, undefined); }",
+      },
+    ],
+  },
 ];

@@ -7,10 +7,9 @@ import {
   type Client,
   type HandleOf,
   type None,
+  nothing,
   pipeline,
   type RunHandle,
-  type ScopedPromise,
-  type StartOutcome,
   step,
   type WorkflowContext,
   workflow,
@@ -57,66 +56,40 @@ export const order = workflow("order", { input: Order, output: z.object({ label:
   return { label: both.label };
 });
 
-// ---------------------------------------------------------------- what a workflow is told, asked, and asks of others
+// ---------------------------------------------------------------- signals, queries, updates, children
 
-/** A piece of workflow code on its own takes the context of any workflow. */
-async function waitABit(w: WorkflowContext): Promise<number> {
-  await w.sleep("1s");
-  return w.run(measure, "x");
+const limits = {
+  input: z.object({ id: z.string() }),
+  output: z.number(),
+  signals: { approve: z.object({ by: z.string() }), stop: nothing },
+  queries: { status: z.string(), over: { input: z.number(), output: z.boolean() } },
+  updates: { raise: { input: z.int(), output: z.int() } },
+};
+/** A helper takes the context of any workflow. */
+async function twice(w: WorkflowContext): Promise<number> {
+  return (await w.run(measure, "a")) + (await w.run(measure, "b"));
 }
-
-export const deal = workflow(
-  "deal",
-  {
-    input: z.object({ cents: z.int(), rush: z.boolean().default(false) }),
-    output: z.object({ at: z.coerce.date() }),
-    signals: { approve: z.object({ by: z.string(), at: z.coerce.date() }), remind: z.void() },
-    queries: { price: z.object({ at: z.coerce.date() }), offer: { input: z.coerce.number(), output: z.string() } },
-    updates: { raise: { input: z.object({ by: z.int().default(1) }), output: z.object({ at: z.coerce.date() }) } },
-  },
-  async ({ rush }, w) => {
-    w.onQuery("price", () => ({ at: "2026-01-01" }));
-    w.onQuery("offer", (cents) => {
-      same<typeof cents, number>(true);
-      return `${cents}`;
-    });
-    w.onUpdate("raise", async ({ by }) => ({ at: by }), {
-      validate: ({ by }) => {
-        same<typeof by, number>(true);
-      },
-    });
-    w.onUpdate("raise", ({ by }) => ({ at: by }));
-
-    const approved = await w.waitFor("approve");
-    same<typeof approved, { by: string; at: Date }>(true);
-    const soon = await w.waitFor("approve", { timeout: rush ? "1m" : "1h" });
-    same<typeof soon, { by: string; at: Date } | undefined>(true);
-    const patient = await w.waitFor("approve", {});
-    same<typeof patient, { by: string; at: Date }>(true);
-    const reminded = await w.waitFor("remind");
-    same<typeof reminded, void>(true);
-    const isSo = await w.until(() => rush, { timeout: "1h" });
-    same<typeof isSo, boolean>(true);
-
-    const child = await w.child(order, { id: "o", cents: 1 }, { id: "o-1", onParentClose: "abandon", delay: "1s" });
-    same<typeof child, { label: string }>(true);
-    const children = await w.map([1, 2], (cents) => w.child(order, { id: "o", cents }));
-    same<typeof children, { label: string }[]>(true);
-
-    const scope = w.scope(() => w.run(measure, "x"), { timeout: "1m" });
-    same<typeof scope, ScopedPromise<number>>(true);
-    scope.cancel("no need");
-    const [size, bit] = await w.all([scope, waitABit(w)]);
-    same<[typeof size, typeof bit], [number, number]>(true);
-    const cleaned = await w.uncancellable(() => w.run(measure, "x"));
-    same<typeof cleaned, number>(true);
-
-    const drawn = w.sideEffect(() => ({ n: 1 }));
-    same<typeof drawn, { n: number }>(true);
-    if (w.patched("newer") && w.history.continueSuggested) return w.continueAsNew({ cents: 1 });
-    return { at: w.now() };
-  },
-);
+export const limit = workflow("limit", limits, async (input, w) => {
+  let top = await twice(w);
+  const approval = await w.waitFor("approve");
+  same<typeof approval, { by: string }>(true);
+  const late = await w.waitFor("approve", { timeout: "1h" });
+  same<typeof late, { by: string } | undefined>(true);
+  w.onQuery("status", () => "fine");
+  w.onQuery("over", (n) => n > top);
+  w.onUpdate("raise", async (by) => (top += by), { validate: (by) => void by });
+  const child = await w.child(order, { id: input.id, cents: 1 }, { onParentClose: "abandon", timeout: "1h" });
+  same<typeof child, { label: string }>(true);
+  const scope = w.scope(() => twice(w), { timeout: "1m" });
+  scope.cancel("enough");
+  same<Awaited<typeof scope>, number>(true);
+  const kept = await w.uncancellable(() => w.run(measure, "x"));
+  same<typeof kept, number>(true);
+  const recorded = w.sideEffect(() => ({ at: 1 }));
+  same<typeof recorded, { at: number }>(true);
+  if (w.history.continueSuggested) return w.continueAsNew(input);
+  return w.patched("more") ? top : 0;
+});
 
 // ---------------------------------------------------------------- pipelines
 
@@ -152,55 +125,26 @@ export async function start(client: Client, w: WorkflowContext): Promise<void> {
   const result = await (await client.start(flow, { id: "o", cents: 1 })).result();
   same<typeof result, { total: number; ok: boolean }>(true);
   same<Awaited<ReturnType<ReturnType<typeof client.get>["result"]>>, unknown>(true);
+  const limited = client.handle(limit, "l-1");
+  await limited.signal("approve", { by: "eva" }, { id: "once" });
+  await limited.signal("stop");
+  same<Awaited<ReturnType<typeof limited.result>>, number>(true);
+  const state = await limited.query("status");
+  same<typeof state, string>(true);
+  const over = await limited.query("over", 5, { timeout: "1s" });
+  same<typeof over, boolean>(true);
+  const raised = await limited.update("raise", 1);
+  same<typeof raised, number>(true);
+  const anything = client.get("l-1");
+  await anything.signal("whatever", { any: "thing" });
+  same<Awaited<ReturnType<typeof anything.update>>, unknown>(true);
+  await client.startMany(order, [{ input: { id: "o", cents: 1 }, id: "o-1", delay: "1m" }], { onConflict: "attach" });
+  const told = { name: "approve", payload: { by: "eva" } } as const;
+  same<typeof limited, Awaited<ReturnType<typeof client.signalWithStart<typeof limit, "approve">>>>(true);
+  await client.signalWithStart(limit, { id: "l" }, { id: "l-1", signal: told, timeout: "1h" });
+  const job = await client.runStep(measure, "x", { retry: { maxAttempts: 2 }, timeout: { attempt: "1s" } });
+  same<Awaited<ReturnType<typeof job.result>>, number>(true);
+  await client.schedules.create("nightly", { cron: "0 2 * * *", workflow: order, input: { id: "o", cents: 1 } });
   await client.list({ workflow: order, status: "failed", limit: 10 });
   await w.sleep("1.5h");
-}
-
-export async function tell(client: Client): Promise<void> {
-  const run = client.handle(deal, "d");
-  same<typeof run, HandleOf<typeof deal>>(true);
-  await run.signal("approve", { by: "eva", at: "2026-01-01" }, { id: "s-1" });
-  await run.signal("remind");
-  await run.signal("remind", undefined, { signal: AbortSignal.timeout(1_000) });
-  const price = await run.query("price");
-  same<typeof price, { at: Date }>(true);
-  const offer = await run.query("offer", "7", { timeout: "1s" });
-  same<typeof offer, string>(true);
-  const raised = await run.update("raise", {});
-  same<typeof raised, { at: Date }>(true);
-  await run.cancel({ reason: "no need", grace: "1s", cleanupDeadline: "1m" });
-  await run.terminate({ reason: "enough" });
-
-  const any = client.get("d");
-  await any.signal("whatever", [1]);
-  await any.signal("whatever");
-  const said = await any.query("whatever", 7);
-  const done = await any.update("whatever", { n: 7 });
-  same<[typeof said, typeof done], [unknown, unknown]>(true);
-}
-
-export async function startInOtherWays(client: Client): Promise<void> {
-  await client.start(deal, { cents: 1 }, { delay: "1m", timeout: "1h", onConflict: "terminate" });
-  const items = [{ id: "d", input: { cents: 1 }, delay: "1m" as const }, { input: { cents: 2, rush: true } }];
-  const outcomes = await client.startMany(deal, items, { concurrency: 10, onConflict: "attach" });
-  same<typeof outcomes, StartOutcome[]>(true);
-  async function* some() {
-    yield { input: { cents: 1 } };
-  }
-  await client.startMany(deal, some());
-
-  const signal = { name: "approve", payload: { by: "eva", at: 0 } } as const;
-  const run = await client.signalWithStart(deal, { cents: 1 }, { id: "d", signal });
-  same<typeof run, HandleOf<typeof deal>>(true);
-
-  const job = await client.runStep(charge, { id: "o", cents: 1 }, { retry: { maxAttempts: 1 }, delay: "1s" });
-  same<typeof job, RunHandle<{ receipt: string; at: Date }, None, None, None>>(true);
-
-  await client.schedules.create("nightly", {
-    cron: "0 2 * * *",
-    timezone: "Europe/Berlin",
-    workflow: deal,
-    input: { cents: 1 },
-  });
-  await client.schedules.create("often", { every: "1m", workflow: deal, input: { cents: 1 }, overlap: "skip" });
 }

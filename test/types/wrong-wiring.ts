@@ -5,17 +5,7 @@
  * expectations away, runs tsc, and proves that each is refused for the reason written here. One line each.
  */
 
-import {
-  type Client,
-  type HandleOf,
-  pipeline,
-  step,
-  type WorkflowContext,
-  type WorkflowQueries,
-  type WorkflowSignals,
-  type WorkflowUpdates,
-  workflow,
-} from "@stepstream/sdk";
+import { type Client, pipeline, step, type WorkflowContext, workflow } from "@stepstream/sdk";
 import type { Worker } from "@stepstream/step-worker";
 import { z } from "zod";
 
@@ -61,75 +51,6 @@ workflow("w", { input: Receipt, output: z.string() }, async (input) => input.id)
 step("s", { input: Order, output: Order, retry: { attempts: 3 } });
 // @ts-expect-error: Type '"5 min"' is not assignable to type 'Duration | undefined'
 step("s", { input: Order, output: Order, timeout: { attempt: "5 min" } });
-
-// ---------------------------------------------------------------- what a workflow is told, asked, and asks of others
-
-const deal = workflow(
-  "deal",
-  {
-    input: z.object({ cents: z.int() }),
-    output: Receipt,
-    signals: { approve: z.object({ by: z.string() }), remind: z.void() },
-    queries: { price: z.number(), offer: { input: z.int(), output: z.string() } },
-    updates: { raise: { input: z.int(), output: z.string() } },
-  },
-  async () => receipt,
-);
-type Deal = typeof deal;
-declare const d: WorkflowContext<WorkflowSignals<Deal>, WorkflowQueries<Deal>, WorkflowUpdates<Deal>>;
-
-// @ts-expect-error: Argument of type '"aprove"' is not assignable to parameter of type '"approve" | "remind"'
-d.waitFor("aprove");
-// @ts-expect-error: Argument of type '"approve"' is not assignable to parameter of type 'never'
-w.waitFor("approve");
-// @ts-expect-error: Property 'name' does not exist on type '{ by: string; }'
-(await d.waitFor("approve")).name;
-// @ts-expect-error: Object is possibly 'undefined'
-(await d.waitFor("approve", { timeout: "1s" })).by;
-// @ts-expect-error: Type '"2 days"' is not assignable to type 'Duration | undefined'
-d.waitFor("approve", { timeout: "2 days" });
-// @ts-expect-error: Argument of type 'boolean' is not assignable to parameter of type '() => boolean'
-d.until(d.history.continueSuggested);
-// @ts-expect-error: Argument of type '"prise"' is not assignable to parameter of type '"offer" | "price"'
-d.onQuery("prise", () => 1);
-// @ts-expect-error: Argument of type '"price"' is not assignable to parameter of type 'never'
-w.onQuery("price", () => 1);
-// @ts-expect-error: Type 'string' is not assignable to type 'number'
-d.onQuery("price", () => "1");
-// @ts-expect-error: Type 'Promise<number>' is not assignable to type 'number'
-d.onQuery("price", async () => 1);
-// @ts-expect-error: Type 'number' is not assignable to type 'string'
-d.onQuery("offer", (cents) => cents);
-// @ts-expect-error: Argument of type '"rise"' is not assignable to parameter of type '"raise"'
-d.onUpdate("rise", () => "done");
-// @ts-expect-error: Type 'number' is not assignable to type 'string | Promise<string>'
-d.onUpdate("raise", (cents) => cents);
-// @ts-expect-error: Property 'length' does not exist on type 'number'
-d.onUpdate("raise", async (cents) => cents.length);
-// @ts-expect-error: Types of parameters 'said' and 'input' are incompatible
-d.onUpdate("raise", () => "done", { validate: (said: string) => void said });
-// @ts-expect-error: Property 'cents' is missing in type '{ id: string; }'
-w.child(order, { id: "o" });
-// @ts-expect-error: Property 'cents' does not exist on type '{ receipt: string; }'
-(await w.child(order, { id: "o", cents: 1 })).cents;
-// @ts-expect-error: Type '"leave"' is not assignable to type '"abandon" | "cancel" | "terminate" | undefined'
-w.child(order, { id: "o", cents: 1 }, { onParentClose: "leave" });
-// @ts-expect-error: is not assignable to parameter of type 'AnyWorkflow'
-w.child(charge, { id: "o", cents: 1 });
-// @ts-expect-error: Type 'number' is not assignable to type 'string'
-const scoped: string = await w.scope(() => w.run(measure, "x"), { timeout: "1s" });
-// @ts-expect-error: Argument of type 'Promise<void>' is not assignable to parameter of type '() => Promise<unknown>'
-w.scope(w.sleep("1s"));
-// @ts-expect-error: Argument of type 'Promise<void>' is not assignable to parameter of type '() => Promise<unknown>'
-w.uncancellable(w.sleep("1s"));
-// @ts-expect-error: Property 'cancel' does not exist on type 'Promise<void>'
-w.sleep("1s").cancel();
-// @ts-expect-error: Type 'number' is not assignable to type 'string'
-const drawn: string = w.sideEffect(() => 1);
-// @ts-expect-error: Type 'Promise<number>' is not assignable to type 'Promise<string>'
-workflow("w", { input: z.int(), output: z.string() }, async (n, w) => w.sideEffect(() => n));
-// @ts-expect-error: Property 'output' is missing in type '{ input: z.ZodNumber; }'
-workflow("w", { input: z.int(), output: z.int(), updates: { raise: { input: z.number() } } }, async (n) => n);
 
 // ---------------------------------------------------------------- pipelines
 
@@ -195,70 +116,77 @@ const result: string = await client.handle(order, "o").result();
 // @ts-expect-error: Type '"done"' is not assignable to type 'RunState | undefined'
 client.list({ status: "done" });
 
-declare const run: HandleOf<Deal>;
-const deals = [{ id: "d", input: { cents: "1" } }];
-const nightly = { cron: "0 2 * * *", workflow: deal };
-const approve = { name: "approve", payload: { by: "eva" } } as const;
+// ---------------------------------------------------------------- signals, queries, updates, children
 
-// @ts-expect-error: Argument of type 'string' is not assignable to parameter of type 'AnyWorkflow'
-client.handle("deal", "d");
-// @ts-expect-error: Expected 2 arguments, but got 1
-client.handle(deal);
-// @ts-expect-error: Argument of type '"aprove"' is not assignable to parameter of type '"approve" | "remind"'
-run.signal("aprove", { by: "eva" });
+const Approval = z.object({ by: z.string() });
+const limits = {
+  input: z.object({ id: z.string() }),
+  output: z.number(),
+  signals: { approve: Approval },
+  queries: { status: z.string(), over: { input: z.number(), output: z.boolean() } },
+  updates: { raise: { input: z.int(), output: z.int() } },
+};
+declare const l: WorkflowContext<typeof limits.signals, typeof limits.queries, typeof limits.updates>;
+const limit = workflow("limit", limits, async (_input, w) => (await w.waitFor("approve")).by.length);
+const run = client.handle(limit, "l-1");
+
+// @ts-expect-error: Argument of type '"aprove"' is not assignable to parameter of type '"approve"'
+l.waitFor("aprove");
 // @ts-expect-error: Argument of type '"approve"' is not assignable to parameter of type 'never'
-client.handle(order, "o").signal("approve", { by: "eva" });
+w.waitFor("approve");
+// @ts-expect-error: is possibly 'undefined'
+(await l.waitFor("approve", { timeout: "1h" })).by;
+// @ts-expect-error: Property 'from' does not exist on type '{ by: string; }'
+(await l.waitFor("approve")).from;
+// @ts-expect-error: Argument of type '"state"' is not assignable to parameter of type '"over" | "status"'
+l.onQuery("state", () => "x");
+// @ts-expect-error: Type 'number' is not assignable to type 'string'
+l.onQuery("status", () => 1);
+// @ts-expect-error: Type 'Promise<string>' is not assignable to type 'string'
+l.onQuery("status", async () => "x");
+// @ts-expect-error: Type 'string' is not assignable to type 'number | Promise<number>'
+l.onUpdate("raise", () => "x");
+// @ts-expect-error: Property 'length' does not exist on type 'number'
+l.onUpdate("raise", (by) => by.length);
+// @ts-expect-error: Argument of type 'string' is not assignable to parameter of type '{ id: string; }'
+w.child(limit, "l-1");
+// @ts-expect-error: Type '"kill"' is not assignable to type
+w.child(limit, { id: "l" }, { onParentClose: "kill" });
+// @ts-expect-error: Type 'number' is not assignable to type 'string'
+const far: string = await w.child(limit, { id: "l" });
+// @ts-expect-error: Type 'string' is not assignable to type 'boolean'
+l.until(() => "soon");
+// @ts-expect-error: Argument of type 'Promise<string>' is not assignable to parameter of type '() => Promise<unknown>'
+w.scope(w.run(print, receipt));
+// @ts-expect-error: Property 'cancel' does not exist on type 'Promise<string>'
+w.run(print, receipt).cancel();
+// @ts-expect-error: Argument of type '"aprove"' is not assignable to parameter of type '"approve"'
+run.signal("aprove", { by: "eva" });
 // @ts-expect-error: Type 'number' is not assignable to type 'string'
 run.signal("approve", { by: 7 });
 // @ts-expect-error: Expected 2-3 arguments, but got 1
 run.signal("approve");
-// @ts-expect-error: Argument of type 'string' is not assignable to parameter of type 'void'
-run.signal("remind", "please");
-// @ts-expect-error: Argument of type '"prise"' is not assignable to parameter of type '"offer" | "price"'
-run.query("prise");
-// @ts-expect-error: Argument of type 'number' is not assignable to parameter of type 'void'
-run.query("price", 1);
-// @ts-expect-error: Expected 2-3 arguments, but got 1
-run.query("offer");
+// @ts-expect-error: Argument of type '"approve"' is not assignable to parameter of type 'never'
+client.handle(order, "o").signal("approve", { by: "eva" });
 // @ts-expect-error: Type 'string' is not assignable to type 'number'
-const offered: number = await run.query("offer", 1);
-// @ts-expect-error: Argument of type '"rise"' is not assignable to parameter of type '"raise"'
-run.update("rise", 1);
+const status: number = await run.query("status");
 // @ts-expect-error: Argument of type 'string' is not assignable to parameter of type 'number'
-run.update("raise", "5");
-// @ts-expect-error: Type 'string' is not assignable to type 'number'
-const raised: number = await run.update("raise", 5);
-// @ts-expect-error: Type '"a minute"' is not assignable to type 'Duration | undefined'
-run.cancel({ cleanupDeadline: "a minute" });
-// @ts-expect-error: Type '"soon"' is not assignable to type 'Duration | undefined'
-client.start(deal, { cents: 1 }, { delay: "soon" });
-// @ts-expect-error: The types of 'input.cents' are incompatible between these types
-client.startMany(deal, deals);
-// @ts-expect-error: 'cents' does not exist in type 'StartItem<
-client.startMany(deal, [{ cents: 1 }]);
-// @ts-expect-error: Type '"replace"' is not assignable to type 'OnConflict | undefined'
-client.startMany(deal, [], { onConflict: "replace" });
-// @ts-expect-error: Property 'id' is missing in type
-client.signalWithStart(deal, { cents: 1 }, { signal: approve });
-// @ts-expect-error: Type '"aprove"' is not assignable to type '"approve" | "remind"'
-client.signalWithStart(deal, { cents: 1 }, { id: "d", signal: { name: "aprove", payload: { by: "eva" } } });
+run.query("over", "5");
+// @ts-expect-error: Argument of type '"lower"' is not assignable to parameter of type '"raise"'
+run.update("lower", 1);
 // @ts-expect-error: Type 'number' is not assignable to type 'string'
-client.signalWithStart(deal, { cents: 1 }, { id: "d", signal: { name: "approve", payload: { by: 7 } } });
+const raised: string = await run.update("raise", 1);
 // @ts-expect-error: Type 'string' is not assignable to type 'number'
-client.signalWithStart(deal, { cents: "1" }, { id: "d", signal: approve });
-// @ts-expect-error: Property 'cents' is missing in type '{ id: string; }'
-client.runStep(charge, { id: "o" });
-// @ts-expect-error: is not assignable to parameter of type 'AnyStep'
-client.runStep(order, { id: "o", cents: 1 });
-// @ts-expect-error: Type '{ receipt: string; }' is not assignable to type 'string'
-const charged: string = await (await client.runStep(charge, { id: "o", cents: 1 })).result();
-// @ts-expect-error: Property 'input' is missing in type
-client.schedules.create("nightly", nightly);
+client.startMany(order, [{ input: { id: "o", cents: "1" } }]);
+// @ts-expect-error: Type '"aprove"' is not assignable to type '"approve"'
+client.signalWithStart(limit, { id: "l" }, { id: "l", signal: { name: "aprove", payload: { by: "eva" } } });
+// @ts-expect-error: Type 'number' is not assignable to type 'string'
+client.runStep(print, { receipt: 7 });
+// @ts-expect-error: Type '"10 minutes"' is not assignable to type 'Duration | undefined'
+client.start(order, { id: "o", cents: 1 }, { delay: "10 minutes" });
+// @ts-expect-error: 'deadline' does not exist in type
+run.cancel({ deadline: "1m" });
 // @ts-expect-error: Type 'string' is not assignable to type 'number'
-client.schedules.create("nightly", { ...nightly, input: { cents: "1" } });
-// @ts-expect-error: Type '"a day"' is not assignable to type 'Duration | undefined'
-client.schedules.create("nightly", { every: "a day", workflow: deal, input: { cents: 1 } });
-// @ts-expect-error: Type '"twice"' is not assignable to type
-client.schedules.create("nightly", { ...nightly, input: { cents: 1 }, overlap: "twice" });
+client.schedules.create("s", { every: "1h", workflow: order, input: { id: "o", cents: "1" } });
 
-export { charged, drawn, offered, raised, result, scoped, size };
+export { far, raised, result, size, status };

@@ -169,7 +169,7 @@ export const EXAMPLES: Readonly<Record<string, { type: string } & Record<string,
     v: 1,
     type: "Decision",
     upTo: 4711,
-    by: "coordinator-7f3a",
+    by: "c-7f3a.1f",
     events: [{ type: "StepScheduled", slot: 1, step: "charge", input: { orderId: "order-1", cents: 4200 } }],
   },
   RunStep: {

@@ -356,7 +356,7 @@ export const Decision = z.object({
   segment: Segment.optional(),
   /** The stream sequence of the last inbox message that this decision consumed. */
   upTo: z.int().min(1),
-  /** The coordinator that wrote it. With `upTo` it tells a lost acknowledgement from a rival's decision. */
+  /** Whose mailbox wrote it. With `upTo` it tells a lost acknowledgement from a rival's decision. */
   by: z.string(),
   events: z.array(RunEvent).min(1),
 });

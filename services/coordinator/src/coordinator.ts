@@ -63,6 +63,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let guests: Guests;
   let due: Consumption;
   let settled: unknown;
+  let mailboxes = 1;
   const releases = new Set<Promise<void>>();
 
   function assign(): void {
@@ -110,6 +111,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         clock,
         serverClock: new ServerClock(clock),
         id,
+        newMailbox: () => `${id}.${(mailboxes++).toString(36)}`,
         workflows,
         hostOf: (workflow, run) => membership.hostOf(workflow, run),
         boundary: options.boundary ?? createBoundary(),
@@ -152,7 +154,8 @@ function byNameAndVersion(workflows: readonly AnyWorkflow[]): Map<string, AnyWor
   const map = new Map<string, AnyWorkflow>();
   for (const workflow of workflows) {
     const key = keyOf({ workflow: workflow.name, version: workflow.version });
-    if (map.has(key)) throw new RangeError(`Workflow "${workflow.name}" version ${workflow.version} is given twice.`);
+    if (map.has(key) && map.get(key) !== workflow)
+      throw new RangeError(`Workflow "${workflow.name}" version ${workflow.version} is given twice.`);
     map.set(key, workflow);
   }
   return map;

@@ -336,6 +336,13 @@ class World {
     for (const run of this.#live) {
       const told = await tell(observer, run);
       const found = await check(run, told, this.#scenario.workflows);
+      for (const event of this.#watch.events(run))
+        if (
+          event.type === "ChildScheduled" &&
+          event.onParentClose === "abandon" &&
+          this.#watch.inbox(event.run).length === 0
+        )
+          found.push(`run ${run} has asked for child ${event.run}, which was never started`);
       const history = await client.get(run).history();
       if (this.#scenario.check) found.push(...(await this.#checkOwn(run, history)));
       const more = ledger.faults.filter((fault) => fault.includes(`run ${run} `));

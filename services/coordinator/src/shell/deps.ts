@@ -15,6 +15,8 @@ export interface Deps {
   readonly serverClock: ServerClock;
   /** This coordinator's own id: unique for each process. */
   readonly id: string;
+  /** A name for a mailbox. A run may have two in one process for a while, when it is handed on, or its partition is. */
+  readonly newMailbox: () => string;
   /** The workflows it runs, by `<name>@<version>`. */
   readonly workflows: ReadonlyMap<string, AnyWorkflow>;
   /** Another coordinator that runs a workflow, for a run of one that is not known here. */

@@ -14,27 +14,30 @@ import { retrying } from "./retrying.ts";
 export class Journal {
   readonly #deps: Deps;
   readonly #run: string;
+  readonly #by: string;
   /** The stream sequence of the run's last journal message; 0 for none. */
   lastSeq: number;
   /** Where the run last went on as new. Every decision says so, so that nobody has to read what was before. */
   #segment: Segment | undefined;
 
-  constructor(deps: Deps, run: string, lastSeq: number, segment: Segment | undefined) {
+  /** @param by - The mailbox that writes: nobody else's decision is ever taken for its own. */
+  constructor(deps: Deps, run: string, by: string, lastSeq: number, segment: Segment | undefined) {
     this.#deps = deps;
     this.#run = run;
+    this.#by = by;
     this.lastSeq = lastSeq;
     this.#segment = segment;
   }
 
   /** @returns "moved" if somebody else has written: nothing was written, read again. */
   async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<"written" | "moved"> {
-    const { log, id } = this.#deps;
+    const { log } = this.#deps;
     const subject = log.subjects.journal(this.#run);
     const events = decided.map((d) => d.text).join(",");
     const continued = decided.findLast((d) => d.event.type === "RunContinued")?.event;
     if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };
     const segment = this.#segment ? `"segment":${JSON.stringify(this.#segment)},` : "";
-    const text = `{"v":1,"type":"Decision",${segment}"upTo":${upTo},"by":${JSON.stringify(id)},"events":[${events}]}`;
+    const text = `{"v":1,"type":"Decision",${segment}"upTo":${upTo},"by":${JSON.stringify(this.#by)},"events":[${events}]}`;
     const write = async (): Promise<"written" | "moved"> => {
       try {
         this.lastSeq = (await log.append(subject, text, { expectLast: this.lastSeq })).seq;
@@ -43,7 +46,7 @@ export class Journal {
         if (!(error instanceof WrongLastSequenceError)) throw error;
         const last = await log.last(subject, { fresh: true });
         const decision = last && decode(Decision, last.text, subject);
-        if (decision?.by !== id || decision.upTo !== upTo) return "moved";
+        if (decision?.by !== this.#by || decision.upTo !== upTo) return "moved";
         this.lastSeq = last!.seq;
         return "written";
       }

@@ -68,6 +68,7 @@ export class RunActor {
 
   readonly #deps: Deps;
   readonly #host: Host;
+  readonly #name: string;
   #state: "cold" | "hot" | "closed" | "parked" | "away" | "released" = "cold";
   #execution: RunExecution | undefined;
   #journal: Journal | undefined;
@@ -90,6 +91,7 @@ export class RunActor {
     this.#deps = deps;
     this.run = run;
     this.#host = host;
+    this.#name = deps.newMailbox();
     this.lastActiveMs = deps.clock.now();
   }
 
@@ -401,7 +403,7 @@ export class RunActor {
     const children = openChildren(events, inbox);
     const { reason } = request.message;
     const event = { type: "RunTerminated" as const, reason, ...(children.length > 0 && { children }) };
-    const journal = new Journal(this.#deps, this.run, journalSeq, segment);
+    const journal = new Journal(this.#deps, this.run, this.#name, journalSeq, segment);
     const decided = { event, text: JSON.stringify(event) };
     const written = await journal.append([decided], request.seq, () => this.#state !== "released");
     this.#check();
@@ -442,7 +444,7 @@ export class RunActor {
 
   #become(execution: RunExecution, journalSeq: number, segment: Segment | undefined): void {
     this.#execution = execution;
-    this.#journal = new Journal(this.#deps, this.run, journalSeq, segment);
+    this.#journal = new Journal(this.#deps, this.run, this.#name, journalSeq, segment);
     this.#effects = new Effects(
       this.#deps,
       execution,
