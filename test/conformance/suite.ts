@@ -54,6 +54,18 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       expect(times[2]!).toBeLessThanOrEqual(after + 1);
     });
 
+    it("is deleted: up to a sequence, or all but the last", async () => {
+      const [, b] = await write(inbox, "a", "b", "c", "d");
+      await write(journal, "j");
+      expect(await log.purge(inbox, { upTo: b! })).toBe(2);
+      expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["c", "d"]);
+      expect(await log.purge(inbox, { upTo: b! })).toBe(0);
+      expect(await log.purge(inbox, { keep: 1 })).toBe(1);
+      expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["d"]);
+      expect(await log.purge(inbox)).toBe(1);
+      expect(texts(await log.read(journal, { fresh: true }))).toEqual(["j"]);
+    });
+
     it("is read from a sequence on, fresh or not", async () => {
       const [a, b] = await write(inbox, "a", "b", "c");
       for (const fresh of [false, true]) {

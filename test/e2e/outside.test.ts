@@ -112,7 +112,8 @@ const scopes = workflow("scopes", nothing, async (_input, w) => {
   const [late] = await w.allSettled([w.scope(() => w.run(wait, { deaf: false }), { timeout: "200ms" })]);
   return [first, late.status === "rejected" && late.reason.message];
 });
-const all: AnyWorkflow[] = [approval, leaf, tree, relay, stubborn, scopes];
+const dreamer = workflow("dreamer", nothing, (_input, w) => w.sleep("365d"));
+const all: AnyWorkflow[] = [approval, leaf, tree, relay, stubborn, scopes, dreamer];
 
 let server: TestServer;
 let namespace: string;
@@ -418,6 +419,21 @@ describe("a start", () => {
     expect(stopped).toBe(1);
     expect(await delayed.result()).toBe(42);
     expect(Date.now() - at).toBeGreaterThanOrEqual(1_000);
+  });
+});
+
+describe("a sleep of a year", () => {
+  it("is stored, outlives its coordinator, is not early, and can be cancelled", async () => {
+    const first = await start();
+    const run = await client.start(dreamer, 0);
+    const timers = () => log.list("TIMERS", log.subjects.all.timersOfRun(run.id));
+    await expect.poll(async () => (await timers()).size).toBe(1);
+    await first.stop();
+    await start();
+    expect((await run.status()).status).toBe("running");
+    await run.cancel();
+    await expect(run.result()).rejects.toThrow(WorkflowCancelledError);
+    await expect.poll(async () => (await timers()).size).toBe(0);
   });
 });
 

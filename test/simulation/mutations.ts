@@ -148,8 +148,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/run-actor.ts`,
-        from: "if (this.#unparkAt !== undefined) this.#tellGuest(to, this.#unparkAt);",
-        to: "if (this.#unparkAt !== undefined) { this.#tellGuest(to, this.#unparkAt); this.handled(this.#unparkAt, undefined); }",
+        from: "if (waiting !== undefined) this.#tellGuest(to, waiting);",
+        to: "if (waiting !== undefined) { this.#tellGuest(to, waiting); this.handled(waiting, undefined); }",
       },
     ],
   },

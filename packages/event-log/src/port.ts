@@ -35,8 +35,11 @@ export interface EventLog {
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
   /** The subjects (wildcards allowed) that hold messages, with how many. For people and takeovers, not the hot path. */
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
-  /** Deletes the messages of one exact subject, but for the last `keep` (default 0). @returns how many. */
-  purge(subject: string, options?: { keep?: number }): Promise<number>;
+  /**
+   * Deletes the messages of one exact subject: all, all but the last `keep`, or those up to the stream sequence `upTo`.
+   * @returns how many.
+   */
+  purge(subject: string, options?: { keep?: number; upTo?: number }): Promise<number>;
 
   /** Stores a timer: a message on `due` of run and slot at `atMs` (epoch) or soon after. Again is a replacement. */
   setTimer(run: string, slot: number, atMs: number): Promise<void>;

@@ -122,7 +122,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     read: reader.read,
     last: reader.last,
     list: reader.list,
-    purge: (subject, options) => reader.purge(subject, options?.keep ?? 0),
+    purge: (subject, options) => reader.purge(subject, options?.keep ?? 0, options?.upTo),
     setTimer: timers.set,
     cancelTimer: timers.cancel,
     consume: async (options) => kept(await startPuller(parts, options)),

@@ -19,7 +19,7 @@ export interface Reader {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
-  purge(subject: string, keep: number): Promise<number>;
+  purge(subject: string, keep: number, upTo?: number): Promise<number>;
 }
 
 /** Messages per request. The server ends a batch earlier if it grows too large for it. */
@@ -141,8 +141,10 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       }
     },
 
-    async purge(subject, keep) {
-      const ask = keep > 0 ? { filter: subject, keep } : { filter: subject };
+    async purge(subject, keep, upTo) {
+      // The server's `seq` is the first that stays.
+      const limit = upTo !== undefined ? { seq: upTo + 1 } : keep > 0 ? { keep } : {};
+      const ask = { filter: subject, ...limit };
       const purged = await requests.api<{ purged: number }>(`STREAM.PURGE.${streamName(subject)}`, ask, {
         timeoutMs: SLOW_MS,
       });

@@ -98,8 +98,8 @@ export class MemoryLog implements EventLog {
     return this.#ask(`list ${filter}`, () => this.server.stream(stream).list(filter));
   }
 
-  purge(subject: string, { keep = 0 }: { keep?: number } = {}): Promise<number> {
-    return this.#ask(`purge ${subject}`, () => this.server.purge(subject, keep));
+  purge(subject: string, { keep = 0, upTo }: { keep?: number; upTo?: number } = {}): Promise<number> {
+    return this.#ask(`purge ${subject}`, () => this.server.purge(subject, keep, upTo));
   }
 
   setTimer(run: string, slot: number, atMs: number): Promise<void> {

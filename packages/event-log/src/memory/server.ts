@@ -139,8 +139,8 @@ export class MemoryServer {
     return all.findLast((stored) => stored.at <= until);
   }
 
-  purge(subject: string, keep: number): number {
-    return this.#streams[this.subjects.streamOf(subject)].purge(subject, keep);
+  purge(subject: string, keep: number, upTo?: number): number {
+    return this.#streams[this.subjects.streamOf(subject)].purge(subject, keep, upTo);
   }
 
   /** A schedule is a message: replaced by the next on its subject, and off once it is purged. */

@@ -95,9 +95,9 @@ export class MemoryStream {
   }
 
   /** Deletes all messages of a subject but for the last `keep`. @returns how many. */
-  purge(subject: string, keep: number): number {
+  purge(subject: string, keep: number, upTo = Number.POSITIVE_INFINITY): number {
     const all = this.of(subject);
-    const gone = all.slice(0, Math.max(0, all.length - keep));
+    const gone = all.slice(0, Math.max(0, all.length - keep)).filter(({ seq }) => seq <= upTo);
     for (const { seq } of gone) this.#messages.delete(seq);
     this.#keep(subject, all.slice(gone.length));
     return gone.length;

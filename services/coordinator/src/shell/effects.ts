@@ -47,6 +47,15 @@ export class Effects {
     this.#timers = new LocalTimers(deps.clock);
   }
 
+  /** After a takeover: whoever had the run before may have stored timers for these. */
+  mayHaveStored(slots: Iterable<Slot>): void {
+    for (const slot of slots) {
+      if (slot.state === "done" || slot.kind === "child") continue;
+      if (slot.kind === "timer" || slot.state === "waiting") this.#stored.add(slot.slot);
+      if (slot.kind === "step") this.#stored.add(slot.slot + DEADLINE);
+    }
+  }
+
   /**
    * Does what the given slots want.
    *
@@ -68,8 +77,6 @@ export class Effects {
       else if (slot.state === "open" && slot.kind === "step") {
         this.#letGo(slot.slot);
         if (!out?.has(slot.slot)) work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted));
-        // Who had the run before may have stored it.
-        if (out) this.#stored.add(slot.slot + DEADLINE);
         this.#watchDeadline(slot);
       } else if (slot.state === "open" || slot.state === "waiting") {
         this.#unwatch(slot.slot);

@@ -2,12 +2,18 @@ import { type RunParked, type StepstreamError, toFailure } from "@stepstream/con
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
 
-/** Writes down that nobody at hand can take a run further, and why; once for each reason. */
+/**
+ * Writes down that nobody at hand can take a run further, and why; once for each reason, and once more for messages
+ * that come after that: whoever takes the run up may have read it before them.
+ *
+ * @param after - The record must be newer than this message of the inbox; 0 if there is none.
+ */
 export async function park(
   deps: Deps,
   run: string,
   started: { workflow: string; version: number } | undefined,
   fault: StepstreamError,
+  after: number,
 ): Promise<void> {
   const { log } = deps;
   const subject = log.subjects.parked(run);
@@ -21,10 +27,11 @@ export async function park(
     error: toFailure(fault),
   };
   const write = async () => {
-    const last = await log.last(subject);
-    if (last && (JSON.parse(last.text) as RunParked).error.message === fault.message) return;
+    const last = await log.last(subject, { fresh: true });
+    const known = last && (JSON.parse(last.text) as RunParked).error.message === fault.message;
+    if (known && last.seq > after) return;
     await log.append(subject, JSON.stringify(record));
-    deps.emit({ type: "parked", run, error: fault });
+    if (!known) deps.emit({ type: "parked", run, error: fault });
   };
   await retrying(
     deps,
@@ -34,13 +41,20 @@ export async function park(
   );
 }
 
-/** The run goes on: its record goes. */
-export async function unpark(deps: Deps, run: string): Promise<void> {
+/** The newest record of a run that is parked: look before the run is read. 0 if there is none. */
+export async function parkedAt(deps: Deps, run: string): Promise<number> {
+  const { log } = deps;
+  return (await log.last(log.subjects.parked(run), { fresh: true }))?.seq ?? 0;
+}
+
+/** The run goes on: its record goes. @param upTo - What was known before the run was read; newer ones stay. */
+export async function unpark(deps: Deps, run: string, upTo: number): Promise<void> {
+  if (upTo === 0) return;
   const { log } = deps;
   const removed = await retrying(
     deps,
     () => `unpark run ${run}`,
-    () => log.purge(log.subjects.parked(run)),
+    () => log.purge(log.subjects.parked(run), { upTo }),
     () => true,
   );
   if (removed) deps.emit({ type: "unparked", run });

@@ -22,7 +22,7 @@ import { Effects, slotsOf } from "./effects.ts";
 import { afterEnd } from "./ended.ts";
 import { type History, type Inbox, readHistory, readInbox, startOf } from "./history.ts";
 import { Journal } from "./journal.ts";
-import { park, unpark } from "./parking.ts";
+import { park, parkedAt, unpark } from "./parking.ts";
 
 /** An inbox message in hand. */
 export interface Arrival {
@@ -82,7 +82,9 @@ export class RunActor {
   #foreign: string | undefined;
   #again: unknown;
   /** Its record of being parked goes when this message is done with elsewhere. */
-  #unparkAt: number | undefined;
+  #unparkAt: { message: number; record: number } | undefined;
+  /** Why it is parked, and what it was started as. */
+  #parkedFor: { fault: StepstreamError; started: Started | undefined } | undefined;
   #draining: Promise<void> | undefined;
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
@@ -126,9 +128,12 @@ export class RunActor {
   /** Another coordinator has done with a message that is in hand here. */
   handled(seq: number, againMs: number | undefined): void {
     if (this.#state !== "away") return;
-    if (seq === this.#unparkAt && againMs === undefined) {
+    if (seq === this.#unparkAt?.message && againMs === undefined) {
+      const { record } = this.#unparkAt;
       this.#unparkAt = undefined;
-      unpark(this.#deps, this.run).catch((error) => this.#deps.emit({ type: "trouble", what: "unpark a run", error }));
+      unpark(this.#deps, this.run, record).catch((error) =>
+        this.#deps.emit({ type: "trouble", what: "unpark a run", error }),
+      );
     }
     const arrival = this.#held.get(seq);
     if (!arrival) return;
@@ -212,24 +217,25 @@ export class RunActor {
     // A parked run can still be terminated.
     const terminates = batch.some(({ message }) => message.type === "TerminateRequested");
     const woken = called || (this.#state === "parked" && terminates);
-    if (this.#state === "closed" || (this.#state === "parked" && !woken)) return this.#settleBatch(batch);
+    if (this.#state === "closed") return this.#settleBatch(batch);
+    if (this.#state === "parked" && !woken) return this.#stayParked(batch);
     if (this.#state === "away" && !woken) return this.#handOn(batch);
     if (woken) this.#forget();
+    const record = woken ? await parkedAt(this.#deps, this.run) : 0;
 
     for (let attempt = 0; ; attempt++) {
       const folded = await this.#foldAll(batch, attempt > 0 || woken);
       if (folded === "over" || folded === "none") {
         this.#close();
         this.#settleBatch(batch);
-        if (woken) await unpark(this.#deps, this.run);
-        return;
+        return unpark(this.#deps, this.run, record);
       }
       const fault = folded.fault ?? this.#execution?.fault;
       if (fault && terminates && attempt === 0) {
         this.#forget();
         continue;
       }
-      if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken);
+      if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken, record);
       if (fault) return this.#park(batch, fault);
       if (folded.decided.length > 0) {
         const written = await this.#write(folded.decided);
@@ -241,8 +247,7 @@ export class RunActor {
       }
       this.#check();
       await this.#carryOut(batch, folded);
-      if (woken) await unpark(this.#deps, this.run);
-      return;
+      return unpark(this.#deps, this.run, record);
     }
   }
 
@@ -353,6 +358,8 @@ export class RunActor {
     const execution = this.#execution!;
     await this.#replay(execution, history);
     const decided: Decided[] = [];
+    execution.takeDone();
+    this.#effects!.mayHaveStored(execution.slots.values());
     const scheduled = new Set(execution.slots.keys());
     for (const message of history.inbox) if (message.seq > history.upTo) decided.push(...(await this.#fold(message)));
     this.#deps.emit({ type: "rebuilt", run: this.run, messages: history.inbox.length });
@@ -543,20 +550,29 @@ export class RunActor {
   async #park(batch: Arrival[], fault: StepstreamError): Promise<void> {
     const started = this.#execution?.started ?? batch.map((a) => a.message).find((m) => m.type === "RunStarted");
     this.#forget();
-    await park(this.#deps, this.run, started, fault);
-    this.#check();
+    this.#parkedFor = { fault, started };
+    await this.#stayParked(batch);
     this.#state = "parked";
+  }
+
+  /** Somebody else may take it up at this moment, who has read it before these messages came. */
+  async #stayParked(batch: Arrival[]): Promise<void> {
+    const { fault, started } = this.#parkedFor!;
+    const after = Math.max(0, ...this.#held.keys(), ...batch.map((arrival) => arrival.delivery.seq));
+    await park(this.#deps, this.run, started, fault, after);
+    this.#check();
     this.#settleBatch(batch);
   }
 
   /** The run is another coordinator's business, as long as one is there that knows its workflow. */
-  async #goAway(batch: Arrival[], woken: boolean): Promise<void> {
+  async #goAway(batch: Arrival[], woken: boolean, record: number): Promise<void> {
     const { log, emit } = this.#deps;
     this.#forget();
     this.#state = "away";
     emit({ type: "handedOn", run: this.run, to: this.elsewhere! });
     // Nothing is in hand for what has come while it was parked: its record stays until all of that is done with.
-    if (woken) this.#unparkAt = (await log.last(log.subjects.inbox(this.run)))?.seq;
+    const last = woken ? await log.last(log.subjects.inbox(this.run), { fresh: true }) : undefined;
+    if (last) this.#unparkAt = { message: last.seq, record };
     this.#check();
     this.#handOn(batch);
   }
@@ -578,8 +594,9 @@ export class RunActor {
     if (this.#state !== "away" || (this.#held.size === 0 && this.#unparkAt === undefined)) return;
     const to = this.elsewhere;
     if (!to) return this.wake();
-    if (this.#unparkAt !== undefined) this.#tellGuest(to, this.#unparkAt);
-    for (const seq of this.#held.keys()) if (seq !== this.#unparkAt) this.#tellGuest(to, seq);
+    const waiting = this.#unparkAt?.message;
+    if (waiting !== undefined) this.#tellGuest(to, waiting);
+    for (const seq of this.#held.keys()) if (seq !== waiting) this.#tellGuest(to, seq);
     this.#again ??= this.#deps.clock.setTimeout(() => {
       this.#again = undefined;
       this.#sayAgain();
@@ -609,6 +626,8 @@ export class RunActor {
     this.#deps.telemetry.runEnded({ run: this.run, started, startedAtMs, endedAtMs, outcome: end.type, error });
   }
 }
+
+type Started = { workflow: string; version: number };
 
 interface Question {
   readonly name: string;
