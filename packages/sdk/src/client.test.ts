@@ -395,6 +395,16 @@ describe("telling a run something", () => {
     expect([log.following, clock.pending]).toEqual([0, 0]);
   });
 
+  // The log looks at ids without regard to the subject. Known, and not yet so: drop `fails` with the cause.
+  it.fails("under an id that another run was told something under just now", async () => {
+    const runs = [await going(), await client.start(deal, { cents: 1 }, { id: "r2" })];
+    const sent = runs.map((run) => run.signal("approve", { by: "eva" }, { id: "s-1" }));
+    await clock.go(10);
+    expect(runs.map(({ id }) => log.told(id).type)).toEqual(["SignalReceived", "SignalReceived"]);
+    for (const { id } of runs) log.decide(id, accepted("s-1"));
+    await Promise.all(sent);
+  });
+
   it("that it answered before it ended, though only the end came through", async () => {
     const sent = (await going()).signal("approve", { by: "eva" });
     await clock.go(10);
