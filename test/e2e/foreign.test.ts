@@ -12,14 +12,18 @@ import {
   type RunStep,
   type SlotOutcome,
 } from "@stepstream/contracts";
+import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
 import type { Delivery, EventLog } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
 import { type NatsServer, startNatsServer } from "@stepstream/infra";
+import { step, workflow } from "@stepstream/sdk";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
 
 /**
  * A worker or a client in another language can be written from docs/asyncapi.yaml alone. The proof is one in
- * Python (test/e2e/foreign/worker.py); the test plays the coordinator by hand.
+ * Python (test/e2e/foreign/worker.py). Against the worker the test plays the coordinator by hand; the client
+ * speaks to a real one.
  */
 
 const PROGRAM = fileURLToPath(new URL("foreign/worker.py", import.meta.url));
@@ -33,11 +37,49 @@ const PYTHON = ["python3", "python"].find((name) => {
 });
 if (!PYTHON) console.warn("\n  NOT TESTED: workers and clients in another language. Install Python 3.10 or newer.\n");
 
+const greet = step("greet", { input: z.object({ name: z.string() }), output: z.object({ greeting: z.string() }) });
+const desk = workflow(
+  "desk",
+  {
+    input: z.object({ limit: z.int() }),
+    output: z.string(),
+    signals: { approve: z.object({ by: z.string() }) },
+    queries: { limit: { input: z.string(), output: z.string() } },
+    updates: { raise: { input: z.int(), output: z.int() } },
+  },
+  async (input, w) => {
+    let { limit } = input;
+    w.onQuery("limit", (unit) => {
+      if (unit === "miles") throw new RangeError("not in miles");
+      return `${limit} ${unit}`;
+    });
+    const upwards = (by: number) => {
+      if (by < 0) throw new RangeError("only upwards");
+    };
+    w.onUpdate(
+      "raise",
+      (by) => {
+        limit += by;
+        return limit;
+      },
+      { validate: upwards },
+    );
+    const { by } = await w.waitFor("approve");
+    return (await w.run(greet, { name: by })).greeting;
+  },
+);
+/** Goes on as new until it has been told so three times. */
+const relay = workflow("relay", { input: z.int(), output: z.int(), signals: { go: z.int() } }, async (told, w) => {
+  const n = told + (await w.waitFor("go"));
+  return n < 3 ? w.continueAsNew(n) : n;
+});
+
 describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
   let server: NatsServer;
   let log: EventLog;
   let namespace = 0;
   const workers: ChildProcess[] = [];
+  const coordinators: Coordinator[] = [];
 
   beforeAll(async () => {
     server = await startNatsServer();
@@ -45,6 +87,7 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
   afterAll(() => server?.stop());
   afterEach(async () => {
     for (const worker of workers.splice(0)) await kill(worker);
+    for (const coordinator of coordinators.splice(0)) await coordinator.stop();
     await log.close();
   });
 
@@ -71,6 +114,18 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
     });
     child.stderr!.on("data", (text) => process.stderr.write(`python: ${text}`));
     return child;
+  }
+  /** What the client prints. */
+  async function client(...args: string[]) {
+    const child = python(...args);
+    workers.push(child);
+    let out = "";
+    child.stdout!.on("data", (text) => {
+      out += text;
+    });
+    const [code] = await once(child, "close");
+    expect(code).toBe(0);
+    return JSON.parse(out);
   }
   async function kill(child: ChildProcess): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -270,18 +325,7 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
 
   it("has a client beside it that starts a run and waits for its result", async () => {
     await begin({ worker: false });
-    const result = async (...args: string[]) => {
-      const child = python("start", ...args);
-      workers.push(child);
-      let out = "";
-      child.stdout!.on("data", (text) => {
-        out += text;
-      });
-      const [code] = await once(child, "exit");
-      expect(code).toBe(0);
-      return JSON.parse(out);
-    };
-    const first = result("order-1", "welcome", '{"name":"Eva"}');
+    const first = client("start", "order-1", "welcome", '{"name":"Eva"}');
     const inbox = log.subjects.inbox("order-1");
     await expect.poll(() => log.read(inbox, { fresh: true })).toHaveLength(1);
     const [stored] = await log.read(inbox, { fresh: true });
@@ -296,7 +340,73 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
     const done = { type: "RunCompleted", output: "Hello, Eva!" };
     await log.append(log.subjects.journal("order-1"), decision(seq + 1, done), { expectLast: seq });
     expect(await first).toEqual(done);
-    expect(await result("order-1", "welcome", '{"name":"Adam"}')).toEqual(done);
+    expect(await client("start", "order-1", "welcome", '{"name":"Adam"}')).toEqual(done);
     expect(await log.read(inbox, { fresh: true })).toHaveLength(1);
+  });
+
+  describe("has a client beside it that, with a real coordinator,", () => {
+    async function coordinate(): Promise<void> {
+      await begin();
+      const { namespace } = log.subjects;
+      const coordinator = createCoordinator({ nats: server.url, namespace, workflows: [desk, relay] });
+      coordinators.push(coordinator);
+      await coordinator.start();
+    }
+    const stored = (run: string) =>
+      expect.poll(() => log.read(log.subjects.inbox(run), { fresh: true })).not.toEqual([]);
+
+    it("starts a run, asks it, changes it, and tells it something", async () => {
+      await coordinate();
+      const end = client("start", "r1", "desk", '{"limit":4}');
+      await stored("r1");
+      expect(await client("query", "r1", "limit", '"euros"')).toMatchObject({ type: "QueryAnswer", output: "4 euros" });
+      expect(await client("update", "r1", "raise", "3")).toMatchObject({ type: "UpdateCompleted", output: 7 });
+      expect(await client("query", "r1", "limit", '"euros"')).toMatchObject({ output: "7 euros" });
+      expect(await client("signal", "r1", "approve", '{"by":"Eva"}')).toMatchObject({ type: "SignalAccepted" });
+      expect(await end).toEqual({ type: "RunCompleted", output: "Hello, Eva!" });
+      expect(await client("query", "r1", "limit", '"euros"')).toMatchObject({ output: "7 euros" });
+    });
+
+    it("hears what a run refuses, and that it is over", async () => {
+      await coordinate();
+      const end = client("start", "r1", "desk", '{"limit":4}');
+      await stored("r1");
+      const refusals = await Promise.all([
+        client("update", "r1", "raise", "-1"),
+        client("signal", "r1", "approve", '{"by":7}'),
+        client("query", "r1", "limit", '"miles"'),
+        client("query", "r1", "limits"),
+      ]);
+      expect(refusals).toMatchObject([
+        { type: "UpdateRefused", error: { name: "RangeError", message: "only upwards" } },
+        { type: "SignalRefused", error: { code: "INVALID_INPUT", data: { path: "by" } } },
+        { type: "QueryAnswer", error: { message: expect.stringContaining("not in miles") } },
+        { type: "QueryAnswer", error: { code: "QUERY_FAILED" } },
+      ]);
+      expect(await client("cancel", "r1")).toMatchObject({ type: "CancelAccepted" });
+      const over = { type: "RunCancelled", reason: "asked to in Python" };
+      expect(await end).toEqual(over);
+      expect(await client("signal", "r1", "approve", '{"by":"Eva"}')).toEqual(over);
+    });
+
+    it("follows a run that goes on as new, and tells each of its lives", async () => {
+      await coordinate();
+      const end = client("start", "r1", "relay", "0");
+      await stored("r1");
+      for (let n = 1; n <= 3; n++)
+        expect(await client("signal", "r1", "go", "1")).toMatchObject({ type: "SignalAccepted", name: "go" });
+      expect(await end).toEqual({ type: "RunCompleted", output: 3 });
+      const journal = (await log.read(log.subjects.journal("r1"), { fresh: true })).map(({ text }) => text);
+      expect(journal.filter((text) => text.includes("RunContinued"))).toHaveLength(2);
+    });
+
+    it("ends a run at once, also one that nobody can run", async () => {
+      await coordinate();
+      const ends = [client("start", "r1", "desk", '{"limit":4}'), client("start", "r2", "unheard-of", "0")];
+      await Promise.all([stored("r1"), stored("r2")]);
+      for (const run of ["r1", "r2"])
+        expect(await client("terminate", run)).toMatchObject({ type: "RunTerminated", reason: "asked to in Python" });
+      expect(await Promise.all(ends)).toMatchObject([{ type: "RunTerminated" }, { type: "RunTerminated" }]);
+    });
   });
 });

@@ -36,13 +36,14 @@ const approval = workflow(
     input: z.object({ wait: z.number().optional() }),
     output: z.object({ by: z.string().optional(), limit: z.number() }),
     signals: { approve: z.object({ by: z.string() }) },
-    queries: { limit: z.number(), over: { input: z.number(), output: z.boolean() }, bad: z.number() },
+    queries: { limit: z.number(), over: { input: z.number(), output: z.boolean() }, bad: z.number(), big: z.string() },
     updates: { raise: { input: z.number(), output: z.number() } },
   },
   async (input, w) => {
     let limit = 1;
     w.onQuery("limit", () => limit);
     w.onQuery("over", (n) => n > limit);
+    w.onQuery("big", () => "x".repeat(2_000_000));
     w.onQuery("bad", () => {
       throw new RangeError("no idea");
     });
@@ -243,6 +244,7 @@ describe("a query", () => {
     const run = client.handle(approval, "alone");
     await expect(run.query("bad")).rejects.toThrow(QueryFailedError);
     await expect(run.query("bad")).rejects.toThrow(/no idea/);
+    await expect(run.query("big")).rejects.toThrow(/its answer has 2\d{6} bytes, and the bus takes 1000000/);
     await expect(client.get("alone").query("nothing")).rejects.toThrow(/declares no query "nothing"/);
     await expect(client.get("nobody").query("limit", undefined, { timeout: "1s" })).rejects.toMatchObject({
       code: "RUN_NOT_FOUND",

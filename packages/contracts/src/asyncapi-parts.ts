@@ -130,6 +130,9 @@ const outcome = (type: string): Record<string, Header> =>
     `order-1.1.7.1.${type}`,
   );
 
+const told = (example: string): Record<string, Header> =>
+  id("Optional; the message's `id`, if no other run is sent a message of that id: the server compares all.", example);
+
 /** By the name of the message. */
 export const HEADERS: Readonly<Record<string, Record<string, Header>>> = {
   RunStarted: {
@@ -140,7 +143,7 @@ export const HEADERS: Readonly<Record<string, Record<string, Header>>> = {
     ),
     ...id("The message's `id`.", "3f0c6a52-7c0e-4b1f-9d55-0a4f1f0e8a11"),
   },
-  CancelRequested: id("The message's `id`.", "b1a9a7de-7bd4-4a49-a1f7-90f3f2a0a7c2"),
+  CancelRequested: told("b1a9a7de-7bd4-4a49-a1f7-90f3f2a0a7c2"),
   StepCompleted: outcome("StepCompleted"),
   StepFailed: outcome("StepFailed"),
   StepCancelled: outcome("StepCancelled"),
@@ -158,9 +161,9 @@ export const HEADERS: Readonly<Record<string, Record<string, Header>>> = {
     },
   },
   Decision: fence("The sequence of the run's last journal message, 0 for none.", "4690"),
-  TerminateRequested: id("The message's `id`.", "0b7b8a52-8f1d-4f5e-8d3e-2f9f8f6b7a10"),
-  SignalReceived: id("The message's `id`.", "6d0f1c3e-52a4-4a0b-9a77-f1b5d6f0a3c4"),
-  UpdateRequested: id("The message's `id`.", "d2b1a1de-90e0-4a51-9d6e-3a0c9e0f5b21"),
+  TerminateRequested: told("0b7b8a52-8f1d-4f5e-8d3e-2f9f8f6b7a10"),
+  SignalReceived: told("6d0f1c3e-52a4-4a0b-9a77-f1b5d6f0a3c4"),
+  UpdateRequested: told("d2b1a1de-90e0-4a51-9d6e-3a0c9e0f5b21"),
   RunStep: {
     ...fence('Always "0": one command of a slot is outstanding at a time.', "0", "0"),
     ...id("`<run>.<start of the run in epoch ms, base 36>.<slot>.<attempt>`", "order-1.mjuoiw08.1.1", true),

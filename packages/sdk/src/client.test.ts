@@ -4,6 +4,7 @@ import {
   InvalidOutputError,
   LogUnavailableError,
   NotRunningError,
+  QueryUnansweredError,
   RunAlreadyExistsError,
   RunClosedError,
   type RunEvent,
@@ -17,6 +18,7 @@ import { MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { type Client, type ClientTelemetry, connect } from "./client.ts";
+import { step } from "./step.ts";
 import { workflow } from "./workflow.ts";
 
 const order = workflow(
@@ -24,6 +26,24 @@ const order = workflow(
   { input: z.object({ n: z.number() }), output: z.object({ at: z.coerce.date() }) },
   async () => ({ at: new Date(0) }),
 );
+const deal = workflow(
+  "deal",
+  {
+    input: z.object({ cents: z.int() }),
+    output: z.object({ cents: z.int() }),
+    signals: { approve: z.object({ by: z.string() }) },
+    queries: { offer: { input: z.int(), output: z.int() } },
+    updates: { raise: { input: z.int(), output: z.int() } },
+  },
+  async (input) => input,
+);
+const charge = step("charge", {
+  input: z.object({ cents: z.int() }),
+  output: z.object({ at: z.coerce.date() }),
+  retry: { maxAttempts: 3 },
+  timeout: { attempt: "10s" },
+  heartbeat: "2s",
+});
 const other = workflow("other", { input: z.any(), output: z.any() }, async () => 0);
 
 /** A clock that stands still until it is told to go. */
@@ -63,6 +83,8 @@ class TestLog extends MemoryLog {
   faults: ("lost" | "unanswered")[] = [];
   /** Live messages do not get through. */
   deaf = false;
+  /** What happens just before the next append is stored. */
+  meanwhile: (() => void) | undefined;
   reads = 0;
   following = 0;
 
@@ -70,6 +92,8 @@ class TestLog extends MemoryLog {
     super(new MemoryServer({ clock }), "client");
   }
   override async append(subject: string, text: string, options?: AppendOptions) {
+    this.meanwhile?.();
+    this.meanwhile = undefined;
     const fault = this.faults.shift();
     const stored = fault === "lost" ? undefined : await super.append(subject, text, options);
     if (fault || !stored) throw new LogUnavailableError(`append ${subject}`, "no answer");
@@ -98,6 +122,10 @@ class TestLog extends MemoryLog {
     return [...server.stream("EVENTS").list(">").keys()]
       .flatMap((subject) => server.read(subject, 1, 0))
       .sort((a, b) => a.seq - b.seq);
+  }
+  /** The last of a run's inbox. */
+  told(run: string) {
+    return JSON.parse(this.server.read(this.subjects.inbox(run), 1, 0).at(-1)!.text);
   }
   /** The coordinator's part. */
   decide(run: string, ...events: unknown[]) {
@@ -315,6 +343,251 @@ describe("cancelling a run", () => {
   it("writes nothing where there is no run: that would be the first message of its inbox", async () => {
     await expect(client.get("nope").cancel()).rejects.toThrow(RunNotFoundError);
     expect(log.messages).toEqual([]);
+  });
+});
+
+describe("telling a run something", () => {
+  const going = () => client.start(deal, { cents: 1 }, { id: "r1" });
+  const accepted = (id: string) => ({ type: "SignalAccepted", id, name: "approve" });
+
+  it.each([
+    ["live", false],
+    ["lost, and found by looking again", true],
+  ])("a signal: sent raw, resolved when the run has taken note (%s)", async (_how, deaf) => {
+    const sent = (await going()).signal("approve", { by: "eva" });
+    let done = false;
+    void sent.then(() => (done = true));
+    await clock.go(10);
+    const message = log.told("r1");
+    expect(message).toMatchObject({ v: 1, type: "SignalReceived", name: "approve", payload: { by: "eva" } });
+    log.decide("r1", accepted("of somebody else"), progress(1));
+    await clock.go(3_000);
+    expect(done).toBe(false);
+    log.deaf = deaf;
+    log.decide("r1", accepted(message.id));
+    await clock.go(deaf ? 10_000 : 10);
+    expect(done).toBe(true);
+    expect([log.following, clock.pending]).toEqual([0, 0]);
+  });
+
+  it("once, where the bus does not answer: the same message again, with the same id", async () => {
+    const run = await going();
+    log.faults = ["lost", "unanswered", "lost"];
+    const sent = run.signal("approve", { by: "eva" });
+    await clock.go(10_000);
+    expect(log.messages).toHaveLength(2);
+    log.decide("r1", accepted(log.told("r1").id));
+    await sent;
+  });
+
+  it.each([
+    ["a signal", (run: ReturnType<Client["get"]>) => run.signal("approve", { by: "eva" })],
+    ["an update", (run: ReturnType<Client["get"]>) => run.update("raise", 5)],
+    ["a cancel", (run: ReturnType<Client["get"]>) => run.cancel()],
+    ["a terminate", (run: ReturnType<Client["get"]>) => run.terminate()],
+  ])("%s, and it ends between the look and the send: it is over, as it is from then on", async (_what, tell) => {
+    const run = client.get((await going()).id);
+    log.meanwhile = () => log.decide("r1", { type: "RunCompleted", output: { cents: 1 } });
+    await expect(tell(run)).rejects.toThrow(RunClosedError);
+    expect(log.messages).toHaveLength(3);
+    await expect(tell(run)).rejects.toMatchObject({ code: "RUN_CLOSED", detail: { outcome: "completed" } });
+    expect(log.messages).toHaveLength(3);
+    expect([log.following, clock.pending]).toEqual([0, 0]);
+  });
+
+  // The log looks at ids without regard to the subject. Known, and not yet so: drop `fails` with the cause.
+  it("under an id that another run was told something under just now", async () => {
+    const runs = [await going(), await client.start(deal, { cents: 1 }, { id: "r2" })];
+    const sent = runs.map((run) => run.signal("approve", { by: "eva" }, { id: "s-1" }));
+    await clock.go(10);
+    expect(runs.map(({ id }) => log.told(id).type)).toEqual(["SignalReceived", "SignalReceived"]);
+    for (const { id } of runs) log.decide(id, accepted("s-1"));
+    await Promise.all(sent);
+  });
+
+  it("that it answered before it ended, though only the end came through", async () => {
+    const sent = (await going()).signal("approve", { by: "eva" });
+    await clock.go(10);
+    log.deaf = true;
+    log.decide("r1", accepted(log.told("r1").id));
+    log.deaf = false;
+    log.decide("r1", cancelledEvent);
+    await sent;
+  });
+
+  it("until the caller gives up, or the client is closed; the message stands", async () => {
+    const run = await going();
+    const patience = new AbortController();
+    const first = run.signal("approve", { by: "eva" }, { signal: patience.signal }).catch((e) => e);
+    const second = run.update("raise", 5).catch((e) => e);
+    await clock.go(60_000);
+    patience.abort(new Error("enough"));
+    expect(await first).toMatchObject({ message: "enough" });
+    await client.close();
+    expect(await second).toBeInstanceOf(NotRunningError);
+    expect(log.messages).toHaveLength(3);
+    expect([log.following, clock.pending]).toEqual([0, 0]);
+  });
+});
+
+describe("asking a run", () => {
+  /** The coordinator's part. */
+  function answer(said: object | undefined): void {
+    log.answer(log.subjects.query("r1"), async () => said && JSON.stringify({ v: 1, type: "QueryAnswer", ...said }));
+  }
+  const going = () => client.start(deal, { cents: 1 }, { id: "r1" });
+
+  it("also after its end", async () => {
+    const run = await going();
+    answer({ output: 5 });
+    log.decide("r1", completed);
+    expect(await run.query("offer", 3)).toBe(5);
+  });
+
+  it("waits for a coordinator that comes in time", async () => {
+    const run = await going();
+    const asked = run.query("offer", 3);
+    await clock.go(1_000);
+    answer({ output: 5 });
+    await clock.go(1_000);
+    expect(await asked).toBe(5);
+  });
+
+  it.each([
+    ["nobody is there", () => {}],
+    ["who is there does not know", () => answer(undefined)],
+  ])("gives up after its time where %s, and tells whether there is such a run", async (_who, coordinator) => {
+    coordinator();
+    const run = await going();
+    const outcomes = [
+      run.query("offer", 3),
+      run.query("offer", 3, { timeout: "1s" }),
+      client.get("nope").query("x"),
+    ].map((asked) => asked.catch((e) => e));
+    await clock.go(1_100);
+    const settled = await Promise.race([outcomes[1], outcomes[0]]);
+    expect(settled).toBeInstanceOf(QueryUnansweredError);
+    expect(settled).toMatchObject({ detail: { run: "r1", query: "offer", ms: 1_000 }, retry: "later" });
+    await clock.go(4_100);
+    expect(await outcomes[0]).toMatchObject({ code: "QUERY_UNANSWERED", detail: { ms: 5_000 } });
+    expect(await outcomes[2]).toBeInstanceOf(RunNotFoundError);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe("starting runs in other ways", () => {
+  const started = (run: string) => JSON.parse(log.server.read(log.subjects.inbox(run), 1, 0)[0]!.text);
+
+  it("later, with a time-out: both are in the message", async () => {
+    await client.start(deal, { cents: 1 }, { id: "r1", delay: "1m", timeout: "2h" });
+    expect(started("r1")).toMatchObject({ delayMs: 60_000, timeoutMs: 7_200_000 });
+    await client.start(deal, { cents: 1 }, { id: "r2" });
+    expect(Object.keys(started("r2")).toSorted()).toEqual(["id", "input", "type", "v", "version", "workflow"]);
+  });
+
+  it("many at a time: what became of each, in their order; one that fails keeps none of the others", async () => {
+    await client.start(deal, { cents: 1 }, { id: "taken" });
+    await client.start(other, 1, { id: "foreign" });
+    const seen: string[] = [];
+    async function* items() {
+      yield { id: "a", input: { cents: 1 } };
+      yield { id: "taken", input: { cents: 2 } };
+      yield { id: "odd", input: { cents: 0.5 } };
+      yield { id: "foreign", input: { cents: 3 } };
+      yield { id: "z", input: { cents: 4 }, delay: "1s" as const };
+    }
+    const outcomes = await client.startMany(deal, items(), {
+      onConflict: "attach",
+      concurrency: 2,
+      onOutcome: ({ id }) => seen.push(id),
+    });
+    expect(outcomes).toEqual([
+      { id: "a", status: "started" },
+      { id: "taken", status: "attached" },
+      { id: "odd", status: "failed", error: expect.any(InvalidInputError) },
+      { id: "foreign", status: "failed", error: expect.any(RunAlreadyExistsError) },
+      { id: "z", status: "started" },
+    ]);
+    expect(seen.toSorted()).toEqual(["a", "foreign", "odd", "taken", "z"]);
+    expect(started("z")).toMatchObject({ input: { cents: 4 }, delayMs: 1_000 });
+    expect(started("taken")).toMatchObject({ input: { cents: 1 } });
+  });
+
+  it("many at a time, with so many on their way as was said, and no more", async () => {
+    let onTheWay = 0;
+    let most = 0;
+    const append = log.append.bind(log);
+    log.append = async (...args) => {
+      most = Math.max(most, ++onTheWay);
+      await new Promise(setImmediate);
+      return append(...args).finally(() => onTheWay--);
+    };
+    const items = Array.from({ length: 50 }, (_, i) => ({ id: `r${i}`, input: { cents: i } }));
+    const outcomes = await client.startMany(deal, items, { concurrency: 7 });
+    expect(outcomes.map(({ id }) => id)).toEqual(items.map(({ id }) => id));
+    expect(most).toBe(7);
+  });
+
+  it("with a signal: it is there from the start", async () => {
+    const signal = { name: "approve", payload: { by: "eva" }, id: "s-1" } as const;
+    const run = await client.signalWithStart(deal, { cents: 1 }, { id: "r1", signal });
+    expect(run.id).toBe("r1");
+    expect(log.messages).toHaveLength(1);
+    expect(started("r1").signals).toEqual([{ name: "approve", payload: { by: "eva" }, id: "s-1" }]);
+  });
+
+  it("with a signal, where there is such a run: that one is told, and has taken note", async () => {
+    await client.start(deal, { cents: 1 }, { id: "r1" });
+    const signal = { name: "approve", payload: { by: "eva" } } as const;
+    const sent = client.signalWithStart(deal, { cents: 2 }, { id: "r1", signal });
+    await clock.go(10);
+    const { id, ...message } = log.told("r1");
+    expect(message).toEqual({ v: 1, type: "SignalReceived", ...signal });
+    log.decide("r1", { type: "SignalAccepted", id, name: "approve" });
+    expect((await sent).id).toBe("r1");
+    log.decide("r1", { type: "RunCompleted", output: { cents: 1 } });
+    const late = client.signalWithStart(deal, { cents: 2 }, { id: "r1", signal });
+    await expect(late).rejects.toThrow(RunClosedError);
+  });
+
+  it("with a signal that does not fit: nothing is sent", async () => {
+    const start = (signal: unknown) => client.signalWithStart(deal, { cents: 1 }, { id: "r1", signal } as never);
+    await expect(start({ name: "approve", payload: { by: 7 } })).rejects.toMatchObject({ path: "by" });
+    await expect(start({ name: "aprove" })).rejects.toThrow(/"deal" declares no signal "aprove"/);
+    expect(log.messages).toEqual([]);
+  });
+
+  it("in the place of one that goes on: that one is terminated and deleted, and its slots are counted on", async () => {
+    await client.start(deal, { cents: 1 }, { id: "r1" });
+    log.decide("r1", { type: "StepScheduled", slot: 7, step: "charge" });
+    const attempt = { v: 1, type: "AttemptHeartbeat", slot: 7, step: "charge", attempt: 1 };
+    log.server.append(log.subjects.attempts("r1", 7), JSON.stringify(attempt));
+    const again = client.start(deal, { cents: 2 }, { id: "r1", onConflict: "terminate" });
+    await clock.go(10);
+    expect(log.told("r1")).toMatchObject({ type: "TerminateRequested" });
+    log.decide("r1", { type: "RunTerminated", reason: "another" });
+    await again;
+    expect(log.messages).toHaveLength(1);
+    expect(started("r1")).toMatchObject({ input: { cents: 2 }, slots: 7 });
+  });
+
+  it("of one step: with what the step says of itself, or what is said instead", async () => {
+    const run = await client.runStep(charge, { cents: 5 }, { id: "r1", retry: { maxAttempts: 1 }, delay: "1s" });
+    expect(started("r1")).toMatchObject({
+      workflow: "_step",
+      delayMs: 1_000,
+      input: {
+        step: "charge",
+        input: { cents: 5 },
+        retry: { maxAttempts: 1, initialMs: charge.retry.initialMs },
+        timeout: { attemptMs: 10_000, totalMs: 86_400_000 },
+        heartbeatMs: 2_000,
+      },
+    });
+    log.decide("r1", completed);
+    expect(await run.result()).toEqual({ at: new Date("2026-01-01T00:00:00Z") });
+    await expect(client.runStep(charge, { cents: 0.5 })).rejects.toMatchObject({ path: "cents" });
+    expect(log.messages).toHaveLength(2);
   });
 });
 

@@ -32,21 +32,28 @@ export async function tellRun<T>(
   if (!(await look(() => log.last(log.subjects.inbox(run), { fresh: true }))))
     throw new RunNotFoundError(run, log.subjects.namespace);
   const before = await look(() => log.last(journal));
-  const over = before && endOf(before);
-  if (over) throw new RunClosedError(run, stateOf(over));
-
-  await untilAnswered(clock, `tell run ${run} (${message.type})`, () =>
-    log.append(log.subjects.inbox(run), JSON.stringify(message), { id: message.id }),
-  );
-
   let found: { value: T } | undefined;
-  let end: TerminalEvent | undefined;
   const answerIn = (stored: Stored) => {
     for (const event of decodeDecision(stored).events) found ??= answer(event);
   };
   // A message that was sent before may have been answered before; a new one cannot.
   const fromSeq = repeatable ? 1 : (before?.seq ?? 0) + 1;
   const reread = () => log.read(journal, { fromSeq });
+  const over = before && endOf(before);
+  if (over) {
+    if (repeatable) for (const stored of await look(reread)) answerIn(stored);
+    if (!found) throw new RunClosedError(run, stateOf(over));
+    return (found as { value: T }).value;
+  }
+
+  // The server compares ids across all runs, and another may have been told something under an id of the caller's.
+  // Then the run alone knows a repeat for one.
+  const once = repeatable ? {} : { id: message.id };
+  await untilAnswered(clock, `tell run ${run} (${message.type})`, () =>
+    log.append(log.subjects.inbox(run), JSON.stringify(message), once),
+  );
+
+  let end: TerminalEvent | undefined;
   const see = (stored: Stored) => {
     if (stored.text.includes(message.id) || endOf(stored)) answerIn(stored);
     end ??= endOf(stored);

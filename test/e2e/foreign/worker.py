@@ -1,7 +1,11 @@
 """A Stepstream worker and client in another language, written from docs/asyncapi.yaml alone.
 
     python3 worker.py <nats url> <namespace> work                              handles the step "greet"
-    python3 worker.py <nats url> <namespace> start <run> <workflow> <input>    starts a run, prints its result
+    python3 worker.py <nats url> <namespace> start <run> <workflow> <input>    starts a run, prints its end
+    python3 worker.py <nats url> <namespace> signal <run> <name> <payload>     tells a run something
+    python3 worker.py <nats url> <namespace> update <run> <name> <input>       changes a run, prints its answer
+    python3 worker.py <nats url> <namespace> query <run> <name> <input>        asks a run something, prints its answer
+    python3 worker.py <nats url> <namespace> cancel | terminate <run>          has a run end
 
 The rules in the comments (W1, C1, …) are those of the document.
 """
@@ -183,30 +187,73 @@ def backoff_ms(failed, retry):
     return int(ceiling * share)
 
 
-def start(nats, namespace, run, workflow, data):
-    """Starts a run, or joins the one of that id, and returns its last event (C1 to C4)."""
-    events = f"{namespace}_EVENTS"
-    config = nats.api(f"STREAM.INFO.{events}")["config"]
-    partition = fnv1a(run) % int(config["metadata"]["stepstream.partitions"])  # B3
-    message = {"v": 1, "type": "RunStarted", "id": str(uuid.uuid4()), "workflow": workflow, "version": 1, "input": data}
-    try:
+ENDS = ("RunCompleted", "RunFailed", "RunCancelled", "RunTerminated")
+
+
+class Run:
+    """A run, from outside: what a client does (C1 to C10). Answers are messages and events as they are on the bus."""
+
+    def __init__(self, nats, namespace, run):
+        self.nats, self.ns, self.run, self.events = nats, namespace, run, f"{namespace}_EVENTS"
+        metadata = nats.api(f"STREAM.INFO.{self.events}")["config"]["metadata"]
+        self.partition = fnv1a(run) % int(metadata["stepstream.partitions"])  # B3
+
+    def subject(self, kind):
+        return f"{self.ns}.{kind}.{self.partition}.{self.run}"
+
+    def start(self, workflow, data):
+        """Starts it, or joins the one of that id, and returns its last event."""
+        message = {"v": 1, "type": "RunStarted", "id": str(uuid.uuid4()), "workflow": workflow, "version": 1}
         headers = {"Nats-Expected-Last-Subject-Sequence": 0, "Nats-Msg-Id": message["id"]}
-        append_message(nats, namespace, run, f"{namespace}.inbox.{partition}.{run}", message, headers)
-    except Refused as refused:
-        if refused.code != 10071:
-            raise
-        print(f"run {run} exists already", file=sys.stderr)
-    stored = threading.Event()
-    nats.subscribe(f"{namespace}.live.journal.{partition}.{run}", lambda _: stored.set())
-    seq = 1
-    while True:
-        for at, data in nats.read(events, f"{namespace}.journal.{partition}.{run}", seq):
-            seq = at + 1
-            for event in read_message(nats, namespace, data)["events"]:
-                if event["type"] in ("RunCompleted", "RunFailed", "RunCancelled"):
-                    return event
-        stored.wait(2)
-        stored.clear()
+        try:  # C1 to C3
+            append_message(self.nats, self.ns, self.run, self.subject("inbox"), {**message, "input": data}, headers)
+        except Refused as refused:
+            if refused.code != 10071:
+                raise
+            print(f"run {self.run} exists already", file=sys.stderr)
+        return self.follow(1, lambda event: event["type"] in ENDS)  # C4
+
+    def tell(self, type, answers, **fields):
+        """Tells it something and returns the event that answers, or the end if it had closed (C5 to C8)."""
+        if self.nats.get(self.events, last_by_subj=self.subject("inbox")) is None:
+            raise LookupError(f"there is no run {self.run}")  # this must not be the first message of its inbox
+        before = self.nats.get(self.events, last_by_subj=self.subject("journal"))
+        message = {"v": 1, "type": type, "id": str(uuid.uuid4()), **fields}
+        headers = {"Nats-Msg-Id": message["id"]}
+        append_message(self.nats, self.ns, self.run, self.subject("inbox"), message, headers)
+
+        def answered(event):
+            return event["type"] in ENDS or event["type"] in answers and event["id"] == message["id"]
+
+        # The message was new, so its answer is too; but a run that was over says nothing more: its end is the last.
+        return self.follow(before[0] if before else 1, answered)
+
+    def query(self, name, data):
+        """Asks it something and returns the QueryAnswer (C9)."""
+        message = {"v": 1, "type": "QueryRun", "name": name, "input": data}
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            try:
+                answer = self.nats.request(self.subject("query"), json.dumps(message).encode())
+            except queue.Empty:
+                continue
+            if answer.status != "503":
+                return json.loads(answer.data)
+            time.sleep(0.1)  # no coordinator has it at present
+        raise TimeoutError(f"nobody answered the query {name} of run {self.run}")
+
+    def follow(self, seq, wanted):
+        """The first event of the journal that is wanted, in messages from a sequence on. RunContinued is no end (C10)."""
+        stored = threading.Event()
+        self.nats.subscribe(self.subject("live.journal"), lambda _: stored.set())
+        while True:
+            for at, data in self.nats.read(self.events, self.subject("journal"), seq):
+                seq = at + 1
+                for event in read_message(self.nats, self.ns, data)["events"]:
+                    if wanted(event):
+                        return event
+            stored.wait(2)
+            stored.clear()
 
 
 def append_message(nats, namespace, run, subject, message, headers):
@@ -259,6 +306,20 @@ if __name__ == "__main__":
     url, namespace, what, *rest = sys.argv[1:]
     if what == "work":
         Worker(Nats(url), namespace, "greet", greet, heartbeat_s=1.0).run()
-    else:
-        run, workflow, data = rest
-        print(json.dumps(start(Nats(url), namespace, run, workflow, json.loads(data))))
+        sys.exit()
+    run = Run(Nats(url), namespace, rest[0])
+    data = json.loads(rest[2]) if len(rest) > 2 else None
+    if what == "start":
+        answer = run.start(rest[1], data)
+    elif what == "signal":
+        answer = run.tell("SignalReceived", ("SignalAccepted", "SignalRefused"), name=rest[1], payload=data)
+    elif what == "update":
+        answers = ("UpdateRefused", "UpdateCompleted", "UpdateFailed")  # and UpdateAccepted, if one wants to know
+        answer = run.tell("UpdateRequested", answers, name=rest[1], input=data)
+    elif what == "query":
+        answer = run.query(rest[1], data)
+    elif what == "cancel":
+        answer = run.tell("CancelRequested", ("CancelAccepted",), reason="asked to in Python")
+    elif what == "terminate":
+        answer = run.tell("TerminateRequested", (), reason="asked to in Python")
+    print(json.dumps(answer))

@@ -99,8 +99,12 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
 
   function answer(subject: string, reply: (text: string, subject: string) => Promise<string | undefined>) {
     const respond = async (msg: Msg) => {
-      const text = await reply(msg.string(), msg.subject).catch(() => undefined);
-      if (text !== undefined && !link.dead()) msg.respond(text);
+      try {
+        const text = await reply(msg.string(), msg.subject);
+        if (text !== undefined && !link.dead()) msg.respond(text);
+      } catch {
+        // No answer, or one that the server does not take: whoever asked asks somebody else, or again.
+      }
     };
     const sub = nc.subscribe(subject, {
       callback: (error, msg) => {

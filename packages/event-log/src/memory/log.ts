@@ -244,7 +244,7 @@ export class MemoryLog implements EventLog {
       if (this.server.faults?.loses("broadcast")) continue;
       this.wire.down(one.lane, async () => {
         if (!this.#answerers.has(one)) return;
-        const answer = await one.fn(text, subject).catch(() => undefined);
+        const answer = await (async () => one.fn(text, subject))().catch(() => undefined);
         if (answer !== undefined) this.#tell(`answer ${subject}`, undefined, () => reply(answer));
       });
     }

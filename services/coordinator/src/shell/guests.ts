@@ -4,6 +4,7 @@ import {
   GuestMessage,
   InboxMessage,
   type QueryAnswer,
+  QueryFailedError,
   QueryRun,
   toFailure,
 } from "@stepstream/contracts";
@@ -135,6 +136,9 @@ export class Guests {
   }
 }
 
+/** What nats-server takes by default, with room for the envelope. */
+const MAX_ANSWER = 1_000_000;
+
 /** @returns undefined if somebody else may know. */
 export async function answerQuery(actor: RunActor, text: string, subject: string): Promise<string | undefined> {
   let answer: QueryAnswer;
@@ -142,6 +146,9 @@ export async function answerQuery(actor: RunActor, text: string, subject: string
     const { name, input } = decode(QueryRun, text, subject);
     const found = await actor.query(name, input);
     if (!found) return undefined;
+    const size = Buffer.byteLength(JSON.stringify(found));
+    if (size > MAX_ANSWER)
+      throw new QueryFailedError(actor.run, name, `its answer has ${size} bytes, and the bus takes ${MAX_ANSWER}.`);
     answer = { v: 1, type: "QueryAnswer", ...found };
   } catch (error) {
     answer = { v: 1, type: "QueryAnswer", error: toFailure(error) };
