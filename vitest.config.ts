@@ -3,7 +3,14 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["packages/**/*.test.ts", "services/**/*.test.ts", "infra/**/*.test.ts"] } },
+      {
+        test: {
+          name: "unit",
+          include: ["packages/**/*.test.ts", "services/**/*.test.ts", "infra/**/*.test.ts"],
+          // Some run linters and compilers, on machines that do other work as well.
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: "bus",
