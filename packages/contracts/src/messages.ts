@@ -76,6 +76,8 @@ export const StepCompleted = z.object({
   step: Name,
   attempt: Attempt,
   output: Payload,
+  /** The command's own: tells the slot from one of a run that had the id before. */
+  after: z.int().min(0).optional(),
 });
 
 /** The slot failed for good: the last attempt is used up, or the error is final. */
@@ -86,6 +88,8 @@ export const StepFailed = z.object({
   step: Name,
   attempt: Attempt,
   error: Failure,
+  /** The command's own: tells the slot from one of a run that had the id before. */
+  after: z.int().min(0).optional(),
 });
 
 /** A worker gave the slot up because the run asked for it. */
@@ -95,6 +99,8 @@ export const StepCancelled = z.object({
   slot: Slot,
   step: Name,
   attempt: Attempt,
+  /** The command's own: tells the slot from one of a run that had the id before. */
+  after: z.int().min(0).optional(),
 });
 
 /** The wait before the next attempt is too long for the command queue: keep it as a timer. */
@@ -106,6 +112,8 @@ export const RetryLater = z.object({
   /** The attempt that comes next. */
   attempt: Attempt,
   delayMs: Ms,
+  /** The command's own: tells the slot from one of a run that had the id before. */
+  after: z.int().min(0).optional(),
 });
 
 /** A timer of the run has come due. Said by the coordinator, never early. */
@@ -457,6 +465,8 @@ export const CancelSlots = z.object({
   run: RunId,
   slots: z.array(Slot),
   reason: z.string(),
+  /** It is about slots that were asked for up to this inbox sequence: `after` of the command says. */
+  upTo: z.int().min(0).optional(),
 });
 export type CancelSlots = z.infer<typeof CancelSlots>;
 

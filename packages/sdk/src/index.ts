@@ -4,6 +4,8 @@ export {
   DeclaredError,
   type Duration,
   type Failure,
+  ForbiddenInQueryError,
+  ForbiddenInWorkflowError,
   InvalidInputError,
   InvalidOutputError,
   LogRefusedError,

@@ -53,7 +53,7 @@ export async function readStatus(log: EventLog, run: string): Promise<RunStatus>
     log.list("EVENTS", subjects.inbox(run)),
     log.list("EVENTS", subjects.journal(run)),
   ]);
-  if (!first) throw new RunNotFoundError(run, subjects.namespace);
+  if (!first || first.stray) throw new RunNotFoundError(run, subjects.namespace);
   const base = {
     id: run,
     workflow: first.started?.workflow ?? "",

@@ -15,6 +15,8 @@ import { backoffMs, exponential } from "./backoff.ts";
 import type { AnyWorkflow } from "./workflow.ts";
 
 const PATIENCE_MS = 30_000;
+/** So often what is left of a deleted run is removed before it is given up. */
+const TRIES = 5;
 const BACKOFF = exponential({ initial: "100ms", max: "2s", jitter: "equal" });
 
 /**
@@ -45,29 +47,36 @@ export async function startRun(
   const id = newId(clock);
   const text = startMessage(workflow, input, id, { ...(trace && { trace }), ...extra });
   const subject = log.subjects.inbox(run);
-  try {
-    await untilAnswered(clock, `start run ${run}`, () => log.append(subject, text, { expectLast: 0, id }));
-    return "started";
-  } catch (error) {
-    if (!(error instanceof WrongLastSequenceError)) throw error;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await untilAnswered(clock, `start run ${run}`, () => log.append(subject, text, { expectLast: 0, id }));
+      return "started";
+    } catch (error) {
+      if (!(error instanceof WrongLastSequenceError)) throw error;
+    }
+    const first = await untilAnswered(clock, `look at run ${run}`, () => readStart(log, run, { fresh: true }));
+    if (first?.started?.id === id) return "started";
+    if (onConflict === "attach" && first?.started?.workflow === workflow.name) return "attached";
+    // What came after a run was deleted, from a worker that was slow, say, is no run.
+    if (!first?.stray || attempt === TRIES) throw new RunAlreadyExistsError(run);
+    await untilAnswered(clock, `start run ${run}`, () => log.purge(subject, { upTo: first.stored.seq }));
   }
-  const first = await untilAnswered(clock, `look at run ${run}`, () => readStart(log, run, { fresh: true }));
-  if (first?.started?.id === id) return "started";
-  if (onConflict === "attach" && first?.started?.workflow === workflow.name) return "attached";
-  throw new RunAlreadyExistsError(run);
 }
 
-/** The message that started a run. `started` is absent if it cannot be read; undefined if there is none. */
+/**
+ * The message that started a run. `started` is absent if it cannot be read, or is none (`stray`); undefined if there is
+ * nothing at all.
+ */
 export async function readStart(
   log: EventLog,
   run: string,
   options: { fresh?: boolean } = {},
-): Promise<{ stored: Stored; started: RunStarted | undefined } | undefined> {
+): Promise<{ stored: Stored; started: RunStarted | undefined; stray?: true } | undefined> {
   const [stored] = await log.read(log.subjects.inbox(run), options);
   if (!stored) return undefined;
   try {
     const message = decode(InboxMessage, stored.text, `${stored.subject} #${stored.seq}`);
-    return { stored, started: message.type === "RunStarted" ? message : undefined };
+    return message.type === "RunStarted" ? { stored, started: message } : { stored, started: undefined, stray: true };
   } catch {
     return { stored, started: undefined };
   }

@@ -36,10 +36,15 @@ export class Closing {
     this.#compensations.push({ step, input });
   }
 
-  /** As far as it goes in this turn. @returns whether the run goes on as new. */
+  /** As far as it goes in this turn. @returns whether more is to come of it, after the next macrotask. */
   advance(ended: Ended): boolean {
     const run = this.#run;
-    if (!this.#outcome) this.#begin(ended);
+    if (!this.#outcome) {
+      const left = this.#life.root.slots.size > 0 || this.#life.waits.size > 0;
+      this.#begin(ended);
+      // What was given up just now is told to the code of this life before the next one begins.
+      if (left && this.#outcome === "continued") return true;
+    }
     if (run.openSlots > 0 || this.#life.shields > 0 || this.#waiting || run.fault) return false;
     // Somebody has asked for its end while it settled.
     if (this.#outcome === "continued" && this.#life.timedOut) this.#fail(this.#life.timedOut);

@@ -350,8 +350,13 @@ export class RunExecution {
   }
 
   /** Only what names slot and step as the history does is about this slot. */
-  #withStep(message: { slot: number; step: string }, then: (slot: Slot, step: StepSlot) => void): void {
+  #withStep(
+    message: { slot: number; step: string; after?: number | undefined },
+    then: (slot: Slot, step: StepSlot) => void,
+  ): void {
     this.#withSlot(message.slot, (slot) => {
+      // A worker that was slow may speak of a run that had the id before, and was deleted.
+      if (message.after !== undefined && message.after !== slot.after) return;
       if (slot.step?.definition.name === message.step) then(slot, slot.step);
     });
   }

@@ -335,11 +335,15 @@ export class Life {
 
   /** Of an earlier life, or of a turn that is over? */
   #stray(what: string): boolean {
+    if (this.#run.life !== this) return true;
     this.#mayChange(what);
-    return this.#run.stray(what) || this.#run.life !== this;
+    return this.#run.stray(what);
   }
 
+  /** Only what looks, and code of a life that is over, may not. */
   #mayChange(what: string): void {
+    if (this.#run.life !== this)
+      throw new Error(`${what} came from a life of run ${this.#run.runId} that is over: it has gone on as new.`);
     if (frames.getStore()?.readOnly) throw new ForbiddenInQueryError(what, this.#run.runId);
   }
 

@@ -295,7 +295,8 @@ export class Effects {
 
   #askToStop(slots: number[], reason: string): void {
     const { log } = this.#deps;
-    const hint: CancelSlots = { v: 1, type: "CancelSlots", run: this.#run.runId, slots, reason };
+    const upTo = this.#run.folded;
+    const hint: CancelSlots = { v: 1, type: "CancelSlots", run: this.#run.runId, slots, reason, upTo };
     log.broadcast(log.subjects.cancel(this.#run.runId), JSON.stringify(hint));
   }
 

@@ -58,7 +58,8 @@ async function clear(
     const commands = await log.list("COMMANDS", subjects.all.commandsOfRun(run));
     const slots = [...commands.keys()].map((subject) => subjects.parse(subject)!.slot!);
     if (slots.length > 0) {
-      const hint: CancelSlots = { v: 1, type: "CancelSlots", run, slots, reason: end.reason };
+      const upTo = (await log.last(subjects.inbox(run)))?.seq ?? 0;
+      const hint: CancelSlots = { v: 1, type: "CancelSlots", run, slots, reason: end.reason, upTo };
       log.broadcast(subjects.cancel(run), JSON.stringify(hint));
     }
     for (const subject of commands.keys()) await log.purge(subject);

@@ -668,6 +668,7 @@ function answers(text: string, slot: Slot): boolean {
   try {
     const message = InboxMessage.parse(JSON.parse(text));
     if (!("slot" in message) || message.slot !== slot.slot || message.type === "TimerFired") return false;
+    if ("after" in message && message.after !== undefined && message.after !== slot.after) return false;
     return message.type !== "RetryLater" || message.attempt > slot.attempt;
   } catch {
     return false; // It is in the dead letters.

@@ -12,7 +12,7 @@ export class Cancels {
   readonly #clock: Clock;
   readonly #onCancel: (run: string, slot: number, reason: string) => void;
   /** `run/slot` → why and when; the oldest first. */
-  readonly #recent = new Map<string, { reason: string; at: number }>();
+  readonly #recent = new Map<string, { reason: string; at: number; upTo: number }>();
   #subscription: Subscription | undefined;
 
   constructor(clock: Clock, onCancel: (run: string, slot: number, reason: string) => void) {
@@ -28,11 +28,14 @@ export class Cancels {
     this.#subscription?.stop();
   }
 
-  /** Why the slot is to be given up; undefined if nobody said so. */
-  reason(run: string, slot: number): string | undefined {
+  /**
+   * Why the slot is to be given up; undefined if nobody said so.
+   * @param after - The command's: a later run of the same id is not meant.
+   */
+  reason(run: string, slot: number, after: number): string | undefined {
     if (this.#recent.size === 0) return undefined;
     const asked = this.#recent.get(`${run}/${slot}`);
-    return asked && this.#clock.now() - asked.at < KEEP_MS ? asked.reason : undefined;
+    return asked && after <= asked.upTo && this.#clock.now() - asked.at < KEEP_MS ? asked.reason : undefined;
   }
 
   #take(text: string, subject: string): void {
@@ -46,7 +49,7 @@ export class Cancels {
     for (const slot of asked.slots) {
       const key = `${asked.run}/${slot}`;
       this.#recent.delete(key);
-      this.#recent.set(key, { reason: asked.reason, at });
+      this.#recent.set(key, { reason: asked.reason, at, upTo: asked.upTo ?? Number.POSITIVE_INFINITY });
       this.#onCancel(asked.run, slot, asked.reason);
     }
     for (const [key, old] of this.#recent) {

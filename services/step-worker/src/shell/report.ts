@@ -15,7 +15,7 @@ import { retrying } from "./retrying.ts";
 /** @param output - JSON; empty for none. It has been JSON already when it was checked, and is not written again. */
 export async function completed(job: Job, output: string): Promise<void> {
   const { slot, step, attempt } = job.where;
-  const head = `{"v":1,"type":"StepCompleted","slot":${slot},"step":"${step}","attempt":${attempt}`;
+  const head = `{"v":1,"type":"StepCompleted","slot":${slot},"step":"${step}","attempt":${attempt},"after":${job.command.after}`;
   await conclude(job, attempt, output === "" ? `${head}}` : `${head},"output":${output}}`);
   job.deps.emit({ type: "completed", ...job.where });
 }
@@ -23,21 +23,26 @@ export async function completed(job: Job, output: string): Promise<void> {
 /** @param attempt - The one that failed for good: the last that was made, if none is to come. */
 export async function failed(job: Job, error: unknown, attempt = job.where.attempt, as?: Failure): Promise<void> {
   const { slot, step } = job.where;
-  const message = { v: 1, type: "StepFailed", slot, step, attempt, error: as ?? toFailure(error) };
+  const { after } = job.command;
+  const message = { v: 1, type: "StepFailed", slot, step, attempt, after, error: as ?? toFailure(error) };
   await conclude(job, attempt, JSON.stringify(message));
   job.deps.emit({ type: "failed", ...job.where, attempt, error });
 }
 
 export async function cancelled(job: Job): Promise<void> {
   const { slot, step, attempt } = job.where;
-  await conclude(job, attempt, JSON.stringify({ v: 1, type: "StepCancelled", slot, step, attempt }));
+  await conclude(
+    job,
+    attempt,
+    JSON.stringify({ v: 1, type: "StepCancelled", slot, step, attempt, after: job.command.after }),
+  );
   job.deps.emit({ type: "cancelled", ...job.where });
 }
 
 /** Has attempt `attempt` come back after a wait that is too long for the queue. */
 export async function postponed(job: Job, attempt: number, delayMs: number): Promise<void> {
   const { run, slot, step } = job.where;
-  const message = { v: 1, type: "RetryLater", slot, step, attempt, delayMs };
+  const message = { v: 1, type: "RetryLater", slot, step, attempt, delayMs, after: job.command.after };
   await tell(job.deps, run, JSON.stringify(message), `${markOf(job)}.${attempt}.later`);
   job.held.ack();
 }

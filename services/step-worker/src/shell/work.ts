@@ -49,7 +49,7 @@ export async function work(deps: Deps, served: Served, held: Held): Promise<void
   if (at.next === "fail") return failed(job, fromFailure(at.last!.error), at.last!.attempt, at.last!.error);
   if (at.next === "postpone") return postponed(job, at.attempt, at.delayMs);
   if (at.next === "lost") return givenUp(job, new WorkerLostError(where, deliveries));
-  return deps.cancels.reason(run, slot) === undefined ? begin(job) : cancelled(job);
+  return deps.cancels.reason(run, slot, command.after) === undefined ? begin(job) : cancelled(job);
 }
 
 async function begin(job: Job): Promise<void> {

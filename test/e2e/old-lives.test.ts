@@ -1,7 +1,4 @@
-/**
- * What the guides promise and the code does not keep yet: each of these fails without a fix. With its fix, a test moves to
- * the tests of the code that it is about.
- */
+/** What is over has no say in what comes after it: lives of a run, and runs of an id. */
 
 import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
 import type { EventLog } from "@stepstream/event-log";
