@@ -47,7 +47,7 @@ export async function play({ serve, client, say }: Stage) {
     }),
   );
   const run = await client.start(meter, { kWh: 0, cents: 0, life: 1 }, { id: "meter-7" });
-  await Promise.all(Array.from({ length: 45 }, (_, i) => run.signal("reading", { kWh: i }, { id: `reading-${i}` })));
+  for (let i = 0; i < 45; i++) await run.signal("reading", { kWh: i }, { id: `reading-${i}` });
   const first = await run.query("history");
   const { history } = await run.status();
   say(`life ${first.life}    45 readings, of which it has asked for 10; a replay goes through ${first.length}`);
