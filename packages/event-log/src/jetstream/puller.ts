@@ -192,7 +192,8 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     if (pulls.size === 0) waiting = 0;
     if (code === 503 || /consumer deleted/i.test(why)) {
       // Each open pull is told; once is enough.
-      if (pull) mend(code === 503 ? "the consumer does not answer" : "the consumer was deleted");
+      if (pull && code === 503) mend("the consumer does not answer");
+      else if (pull) mend("the consumer was deleted", PAUSE_MS);
     } else if (code === 409) {
       if (/leadership|shutdown/i.test(why)) options.onInterrupted?.(why.toLowerCase());
       askAt = clock.now() + PAUSE_MS;
@@ -207,19 +208,23 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   /**
    * Makes sure the consumer exists. Meanwhile it is asked on: it may only be without a leader, and then
    * it is back before the server's answer to this, which needs a leader of its own.
+   *
+   * A consumer that was deleted is not made again at once: the server tells of the deletion before it removes the
+   * consumer's state, and a new one of that name could take over the old one's (seen once in some dozens: what the old
+   * one had delivered came again only after its `ack_wait`).
    */
-  function mend(why: string): void {
+  function mend(why: string, afterMs = 0): void {
     forgetPulls();
     askAt = clock.now() + PAUSE_MS;
     options.onInterrupted?.(why);
     if (mending) return;
     mending = true;
     // Refused or not answered: the next pull fails, too, and brings us here again.
-    ensureConsumer(requests, stream, options)
-      .catch(() => {})
-      .then(() => {
-        mending = false;
-      });
+    clock.setTimeout(async () => {
+      // Stopped meanwhile: whoever deleted it may have meant it.
+      if (!stopped) await ensureConsumer(requests, stream, options).catch(() => {});
+      mending = false;
+    }, afterMs);
   }
 
   const ticks = link.everyTick((now, lateMs) => {
