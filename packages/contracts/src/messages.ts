@@ -478,6 +478,8 @@ export const Presence = z.object({
   leaving: z.boolean(),
   /** The workflows it runs, as `<name>@<version>`. */
   workflows: z.array(z.string()).optional(),
+  /** No coordinator says this, but somebody who wants to hear from all of them, now. Then `leaving` is true. */
+  rollCall: z.literal(true).optional(),
 });
 export type Presence = z.infer<typeof Presence>;
 

@@ -73,8 +73,9 @@ export class Membership {
   }
 
   #hear(text: string): void {
-    const { id, leaving, workflows } = decode(Presence, text, "presence");
+    const { id, leaving, workflows, rollCall } = decode(Presence, text, "presence");
     if (id === this.#deps.id || this.#stopped) return;
+    if (rollCall) return this.#say(false);
     const known = this.#seen.has(id);
     if (leaving) this.#seen.delete(id);
     else this.#seen.set(id, { at: this.#deps.clock.now(), workflows: new Set(workflows) });
