@@ -5,6 +5,7 @@ import { addCompletion } from "./commands/completion.ts";
 import { addDead } from "./commands/dead.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addLs } from "./commands/ls.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQueue } from "./commands/queue.ts";
 import { addResult } from "./commands/result.ts";
@@ -62,6 +63,7 @@ export function createProgram(io: Io): Command {
 
 const COMMANDS = [
   addStart,
+  addLs,
   addResult,
   addSignal,
   addQuery,
