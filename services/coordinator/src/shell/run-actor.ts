@@ -13,6 +13,7 @@ import {
   UnknownWorkflowError,
 } from "@stepstream/contracts";
 import type { Delivery } from "@stepstream/event-log";
+import type { Decisions } from "@stepstream/telemetry";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { finishTurn } from "../run/turn.ts";
@@ -69,6 +70,7 @@ export class RunActor {
   readonly #deps: Deps;
   readonly #host: Host;
   readonly #name: string;
+  readonly #decisions: Decisions;
   #state: "cold" | "hot" | "closed" | "parked" | "away" | "released" = "cold";
   #execution: RunExecution | undefined;
   #journal: Journal | undefined;
@@ -84,7 +86,7 @@ export class RunActor {
   /** Its record of being parked goes when this message is done with elsewhere. */
   #unparkAt: { message: number; record: number } | undefined;
   /** Why it is parked, and what it was started as. */
-  #parkedFor: { fault: StepstreamError; started: Started | undefined } | undefined;
+  #parkedFor: { fault: StepstreamError; started: RunStarted | undefined } | undefined;
   #draining: Promise<void> | undefined;
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
@@ -94,6 +96,7 @@ export class RunActor {
     this.run = run;
     this.#host = host;
     this.#name = deps.newMailbox();
+    this.#decisions = deps.telemetry.decisions(run);
     this.lastActiveMs = deps.clock.now();
   }
 
@@ -214,6 +217,7 @@ export class RunActor {
   }
 
   async #handle(batch: Arrival[], called: boolean): Promise<void> {
+    this.#decisions.begin();
     // A parked run can still be terminated.
     const terminates = batch.some(({ message }) => message.type === "TerminateRequested");
     const woken = called || (this.#state === "parked" && terminates);
@@ -236,7 +240,7 @@ export class RunActor {
         continue;
       }
       if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken, record);
-      if (fault) return this.#park(batch, fault);
+      if (fault) return this.#park(batch, fault, folded.started);
       if (folded.decided.length > 0) {
         const written = await this.#write(folded.decided);
         if (written === "moved") {
@@ -327,6 +331,7 @@ export class RunActor {
 
   #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
     const execution = this.#execution!;
+    this.#decisions.took(message);
     execution.fold(seq, at, message);
     return finishTurn(execution, this.#deps.boundary);
   }
@@ -357,6 +362,7 @@ export class RunActor {
     );
     const execution = this.#execution!;
     await this.#replay(execution, history);
+    this.#decisions.rebuilt(history.inbox.length);
     const decided: Decided[] = [];
     execution.takeDone();
     this.#effects!.mayHaveStored(execution.slots.values());
@@ -444,9 +450,9 @@ export class RunActor {
     return new Set([...listed.keys()].map((subject) => log.subjects.parse(subject)!.slot!));
   }
 
-  #unknown(started: { workflow: string; version: number }): Folded {
+  #unknown(started: RunStarted): Folded {
     this.#foreign = keyOf(started);
-    return { decided: [], fault: new UnknownWorkflowError(this.run, started.workflow, started.version) };
+    return { decided: [], started, fault: new UnknownWorkflowError(this.run, started.workflow, started.version) };
   }
 
   #become(execution: RunExecution, journalSeq: number, segment: Segment | undefined): void {
@@ -474,8 +480,7 @@ export class RunActor {
 
   async #write(decided: readonly Decided[]): Promise<"written" | "moved"> {
     const execution = this.#execution!;
-    const { telemetry } = this.#deps;
-    const span = telemetry.decision(execution.started!, this.run, execution.folded, decided.length);
+    const span = this.#decisions.decided(execution.started!, execution.folded, decided);
     const wanted = () => this.#state !== "released";
     const written = await this.#journal!.append(decided, execution.folded, wanted);
     span.end(written);
@@ -547,8 +552,9 @@ export class RunActor {
     }
   }
 
-  async #park(batch: Arrival[], fault: StepstreamError): Promise<void> {
-    const started = this.#execution?.started ?? batch.map((a) => a.message).find((m) => m.type === "RunStarted");
+  async #park(batch: Arrival[], fault: StepstreamError, known?: RunStarted): Promise<void> {
+    const started =
+      known ?? this.#execution?.started ?? batch.map((a) => a.message).find((m) => m.type === "RunStarted");
     this.#forget();
     this.#parkedFor = { fault, started };
     await this.#stayParked(batch);
@@ -559,7 +565,8 @@ export class RunActor {
   async #stayParked(batch: Arrival[]): Promise<void> {
     const { fault, started } = this.#parkedFor!;
     const after = Math.max(0, ...this.#held.keys(), ...batch.map((arrival) => arrival.delivery.seq));
-    await park(this.#deps, this.run, started, fault, after);
+    if ((await park(this.#deps, this.run, started, fault, after)) && started)
+      this.#deps.telemetry.parked({ run: this.run, started, fault, after });
     this.#check();
     this.#settleBatch(batch);
   }
@@ -627,8 +634,6 @@ export class RunActor {
   }
 }
 
-type Started = { workflow: string; version: number };
-
 interface Question {
   readonly name: string;
   readonly input: unknown;
@@ -640,6 +645,8 @@ interface Folded {
   decided: Decided[];
   /** Why the run cannot be handled at all. */
   fault?: StepstreamError;
+  /** What it was started as, where its workflow is not known. */
+  started?: RunStarted;
   /** After a takeover: slots whose command is out or answered. */
   out?: Set<number>;
   /** After a takeover: slots without a command that are being cancelled. */
