@@ -413,6 +413,18 @@ describe("sampling", () => {
   });
 });
 
+describe("a client that is not sampled", () => {
+  it("is not followed by a run that is, though the others sample all", async () => {
+    const { open, spans } = processes();
+    const { traceId, spanId } = idsOfRun("dev", "r1");
+    const message = started({ traceparent: `00-${traceId}-${spanId}-00` });
+    decide(open(), message, 1).end();
+    await attempt(open(), commandOf(open(), message));
+    end(open(), message);
+    expect(spans()).toEqual([]);
+  });
+});
+
 describe("a caller that is not sampled", () => {
   it("is not followed by a run that is", async () => {
     const { open, spans } = processes();

@@ -8,6 +8,7 @@ import {
   SpanKind,
   type SpanOptions,
   SpanStatusCode,
+  TraceFlags,
   type Tracer,
   trace,
 } from "@opentelemetry/api";
@@ -116,6 +117,8 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
 
     runEnded({ run, started, startedAtMs, endedAtMs, outcome, error }) {
       const { own, parent } = runTrace(started, run);
+      // A root asks this process's sampler, which cannot know that the client has said no.
+      if (!parent && (own.traceFlags & TraceFlags.SAMPLED) === 0) return;
       const linked = started.link && fromTrace(started.link);
       const attributes = {
         ...common(run, started.workflow),
