@@ -300,8 +300,9 @@ export class RunActor {
         this.#become(new RunExecution(this.run, workflow), 0, undefined);
         this.#epoch = first.epoch;
       } else {
-        const holds = Math.max(0, ...batch.map((a) => a.delivery.seq));
-        const loaded = await this.#load(holds, fresh);
+        const seqs = batch.map((a) => a.delivery.seq);
+        const holds = Math.max(0, ...seqs);
+        const loaded = await this.#load(Math.min(...seqs), holds, fresh);
         this.#epoch = last?.delivery.seq === holds ? last.epoch : undefined;
         return loaded;
       }
@@ -336,8 +337,8 @@ export class RunActor {
     return finishTurn(execution, this.#deps.boundary);
   }
 
-  /** Rebuilds the run from the log. */
-  async #load(holds: number, fresh: boolean): Promise<Folded | "over" | "none"> {
+  /** Rebuilds the run from the log. @param first - The first message in hand; infinite for none. */
+  async #load(first: number, holds: number, fresh: boolean): Promise<Folded | "over" | "none"> {
     const { log } = this.#deps;
     const out = await this.#outstanding();
     const history = await readHistory(this.#deps, this.run, holds, fresh);
@@ -347,7 +348,8 @@ export class RunActor {
     if (last && isTerminal(last)) {
       const startedAtMs = started.since ?? history.inbox[0]!.at;
       const endedAtMs = history.inbox.findLast((x) => x.seq <= history.upTo)?.at ?? startedAtMs;
-      this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
+      // What came after the end has no part in it. Else whoever ended it may have died before it could tell.
+      if (first <= history.upTo) this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
       await this.#startAbandoned(started, startedAtMs, history.latest);
       await this.#afterEnd(started, startedAtMs, last);
       return "over";
