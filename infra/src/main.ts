@@ -4,7 +4,7 @@
  *   node infra/src/main.ts nats [--port 4222] [--store <folder>] [--sync-always]
  *   node infra/src/main.ts find
  *   node infra/src/main.ts jaeger [--build]
- *   node infra/src/main.ts find-jaeger [--build]
+ *   node infra/src/main.ts find-jaeger [--build [--within <seconds>]]
  */
 import { parseArgs } from "node:util";
 import { findNatsServer, NatsServerNotFoundError } from "./find.ts";
@@ -24,6 +24,7 @@ const HELP = `usage: node infra/src/main.ts <command>
   find-jaeger
           finds a Jaeger 2 and prints it as JSON
             --build            as above
+            --within <seconds> how long the compiler may take; default: 1800
 `;
 
 const say = (line: string) => console.error(line);
@@ -37,6 +38,7 @@ try {
       store: { type: "string" },
       "sync-always": { type: "boolean" },
       build: { type: "boolean", default: false },
+      within: { type: "string", default: "1800" },
     },
   });
   if (values.help || positionals.length !== 1) {
@@ -55,6 +57,7 @@ interface Flags {
   store?: string;
   "sync-always"?: boolean;
   build: boolean;
+  within: string;
 }
 
 async function command(name: string, values: Flags): Promise<void> {
@@ -78,7 +81,9 @@ async function command(name: string, values: Flags): Promise<void> {
       return;
     }
     case "find-jaeger":
-      console.log(JSON.stringify(await findJaeger({ build: values.build, log: say })));
+      console.log(
+        JSON.stringify(await findJaeger({ build: values.build, buildMs: Number(values.within) * 1_000, log: say })),
+      );
       return;
     case "jaeger": {
       const found = await findJaeger({ build: values.build, log: say });

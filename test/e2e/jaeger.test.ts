@@ -3,17 +3,9 @@ import { connect } from "@stepstream/sdk";
 import { idsOfRun } from "@stepstream/telemetry";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestServer, type TestServer } from "../support/nats.ts";
-import {
-  eventsOf,
-  type JaegerSpan,
-  type JaegerTrace,
-  parentOf,
-  tag,
-  traceOf,
-  untilTrace,
-} from "./telemetry/jaeger-api.ts";
-import { journey } from "./telemetry/journey.ts";
+import { eventsOf, type JaegerTrace, parentOf, tag, traceOf } from "./telemetry/jaeger-api.ts";
 import { Processes } from "./telemetry/processes.ts";
+import { playJourney } from "./telemetry/scenario.ts";
 
 /** Traces as a real Jaeger has them. It is looked for on the PATH and in the cache; see infra/src/jaeger/find.ts. */
 const found = await findJaeger().catch((error: Error) => {
@@ -38,22 +30,12 @@ describe.skipIf(!found)("a journey that fails, with a coordinator that is killed
     server = await startTestServer();
     jaeger = await startJaeger({ found: found! });
     processes = new Processes(server.url, NAMESPACE, jaeger.otlpUrl);
-    const killed = await processes.coordinator("journey");
-    await processes.worker("journey-handlers");
-    await processes.client("journey-client", [RUN]);
-    await using reader = await connect({ nats: server.url, namespace: NAMESPACE });
-    const run = reader.handle(journey, RUN);
-    traceId = (await run.status()).traceId!;
-    // What it has decided so far is told; then it dies in the middle of the run.
-    await untilTrace(jaeger.uiUrl, traceId, ({ spans }) => spans.filter(heard("ChildEnded")).length === 2);
-    await processes.end(killed, "SIGKILL");
-    await processes.coordinator("journey");
-    await run.signal("approve", { by: "kim" });
-    await expect(run.result()).rejects.toThrow("CardDeclined");
-    const inbox = (await run.history()).filter((entry) => entry.kind === "inbox");
-    times = { startedAt: inbox[0]!.at, endedAt: inbox.at(-1)!.at };
-    await processes.endAll();
-    trace = (await traceOf(jaeger.uiUrl, traceId))!;
+    const played = await playJourney({ nats: server.url, namespace: NAMESPACE, run: RUN }, jaeger, processes, {
+      kill: true,
+    });
+    times = played;
+    trace = played.trace;
+    traceId = trace.traceID;
     newsTrace = (await traceOf(jaeger.uiUrl, idsOfRun(NAMESPACE, `${RUN}-news`).traceId))!;
   });
   afterAll(async () => {
@@ -69,7 +51,6 @@ describe.skipIf(!found)("a journey that fails, with a coordinator that is killed
     expect(spans.map((span) => span.operationName)).toEqual([name]);
     return spans[0]!;
   };
-  const heard = (event: string) => (span: JaegerSpan) => eventsOf(span).includes(event);
   const heardIn = (workflow: string) => named(`decide ${workflow}`).flatMap(eventsOf);
 
   it("is one trace, from the caller on, in which Jaeger finds nothing wrong", () => {

@@ -10,9 +10,10 @@ const VERSION_VARIABLE = "github.com/jaegertracing/jaeger/internal/version.lates
  * Builds Jaeger from its Go module into the cache folder; Go's checksum database vouches for the source. Not by
  * `go install`, which refuses modules with replacements. What it lacks is the web page: that is no part of the module.
  *
+ * @param timeoutMs - How long the compiler may take.
  * @returns Where it is.
  */
-export async function buildJaeger(machine: Machine, log: (line: string) => void): Promise<string> {
+export async function buildJaeger(machine: Machine, timeoutMs: number, log: (line: string) => void): Promise<string> {
   const path = cachedJaeger(machine);
   mkdirSync(machine.cache, { recursive: true });
   const folder = mkdtempSync(join(machine.cache, "fetching-"));
@@ -27,7 +28,7 @@ export async function buildJaeger(machine: Machine, log: (line: string) => void)
     const built = join(folder, "jaeger");
     const flags = ["-trimpath", "-buildvcs=false", "-ldflags", `-s -w -X ${VERSION_VARIABLE}=v${JAEGER_VERSION}`];
     await machine.run("go", ["build", ...flags, "-o", built, "./cmd/jaeger"], {
-      ...{ cwd: source, env, timeoutMs: 1_800_000 },
+      ...{ cwd: source, env, timeoutMs },
     });
     chmodSync(built, 0o755);
     await versionOfJaeger(machine, built);
@@ -38,6 +39,7 @@ export async function buildJaeger(machine: Machine, log: (line: string) => void)
     renameSync(beside, path);
     return path;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    // Compilers that have lost their go still write for a moment.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
   }
 }

@@ -17,6 +17,8 @@ export interface FindJaegerOptions {
    * false.
    */
   build?: boolean;
+  /** How long the compiler may take, in milliseconds. Default: half an hour. */
+  buildMs?: number;
   /** Takes one line at a time. Default: silence. */
   log?: (line: string) => void;
   /** Default: this computer. */
@@ -29,7 +31,7 @@ export interface FindJaegerOptions {
  * @throws {JaegerNotFoundError} If it is nowhere. Its message says what to do.
  */
 export async function findJaeger(options: FindJaegerOptions = {}): Promise<FoundJaeger> {
-  const { build = false, log = () => {}, machine = thisMachine() } = options;
+  const { build = false, buildMs = 1_800_000, log = () => {}, machine = thisMachine() } = options;
   const cached = cachedJaeger(machine);
   const sources: [FoundJaeger["source"], () => Promise<string>][] = [
     ["PATH", async () => "jaeger"],
@@ -41,7 +43,7 @@ export async function findJaeger(options: FindJaegerOptions = {}): Promise<Found
       },
     ],
   ];
-  if (build) sources.push(["go build", () => buildJaeger(machine, log)]);
+  if (build) sources.push(["go build", () => buildJaeger(machine, buildMs, log)]);
   const failures: string[] = [];
   for (const [source, find] of sources) {
     try {
