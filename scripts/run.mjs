@@ -21,6 +21,7 @@ const bin = {
 const STAGES = [
   ["lint", [bin.biome, "check"]],
   ["types", [bin.tsc, "-p", "tsconfig.json"]],
+  ["docs", ["docs/tools/main.ts", "--check"]],
   ["tests", [bin.vitest, "run", ...report()]],
   ["simulation", ["test/simulation/main.ts", "--seeds", "200"]],
 ];
@@ -32,7 +33,11 @@ const TASKS = {
     help: "the same as verify; with arguments: vitest run <arguments>, and nothing else",
     run: (args) => (args.length > 0 ? node(bin.vitest, "run", ...args, ...report()) : verify()),
   },
-  verify: { help: "lint, types, tests, simulation: what CI runs", run: verify },
+  verify: { help: "lint, types, docs, tests, simulation: what CI runs", run: verify },
+  docs: {
+    help: "writes docs/reference from the code; --check: says what is stale",
+    run: (args) => node("docs/tools/main.ts", ...args),
+  },
   bench: { help: "runs the benchmarks", run: (args) => node("bench/main.ts", ...args) },
   simulate: {
     help: "runs the simulation: --seeds <n>, --seed <n>",

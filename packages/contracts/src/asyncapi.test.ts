@@ -77,6 +77,8 @@ describe("docs/asyncapi.yaml", () => {
       dead: s.dead("{step}", "{run}", "{slot}" as any),
       cancel: s.cancel("{run}"),
       presence: s.presence,
+      rollCall: s.rollCall,
+      workers: s.workers,
       breaker: s.breaker("{step}"),
       query: s.query("{run}"),
       guest: s.guest("{coordinator}"),
@@ -96,7 +98,7 @@ describe("docs/asyncapi.yaml", () => {
           .filter((o) => o.action === action)
           .flatMap((o) => o.messages),
       );
-    const people = ["DeadLetter", "Presence", "BreakerChanged"];
+    const people = ["DeadLetter", "Presence", "WorkerPresence", "BreakerChanged"];
     const all = Object.values(CHANNELS).flatMap((channel) => channel.messages);
     for (const name of all) {
       expect(moved("send"), name).toContain(name);

@@ -464,6 +464,18 @@ export class PartitionMismatchError extends StepstreamError {
   }
 }
 
+/** There is no such namespace, and whoever asks is not to make one. */
+export class NamespaceNotFoundError extends StepstreamError {
+  readonly code = "NAMESPACE_NOT_FOUND";
+  readonly retry = "never";
+  constructor(namespace: string) {
+    super(
+      `There is no namespace "${namespace}" on this server: the first coordinator, worker or client that connects to it makes it.`,
+      { namespace },
+    );
+  }
+}
+
 export class ServerTooOldError extends StepstreamError {
   readonly code = "SERVER_TOO_OLD";
   readonly retry = "never";

@@ -227,6 +227,13 @@ export const EXAMPLES: Readonly<Record<string, { type: string } & Record<string,
   },
   CancelSlots: { v: 1, type: "CancelSlots", run: "order-1", slots: [1], reason: "the customer changed her mind" },
   Presence: { v: 1, type: "Presence", id: "coordinator-7f3a", leaving: false, workflows: ["order@1", "shipment@1"] },
+  RollCall: { v: 1, type: "RollCall" },
+  WorkerPresence: {
+    v: 1,
+    type: "WorkerPresence",
+    worker: "worker-19c2",
+    steps: [{ step: "charge", concurrency: 50, running: 3, breaker: "closed" }],
+  },
   BreakerChanged: { v: 1, type: "BreakerChanged", worker: "worker-19c2", step: "charge", state: "open" },
   Ref: {
     v: 1,

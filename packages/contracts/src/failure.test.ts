@@ -48,6 +48,7 @@ const SPECIMENS: Record<string, Error> = {
   LogUnavailableError: new errors.LogUnavailableError("append to dev.inbox.0.r1", "time-out", { cause }),
   LogRefusedError: new errors.LogRefusedError("append", 10077, "maximum bytes exceeded"),
   PartitionMismatchError: new errors.PartitionMismatchError("dev", 8, 16),
+  NamespaceNotFoundError: new errors.NamespaceNotFoundError("shpo"),
   ServerTooOldError: new errors.ServerTooOldError("2.11.0", "2.12.0"),
   NotRunningError: new errors.NotRunningError("The worker", "stopped"),
   RemoteError: new errors.RemoteError({ name: "PaymentError", code: "E42", message: "no", data: { data: 1, n: 2 } }),

@@ -75,6 +75,7 @@ const OWN = new Map(
     WRONG_LAST_SEQUENCE: errors.WrongLastSequenceError,
     LOG_UNAVAILABLE: errors.LogUnavailableError,
     LOG_REFUSED: errors.LogRefusedError,
+    NAMESPACE_NOT_FOUND: errors.NamespaceNotFoundError,
     PARTITION_MISMATCH: errors.PartitionMismatchError,
     SERVER_TOO_OLD: errors.ServerTooOldError,
     NOT_RUNNING: errors.NotRunningError,

@@ -11,6 +11,7 @@ export {
   LogRefusedError,
   LogUnavailableError,
   MalformedMessageError,
+  NamespaceNotFoundError,
   NonDeterminismError,
   NotRunningError,
   PartitionMismatchError,

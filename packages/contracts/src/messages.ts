@@ -499,6 +499,31 @@ export const Presence = z.object({
 });
 export type Presence = z.infer<typeof Presence>;
 
+/** Who is there? Coordinators answer with `Presence`, workers with `WorkerPresence`. */
+export const RollCall = z.object({ v, type: z.literal("RollCall") });
+export type RollCall = z.infer<typeof RollCall>;
+
+const BreakerState = z.enum(["closed", "open", "halfOpen"]);
+
+/** What a worker answers to a roll call. */
+export const WorkerPresence = z.object({
+  v,
+  type: z.literal("WorkerPresence"),
+  worker: z.string(),
+  steps: z.array(
+    z.object({
+      step: Name,
+      /** Attempts it makes at a time. */
+      concurrency: z.int().min(1),
+      /** Attempts under way. */
+      running: z.int().min(0),
+      /** Absent where the step has no circuit breaker. */
+      breaker: BreakerState.optional(),
+    }),
+  ),
+});
+export type WorkerPresence = z.infer<typeof WorkerPresence>;
+
 /** Asks a run something. It is answered from what the run is, and changes nothing. */
 export const QueryRun = z.object({ v, type: z.literal("QueryRun"), name: Name, input: Payload });
 export type QueryRun = z.infer<typeof QueryRun>;
@@ -538,7 +563,7 @@ export const BreakerChanged = z.object({
   type: z.literal("BreakerChanged"),
   worker: z.string(),
   step: Name,
-  state: z.enum(["closed", "open", "halfOpen"]),
+  state: BreakerState,
 });
 export type BreakerChanged = z.infer<typeof BreakerChanged>;
 

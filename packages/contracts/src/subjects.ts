@@ -13,6 +13,8 @@
  *   <ns>.live.journal.<p>.<run>             (core NATS) each journal message, as it is stored
  *   <ns>.cancel.<run>                       (core NATS) asks workers to abort slots of a run
  *   <ns>.presence                           (core NATS) coordinators that are alive
+ *   <ns>.roll-call                          (core NATS) asks who is there
+ *   <ns>.workers                            (core NATS) what workers answer to that
  *   <ns>.breaker.<step>                     (core NATS) a worker's circuit breaker changed state
  *   <ns>.query.<p>.<run>                    (core NATS, request and reply) asks a run something
  *   <ns>.guest.<coordinator>                (core NATS) messages of runs that only that coordinator can handle
@@ -103,6 +105,12 @@ export class Subjects {
   }
   get presence(): string {
     return `${this.namespace}.presence`;
+  }
+  get rollCall(): string {
+    return `${this.namespace}.roll-call`;
+  }
+  get workers(): string {
+    return `${this.namespace}.workers`;
   }
   breaker(step: string): string {
     return `${this.namespace}.breaker.${step}`;

@@ -10,6 +10,7 @@ export {
   InvalidOutputError,
   LogRefusedError,
   LogUnavailableError,
+  NamespaceNotFoundError,
   NonDeterminismError,
   NotRunningError,
   PartitionMismatchError,

@@ -1,4 +1,4 @@
-import { type BreakerChanged, NotRunningError } from "@stepstream/contracts";
+import { type BreakerChanged, NotRunningError, type WorkerPresence } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import { type AnyStep, gate, type HandlerInput, type HandlerOutput } from "@stepstream/sdk";
@@ -85,7 +85,7 @@ export function createWorker(options: WorkerOptions): Worker {
   let state: "new" | "running" | "stopping" | "stopped" = "new";
   let log: EventLog;
   let deps: Deps;
-  let reconnects: Subscription;
+  let subscriptions: Subscription[] = [];
   let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
 
@@ -125,6 +125,22 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const lane of sharing) lane.pull();
   }
 
+  /** Somebody wants to know who is there. */
+  function answerRollCall(): void {
+    const present: WorkerPresence = {
+      v: 1,
+      type: "WorkerPresence",
+      worker: name,
+      steps: lanes.map(({ served: { step, breaker }, running }) => ({
+        step: step.name,
+        concurrency: step.concurrency,
+        running,
+        ...(breaker && { breaker: breaker.state }),
+      })),
+    };
+    log.broadcast(log.subjects.workers, JSON.stringify(present));
+  }
+
   function onCancel(run: string, slot: number, reason: string): void {
     for (const lane of lanes) lane.find(run, slot)?.running?.cancel(reason);
   }
@@ -143,7 +159,7 @@ export function createWorker(options: WorkerOptions): Worker {
       await wait(settings.cleanUpMs + 2_000);
     }
     state = "stopped";
-    reconnects.stop();
+    for (const subscription of subscriptions) subscription.stop();
     deps.cancels.stop();
     deps.pulse.stop();
     for (const breaker of breakers.values()) breaker.stop();
@@ -174,7 +190,10 @@ export function createWorker(options: WorkerOptions): Worker {
     deps.cancels.listen(log);
     deps.pulse.start();
     // What was delivered before the cut may be another's by now.
-    reconnects = log.onReconnect(() => suspectAll(Number.POSITIVE_INFINITY));
+    subscriptions = [
+      log.onReconnect(() => suspectAll(Number.POSITIVE_INFINITY)),
+      log.listen(log.subjects.rollCall, answerRollCall),
+    ];
     try {
       await Promise.all(lanes.map((lane) => lane.start()));
     } catch (error) {

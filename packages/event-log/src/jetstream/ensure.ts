@@ -4,6 +4,7 @@ import {
   LogRefusedError,
   LogUnavailableError,
   Namespace,
+  NamespaceNotFoundError,
   PartitionMismatchError,
   ServerTooOldError,
   Subjects,
@@ -23,9 +24,14 @@ import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "
 export async function ensureNamespace(
   link: Link,
   timeoutMs: number,
-  options: { namespace: string; partitions?: number | undefined; replicas?: number | undefined },
+  options: {
+    namespace: string;
+    partitions?: number | undefined;
+    replicas?: number | undefined;
+    create?: boolean | undefined;
+  },
 ): Promise<Subjects> {
-  const { namespace, partitions: asked, replicas = 1 } = options;
+  const { namespace, partitions: asked, replicas = 1, create = true } = options;
   const fault = Namespace.safeParse(namespace).error?.issues[0];
   if (fault) throw new InvalidInputError("connectEventLog", "namespace", fault.message);
   if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1 && asked <= 4096))
@@ -36,7 +42,8 @@ export async function ensureNamespace(
   const [events, ...others] = streamsOf(wished, replicas);
   // Making streams is no hot path: the official client does it.
   const { streams } = await jetstreamManager(link.nc, { checkAPI: false, timeout: Math.max(timeoutMs, 15_000) });
-  const found = await ensureStream(streams, events!);
+  const found = create ? await ensureStream(streams, events!) : await findStream(streams, events!.name);
+  if (!found) throw new NamespaceNotFoundError(namespace);
   const stored = Number(found.metadata?.[PARTITIONS_KEY]);
   if (!Number.isInteger(stored) || stored < 1)
     throw new LogRefusedError(
@@ -45,17 +52,14 @@ export async function ensureNamespace(
       `its stream ${events!.name} was not made by Stepstream (no ${PARTITIONS_KEY} in its metadata)`,
     );
   if (asked !== undefined && asked !== stored) throw new PartitionMismatchError(namespace, stored, asked);
-  await Promise.all(others.map((spec) => ensureStream(streams, spec)));
+  if (create) await Promise.all(others.map((spec) => ensureStream(streams, spec)));
   return stored === wished.partitions ? wished : new Subjects(namespace, stored);
 }
 
 async function ensureStream(streams: JetStreamManager["streams"], spec: StreamSpec): Promise<StreamConfig> {
   const what = `stream ${spec.name}`;
-  try {
-    return (await streams.info(spec.name)).config;
-  } catch (error) {
-    if (codeOf(error) !== API.streamNotFound) throw ours(what, error);
-  }
+  const found = await findStream(streams, spec.name);
+  if (found) return found;
   try {
     return (await streams.add(spec as StreamSpec & StreamConfig)).config;
   } catch (error) {
@@ -66,6 +70,15 @@ async function ensureStream(streams: JetStreamManager["streams"], spec: StreamSp
     return (await streams.info(spec.name)).config;
   } catch (error) {
     throw ours(what, error);
+  }
+}
+
+async function findStream(streams: JetStreamManager["streams"], name: string): Promise<StreamConfig | undefined> {
+  try {
+    return (await streams.info(name)).config;
+  } catch (error) {
+    if (codeOf(error) === API.streamNotFound) return undefined;
+    throw ours(`stream ${name}`, error);
   }
 }
 

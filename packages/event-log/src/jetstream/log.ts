@@ -21,6 +21,8 @@ export interface ConnectOptions {
   namespace: string;
   /** Fixed when the namespace is made (then 16 by default); left out, what is stored counts. */
   partitions?: number;
+  /** Whether the namespace's streams are made where they are missing. Default true. */
+  create?: boolean;
   /** Copies of each stream, when the namespace is made. Default 1; 3 in production. */
   replicas?: number;
   /** The connection's name, for people who look at the server. Default "stepstream". */
@@ -36,6 +38,7 @@ export interface ConnectOptions {
  * @throws {LogUnavailableError} No server there, or one without JetStream.
  * @throws {ServerTooOldError} It is older than 2.12.
  * @throws {PartitionMismatchError} The namespace was made with another number of partitions.
+ * @throws {NamespaceNotFoundError} There is no such namespace, and `create` is false.
  */
 export async function connectEventLog(options: ConnectOptions): Promise<EventLog> {
   const clock = options.clock ?? systemClock;

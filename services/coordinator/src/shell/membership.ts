@@ -14,7 +14,7 @@ export class Membership {
   readonly #deps: Deps;
   readonly #onChange: () => void;
   readonly #seen = new Map<string, { at: number; workflows: ReadonlySet<string> }>();
-  #subscription: Subscription | undefined;
+  #subscriptions: Subscription[] = [];
   #timer: unknown;
   #stopped = false;
 
@@ -25,7 +25,10 @@ export class Membership {
 
   start(): void {
     const { log } = this.#deps;
-    this.#subscription = log.listen(log.subjects.presence, (text) => this.#hear(text));
+    this.#subscriptions = [
+      log.listen(log.subjects.presence, (text) => this.#hear(text)),
+      log.listen(log.subjects.rollCall, () => this.#say(false)),
+    ];
     this.#beat();
   }
 
@@ -34,7 +37,7 @@ export class Membership {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#deps.clock.clearTimeout(this.#timer);
-    this.#subscription?.stop();
+    for (const subscription of this.#subscriptions) subscription.stop();
     this.#say(true);
   }
 

@@ -58,6 +58,11 @@ export class Lane {
     if (!this.#stopping) this.#consumption?.pull();
   }
 
+  /** How many attempts are under way. */
+  get running(): number {
+    return this.#held.size;
+  }
+
   get inHand(): Iterable<Held> {
     return this.#held.values();
   }

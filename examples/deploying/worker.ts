@@ -1,0 +1,9 @@
+/** A worker: start as many as the work needs. */
+import { createWorker } from "@stepstream/step-worker";
+import { greet, namespace, nats } from "./parts.ts";
+
+const worker = await createWorker({ nats, namespace })
+  .handle(greet, ({ name }) => `Hello, ${name}!`)
+  .start();
+process.once("SIGTERM", () => worker.stop({ drainMs: 25_000 }));
+console.log(`worker ${worker.name}`);

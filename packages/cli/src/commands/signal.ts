@@ -1,0 +1,24 @@
+import type { Command } from "commander";
+import { withBus } from "../connection.ts";
+import type { Io } from "../io.ts";
+import { readJson } from "../json.ts";
+
+const EXAMPLES = `
+Examples:
+  $ stepstream signal order-1 approve '{"by":"eva"}'
+  $ stepstream signal order-1 approve @approval.json --id approval-7    the same id again changes nothing`;
+
+export function addSignal(program: Command, io: Io): void {
+  program
+    .command("signal <run> <name> [payload]")
+    .description("tell a run something (payload: JSON, @file, or -)")
+    .option("--id <id>", "the signal's identity (default: a random one)")
+    .addHelpText("after", EXAMPLES)
+    .action((run: string, name: string, said: string | undefined, flags: { id?: string }, command: Command) =>
+      withBus(command, io, async ({ client }) => {
+        const payload = await readJson("The payload", said, io);
+        await client.get(run).signal(name, payload, { ...flags, signal: io.signal });
+        io.err.write(`run ${run} has taken note of "${name}"\n`);
+      }),
+    );
+}

@@ -1,0 +1,100 @@
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import {
+  type ConnectionOptions,
+  credsAuthenticator,
+  jwtAuthenticator,
+  nkeyAuthenticator,
+} from "@nats-io/transport-node";
+import { CliError, EXIT } from "../errors.ts";
+import { NatsContext, readContext, selectedContext } from "./context.ts";
+
+/** What can be said on the command line; each also has a NATS_* variable. */
+export interface NatsFlags {
+  nats?: string | undefined;
+  context?: string | undefined;
+  creds?: string | undefined;
+  user?: string | undefined;
+  password?: string | undefined;
+  token?: string | undefined;
+  nkey?: string | undefined;
+  tlsCert?: string | undefined;
+  tlsKey?: string | undefined;
+  tlsCa?: string | undefined;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+const DEFAULT_URL = "nats://127.0.0.1:4222";
+
+/**
+ * Where to connect, and as whom.
+ *
+ * O1. What a flag says counts before its NATS_* variable, and that before the context.
+ * O2. The context is the one that is asked for; else, if no URL is given, the one that `nats context select` chose.
+ * O3. Without any of it: {@link DEFAULT_URL}, as nobody.
+ *
+ * @throws {CliError} A context or a file that is not there.
+ */
+export async function natsOptions(flags: NatsFlags, env: Env): Promise<ConnectionOptions> {
+  const asked = flags.context || env.NATS_CONTEXT;
+  const url = flags.nats || env.NATS_URL;
+  const name = asked || (url ? undefined : await selectedContext(env));
+  const context = name ? await readContext(env, name) : NatsContext.parse({});
+  const say = (flag: string | undefined, variable: string, stored: string) => flag || env[variable] || stored;
+
+  const creds = say(flags.creds, "NATS_CREDS", context.creds);
+  const nkey = say(flags.nkey, "NATS_NKEY", context.nkey);
+  const user = say(flags.user, "NATS_USER", context.user);
+  const pass = say(flags.password, "NATS_PASSWORD", context.password);
+  const token = say(flags.token, "NATS_TOKEN", context.token);
+  const certFile = say(flags.tlsCert, "NATS_CERT", context.cert);
+  const keyFile = say(flags.tlsKey, "NATS_KEY", context.key);
+  const caFile = say(flags.tlsCa, "NATS_CA", context.ca);
+  const tls = {
+    ...(certFile && { certFile: await there("client certificate", home(certFile)) }),
+    ...(keyFile && { keyFile: await there("private key", home(keyFile)) }),
+    ...(caFile && { caFile: await there("certificate authority", home(caFile)) }),
+    ...(context.tls_first && { handshakeFirst: true }),
+  };
+  return {
+    servers: (url || context.url || DEFAULT_URL).split(",").map((one) => one.trim()),
+    ...(user && { user }),
+    ...(pass && { pass }),
+    ...(token && { token }),
+    ...(Object.keys(tls).length > 0 && { tls }),
+    ...(context.inbox_prefix && { inboxPrefix: context.inbox_prefix }),
+    ...(await authenticator(creds, nkey, context)),
+  };
+}
+
+async function authenticator(creds: string, nkey: string, context: NatsContext): Promise<Partial<ConnectionOptions>> {
+  if (creds) return { authenticator: credsAuthenticator(await bytes("credentials", home(creds))) };
+  if (nkey) return { authenticator: nkeyAuthenticator(await seed(home(nkey))) };
+  const { user_jwt: jwt, user_seed: secret } = context;
+  if (jwt) return { authenticator: jwtAuthenticator(jwt, secret ? new TextEncoder().encode(secret) : undefined) };
+  return {};
+}
+
+/** A seed stands in a file, alone or among comments. */
+async function seed(path: string): Promise<Uint8Array> {
+  const text = new TextDecoder().decode(await bytes("nkey seed", path));
+  const found = /\bS[A-Z]A[A-Z2-7]+\b/.exec(text)?.[0];
+  if (!found) throw new CliError(`${path} holds no nkey seed.`, EXIT.usage);
+  return new TextEncoder().encode(found);
+}
+
+async function bytes(what: string, path: string): Promise<Uint8Array> {
+  return readFile(path).catch((cause) => {
+    throw new CliError(`The file of the ${what} cannot be read: ${path}`, EXIT.usage, { cause });
+  });
+}
+
+async function there(what: string, path: string): Promise<string> {
+  await bytes(what, path);
+  return path;
+}
+
+function home(path: string): string {
+  return path.startsWith("~/") ? homedir() + path.slice(1) : path;
+}
