@@ -22,7 +22,7 @@ export async function buildJaeger(machine: Machine, timeoutMs: number, log: (lin
     await machine.run("go", ["version"], { env });
     log(`jaeger, go build: building ${JAEGER_MODULE}, some ten minutes`);
     const downloaded = await machine.run("go", ["mod", "download", "-json", JAEGER_MODULE], {
-      ...{ cwd: folder, env, timeoutMs: 300_000 },
+      ...{ cwd: folder, env, timeoutMs: Math.min(timeoutMs, 300_000) },
     });
     const { Dir: source } = JSON.parse(downloaded) as { Dir: string };
     const built = join(folder, "jaeger");
