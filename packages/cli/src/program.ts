@@ -9,6 +9,7 @@ import { addHistory } from "./commands/history.ts";
 import { addLs } from "./commands/ls.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQueue } from "./commands/queue.ts";
+import { addReplay } from "./commands/replay.ts";
 import { addResult } from "./commands/result.ts";
 import { addSchedule } from "./commands/schedule.ts";
 import { addShow } from "./commands/show.ts";
@@ -70,6 +71,7 @@ const COMMANDS = [
   addShow,
   addWatch,
   addHistory,
+  addReplay,
   addResult,
   addSignal,
   addQuery,

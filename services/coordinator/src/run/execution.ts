@@ -29,6 +29,7 @@ import { deferred, frames } from "./frame.ts";
 
 import { Groups } from "./groups.ts";
 import { type CancelRequest, Life } from "./life.ts";
+import type { Observer } from "./observer.ts";
 import { type Decided, Recorder } from "./recorder.ts";
 import type { Scope } from "./scope.ts";
 import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
@@ -61,6 +62,7 @@ export class RunExecution {
   readonly slots = new Map<number, Slot>();
   readonly groups = new Groups(this);
   readonly recorder: Recorder;
+  readonly observer: Observer | undefined;
   closed = false;
   /** The last inbox sequence that was folded. */
   folded = 0;
@@ -84,9 +86,17 @@ export class RunExecution {
   /**
    * @param recorded - All events of the run's journal so far, in order; or those after the last RunContinued.
    * @param recordedUpTo - The last inbox sequence that the journal has consumed.
+   * @param observer - For debugging.
    */
-  constructor(runId: string, workflow: AnyWorkflow, recorded: readonly RunEvent[] = [], recordedUpTo = 0) {
+  constructor(
+    runId: string,
+    workflow: AnyWorkflow,
+    recorded: readonly RunEvent[] = [],
+    recordedUpTo = 0,
+    observer?: Observer,
+  ) {
     this.runId = runId;
+    this.observer = observer;
     this.workflow = workflow;
     this.recorder = new Recorder(runId, recorded);
     this.#recordedUpTo = recordedUpTo;
@@ -172,6 +182,7 @@ export class RunExecution {
   decide(event: RunEvent, text = JSON.stringify(event)): void {
     if (this.fault || this.closed) return;
     this.recorder.decide(event, text);
+    if (this.fault) this.observer?.faulted();
     if (this.life) this.life.length++;
     if (!isTerminal(event) || this.fault) return;
     this.closed = true;
@@ -185,6 +196,7 @@ export class RunExecution {
       this.runId,
       `${what} came after a wait for something that \`w\` did not give.`,
     );
+    this.observer?.faulted();
     return true;
   }
 
@@ -459,6 +471,7 @@ export class RunExecution {
       reject,
     };
     this.slots.set(number, slot);
+    this.observer?.asked(slot);
     if (!purpose) this.openSlots++;
     scope?.add(number);
     return this.groups.own(promise, { slot: number });

@@ -42,7 +42,7 @@ export interface CancelRequest {
 export class Life {
   readonly started: RunStarted;
   readonly root = new Scope();
-  readonly waits = new Waits();
+  readonly waits: Waits;
   readonly seen: Seen;
   readonly signals: Signals;
   readonly updates: Updates;
@@ -71,6 +71,7 @@ export class Life {
   constructor(run: RunExecution, started: RunStarted) {
     this.#run = run;
     this.started = started;
+    this.waits = new Waits(run.observer);
     this.seen = new Seen(started.seen);
     this.signals = new Signals(run, this.waits, this.seen);
     this.updates = new Updates(run, this.root, this.seen);

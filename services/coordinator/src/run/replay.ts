@@ -1,23 +1,8 @@
-import {
-  type Decision,
-  type InboxMessage,
-  type NonDeterminismError,
-  RunId,
-  type StalledError,
-} from "@stepstream/contracts";
+import type { NonDeterminismError, StalledError } from "@stepstream/contracts";
 import type { AnyWorkflow } from "@stepstream/sdk";
-import { RunExecution } from "./execution.ts";
-import { guardGlobals } from "./globals.ts";
-import { finishTurn } from "./turn.ts";
+import { type RecordedRun, walkRun, withoutForcedEnd } from "./walk.ts";
 
-/** A run as it is stored. `run.history()` has the same in one list. */
-export interface RecordedRun {
-  readonly run: string;
-  /** What came in, by stream sequence. */
-  readonly inbox: readonly { readonly seq: number; readonly at: number; readonly message: InboxMessage }[];
-  /** What was decided, by stream sequence. */
-  readonly decisions: readonly Decision[];
-}
+export type { RecordedRun } from "./walk.ts";
 
 /**
  * Would this code decide what was decided? Runs the workflow against a recorded history, with nothing but that:
@@ -28,29 +13,17 @@ export interface RecordedRun {
  */
 export async function replayRun(
   workflow: AnyWorkflow,
-  { run, inbox, decisions }: RecordedRun,
+  recorded: RecordedRun,
 ): Promise<NonDeterminismError | StalledError | undefined> {
-  RunId.parse(run);
-  guardGlobals();
-  const fault = await replay(workflow, { run, inbox, decisions });
-  if (!fault) return undefined;
-  // A run that nobody could handle may have been ended by force: then the code had no say in its end.
-  const [end, ...more] = decisions.at(-1)?.events ?? [];
-  if (end?.type !== "RunTerminated" || more.length > 0) return fault;
-  return replay(workflow, { run, inbox, decisions: decisions.slice(0, -1) });
+  const fault = await replay(workflow, recorded);
+  const rest = fault && withoutForcedEnd(recorded);
+  return rest ? replay(workflow, rest) : fault;
 }
 
-async function replay(workflow: AnyWorkflow, { run, inbox, decisions }: RecordedRun) {
-  const events = decisions.flatMap((decision) => decision.events);
-  const upTo = decisions.at(-1)?.upTo ?? 0;
-  const execution = new RunExecution(run, workflow, events, upTo);
-  for (const { seq, at, message } of inbox) {
-    if (seq > upTo) break;
-    execution.fold(seq, at, message);
-    const extra = await finishTurn(execution, () => new Promise((resolve) => setImmediate(resolve)));
-    if (extra.length > 0) execution.checkReplayed(extra);
-    if (execution.fault) return execution.fault;
-  }
-  execution.checkReplayed([]);
-  return execution.fault;
+async function replay(workflow: AnyWorkflow, recorded: RecordedRun) {
+  const upTo = recorded.decisions.at(-1)?.upTo ?? 0;
+  const inbox = recorded.inbox.filter(({ seq }) => seq <= upTo);
+  for await (const { fault } of walkRun(workflow, { ...recorded, inbox }, { positions: false }))
+    if (fault) return fault;
+  return undefined;
 }

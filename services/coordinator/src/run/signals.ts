@@ -67,6 +67,7 @@ export class Signals {
     const queue = this.#waiting.get(name) ?? new Set();
     this.#waiting.set(name, queue);
     const wait: Wait = this.#waits.add({
+      signal: name,
       onOver: () => {
         queue.delete(wait);
         onOver?.();

@@ -1,27 +1,40 @@
 import { type Deferred, deferred, frames } from "./frame.ts";
+import type { Observer } from "./observer.ts";
 import type { Scope } from "./scope.ts";
 
 /** Workflow code that waits for something that is no slot: a signal, a condition. */
 export interface Wait extends Deferred<unknown> {
   readonly scope: Scope | undefined;
   readonly condition: (() => boolean) | undefined;
+  /** The signal that it is for. */
+  readonly signal: string | undefined;
   /** Called once, when it is over, however that came. */
   readonly onOver: (() => void) | undefined;
 }
 
 /** All waits of one life of a run, in the order they were begun in. */
 export class Waits {
+  readonly #observer: Observer | undefined;
   readonly #open = new Set<Wait>();
   #conditions = 0;
+
+  constructor(observer?: Observer) {
+    this.#observer = observer;
+  }
 
   get size(): number {
     return this.#open.size;
   }
 
-  add(options: { condition?: () => boolean; onOver?: () => void } = {}): Wait {
-    const { condition, onOver } = options;
-    const wait: Wait = { ...deferred<unknown>(), scope: frames.getStore()?.scope, condition, onOver };
+  get open(): Iterable<Wait> {
+    return this.#open;
+  }
+
+  add(options: { condition?: () => boolean; signal?: string; onOver?: () => void } = {}): Wait {
+    const { condition, signal, onOver } = options;
+    const wait: Wait = { ...deferred<unknown>(), scope: frames.getStore()?.scope, condition, signal, onOver };
     this.#open.add(wait);
+    this.#observer?.asked(wait);
     if (condition) this.#conditions++;
     return wait;
   }

@@ -1,0 +1,59 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { Decision, decode, InboxMessage } from "@stepstream/contracts";
+import type { RecordedRun } from "@stepstream/coordinator";
+import type { EventLog, Stored } from "@stepstream/event-log";
+import { type HistoryEntry, RunNotFoundError } from "@stepstream/sdk";
+import { CliError, EXIT } from "../errors.ts";
+
+/** The history of a run, from the bus. @throws {RunNotFoundError} Nothing is stored under this id. */
+export async function fromBus(log: EventLog, run: string): Promise<RecordedRun> {
+  const { subjects } = log;
+  const [inbox, journal] = await Promise.all([
+    log.read(subjects.inbox(run), { fresh: true }),
+    log.read(subjects.journal(run), { fresh: true }),
+  ]);
+  if (inbox.length === 0) throw new RunNotFoundError(run, subjects.namespace);
+  const place = ({ subject, seq }: Stored) => `${subject} #${seq}`;
+  return {
+    run,
+    inbox: inbox.map(({ seq, at, text, subject }) => ({
+      seq,
+      at,
+      message: decode(InboxMessage, text, `${subject} #${seq}`),
+    })),
+    decisions: journal.map((stored) => decode(Decision, stored.text, place(stored))),
+  };
+}
+
+/** The history of a run, from a file that `stepstream history --export` or `exportRun` has written. */
+export async function fromFile(file: string, cwd: string): Promise<RecordedRun> {
+  const path = resolve(cwd, file);
+  const text = await readFile(path, "utf8").catch((cause) => {
+    throw new CliError(`${path} cannot be read.`, EXIT.usage, { cause });
+  });
+  let said: { run?: string; history?: HistoryEntry[] };
+  try {
+    said = JSON.parse(text);
+  } catch (cause) {
+    throw new CliError(`${path} is no JSON.`, EXIT.usage, { cause });
+  }
+  const { run, history } = said;
+  if (!run || !Array.isArray(history))
+    throw new CliError(
+      `${path} holds no {"run": …, "history": […]}: stepstream history <run> --export makes one.`,
+      EXIT.usage,
+    );
+  return {
+    run,
+    inbox: history.flatMap((entry) => (entry.kind === "inbox" ? [entry] : [])),
+    decisions: history.flatMap((entry) => (entry.kind === "journal" ? [entry.message] : [])),
+  };
+}
+
+/** `<name>@<version>` of the workflow that the run is of. @throws {CliError} The history has no beginning. */
+export function workflowOf({ run, inbox }: RecordedRun): string {
+  const started = inbox[0]?.message;
+  if (started?.type === "RunStarted") return `${started.workflow}@${started.version}`;
+  throw new CliError(`The history of run ${run} does not begin with its start.`, EXIT.no);
+}

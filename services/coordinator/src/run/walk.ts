@@ -1,0 +1,133 @@
+import type { Decision, InboxMessage, NonDeterminismError, RunEvent, StalledError } from "@stepstream/contracts";
+import { isTerminal, RunId } from "@stepstream/contracts";
+import type { AnyWorkflow } from "@stepstream/sdk";
+import { RunExecution } from "./execution.ts";
+import { guardGlobals } from "./globals.ts";
+import type { Observer } from "./observer.ts";
+import { type Position, positions } from "./positions.ts";
+import { finishTurn } from "./turn.ts";
+
+/** A run as it is stored. `run.history()` has the same in one list. */
+export interface RecordedRun {
+  readonly run: string;
+  /** What came in, by stream sequence. */
+  readonly inbox: readonly { readonly seq: number; readonly at: number; readonly message: InboxMessage }[];
+  /** What was decided, by stream sequence. */
+  readonly decisions: readonly Decision[];
+}
+
+/** Something that the workflow waits for. */
+export interface Pending {
+  /** The slot, where it is one. */
+  readonly slot?: number;
+  /** "step charge", "a timer", "child order-1-ship", "signal approve", "a condition". */
+  readonly what: string;
+  /** Of a timer, in epoch milliseconds. */
+  readonly fireAt?: number;
+  /** Where the code asked for it, the innermost first. Empty where nobody looked. */
+  readonly positions: readonly Position[];
+}
+
+/** One message of the inbox, and what it led to. */
+export interface Walked {
+  readonly seq: number;
+  readonly at: number;
+  readonly message: InboxMessage;
+  /** What was decided on it. */
+  readonly decided: readonly RunEvent[];
+  /** The journal has it: the message lies up to where it has consumed the inbox. */
+  readonly recorded: boolean;
+  /** The run is over. */
+  readonly over: boolean;
+  /** Why the code cannot go on here; it is the last step then. */
+  readonly fault?: NonDeterminismError | StalledError;
+  /** Where the code was then. */
+  readonly faultPositions?: readonly Position[];
+  /** What the workflow waits for now. */
+  pending(): Pending[];
+}
+
+export interface WalkOptions {
+  /** Remember where the code asks for things. Default true; some ten microseconds for each. */
+  positions?: boolean;
+}
+
+/**
+ * Replays a history, message by message: runs the workflow against it with nothing but that, no bus and no steps.
+ *
+ * W1. What is decided is held against the journal, and the first difference is the end.
+ * W2. Messages after those that the journal has consumed are folded in as well: they have decided nothing yet that was
+ *     stored, but the run may be as far as that.
+ */
+export async function* walkRun(
+  workflow: AnyWorkflow,
+  { run, inbox, decisions }: RecordedRun,
+  options: WalkOptions = {},
+): AsyncGenerator<Walked, void, void> {
+  RunId.parse(run);
+  guardGlobals();
+  const events = decisions.flatMap((decision) => decision.events);
+  const upTo = decisions.at(-1)?.upTo ?? 0;
+  const asked = new WeakMap<object, Position[]>();
+  let faultPositions: Position[] | undefined;
+  const observer: Observer = {
+    asked: (what) => void asked.set(what, positions()),
+    faulted: () => {
+      faultPositions ??= positions();
+    },
+  };
+  const execution = new RunExecution(run, workflow, events, upTo, options.positions === false ? undefined : observer);
+  const last = inbox.findLast(({ seq }) => seq <= upTo);
+  for (const entry of inbox) {
+    const { seq, at, message } = entry;
+    const recorded = seq <= upTo;
+    const before = execution.recorder.count;
+    execution.fold(seq, at, message);
+    const fresh = await finishTurn(execution, () => new Promise((resolve) => setImmediate(resolve)));
+    if (recorded && fresh.length > 0) execution.checkReplayed(fresh);
+    if (entry === last) execution.checkReplayed([]);
+    const { fault } = execution;
+    yield {
+      seq,
+      at,
+      message,
+      decided: [...events.slice(before, execution.recorder.count), ...fresh.map(({ event }) => event)],
+      recorded,
+      over: execution.closed,
+      ...(fault && { fault, faultPositions: faultPositions ?? [] }),
+      pending: () => pendingOf(execution, asked),
+    };
+    if (fault) return;
+  }
+}
+
+function pendingOf(execution: RunExecution, asked: WeakMap<object, Position[]>): Pending[] {
+  if (execution.closed) return [];
+  const pending: Pending[] = [];
+  for (const slot of execution.slots.values()) {
+    if (slot.state === "done" || slot.purpose) continue;
+    const what = slot.step
+      ? `${slot.step.compensation ? "compensation" : "step"} ${slot.step.definition.name}`
+      : slot.child
+        ? `child ${slot.child.run}`
+        : "a timer";
+    const fireAt = slot.kind === "timer" ? { fireAt: slot.fireAt! } : {};
+    pending.push({ slot: slot.slot, what, ...fireAt, positions: asked.get(slot) ?? [] });
+  }
+  for (const wait of execution.life?.waits.open ?? [])
+    pending.push({
+      what: wait.signal === undefined ? "a condition" : `signal ${wait.signal}`,
+      positions: asked.get(wait) ?? [],
+    });
+  return pending;
+}
+
+/**
+ * What has to be replayed to know whether the code fits. A run that nobody could handle may have been ended by force:
+ * then the code had no say in its end.
+ */
+export function withoutForcedEnd(recorded: RecordedRun): RecordedRun | undefined {
+  const [end, ...more] = recorded.decisions.at(-1)?.events ?? [];
+  if (!end || !isTerminal(end) || end.type !== "RunTerminated" || more.length > 0) return undefined;
+  return { ...recorded, decisions: recorded.decisions.slice(0, -1) };
+}
