@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { parseArgs } from "node:util";
 import { startTelemetry } from "@stepstream/telemetry";
 import { type CoordinatorEvent, createCoordinator } from "./index.ts";
