@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { addCancel } from "./commands/cancel.ts";
 import { addCompletion } from "./commands/completion.ts";
+import { addCreate } from "./commands/create.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addQuery } from "./commands/query.ts";
 import { addResult } from "./commands/result.ts";
@@ -58,6 +59,7 @@ export function createProgram(io: Io): Command {
 }
 
 const COMMANDS = [
+  addCreate,
   addStart,
   addResult,
   addSignal,
