@@ -3,8 +3,11 @@ import { Command, CommanderError } from "commander";
 import { addCancel } from "./commands/cancel.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addCreate } from "./commands/create.ts";
+import { addDead } from "./commands/dead.ts";
 import { addDelete } from "./commands/delete.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addQuery } from "./commands/query.ts";
+import { addQueue } from "./commands/queue.ts";
 import { addResult } from "./commands/result.ts";
 import { addSchedule } from "./commands/schedule.ts";
 import { addSignal } from "./commands/signal.ts";
@@ -69,6 +72,9 @@ const COMMANDS = [
   addTerminate,
   addDelete,
   addSchedule,
+  addQueue,
+  addDead,
+  addDoctor,
   addCompletion,
 ];
 

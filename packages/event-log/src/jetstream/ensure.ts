@@ -52,7 +52,7 @@ export async function ensureNamespace(
       `its stream ${events!.name} was not made by Stepstream (no ${PARTITIONS_KEY} in its metadata)`,
     );
   if (asked !== undefined && asked !== stored) throw new PartitionMismatchError(namespace, stored, asked);
-  await Promise.all(others.map((spec) => ensureStream(streams, spec)));
+  if (create) await Promise.all(others.map((spec) => ensureStream(streams, spec)));
   return stored === wished.partitions ? wished : new Subjects(namespace, stored);
 }
 

@@ -21,7 +21,7 @@ export interface ConnectOptions {
   namespace: string;
   /** Fixed when the namespace is made (then 16 by default); left out, what is stored counts. */
   partitions?: number;
-  /** Whether the namespace is made where there is none. Default true. */
+  /** Whether the namespace's streams are made where they are missing. Default true. */
   create?: boolean;
   /** Copies of each stream, when the namespace is made. Default 1; 3 in production. */
   replicas?: number;
