@@ -8,5 +8,6 @@ export {
 } from "./find.ts";
 export { serverPort } from "./server/ports.ts";
 export { untilReady } from "./server/ready.ts";
+export { tellReaper } from "./server/reaping.ts";
 export { type NatsServer, type StartOptions, startNatsServer } from "./start.ts";
 export { NATS_IMAGE, NATS_VERSION, NATS_VERSION_MIN } from "./version.ts";

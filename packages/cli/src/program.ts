@@ -5,6 +5,7 @@ import { addCompletion } from "./commands/completion.ts";
 import { addCreate } from "./commands/create.ts";
 import { addDead } from "./commands/dead.ts";
 import { addDelete } from "./commands/delete.ts";
+import { addDev } from "./commands/dev.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQueue } from "./commands/queue.ts";
@@ -63,6 +64,7 @@ export function createProgram(io: Io): Command {
 
 const COMMANDS = [
   addCreate,
+  addDev,
   addStart,
   addResult,
   addSignal,

@@ -36,6 +36,7 @@ const coordinator = await createCoordinator({
   .start()
   .catch(giveUp);
 say(`coordinator ${coordinator.id} runs ${workflows.map((w) => `${w.name} v${w.version}`).join(", ")}`);
+process.send?.("ready"); // to whoever started it with a channel, as process managers do
 
 let stopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
