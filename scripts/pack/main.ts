@@ -55,6 +55,9 @@ async function stage({ folder, manifest }: Package): Promise<string> {
   const from = join(ROOT, folder);
   const to = join(STAGING, basename(folder));
   await cp(join(BUILD, folder, "src"), join(to, "dist"), { recursive: true });
+  // JSON that is imported. The compiler (7.0.2) writes it at one time, and at another it does not.
+  for (const file of await readdir(join(from, "src"), { recursive: true }))
+    if (file.endsWith(".json")) await cp(join(from, "src", file), join(to, "dist", file));
   for (const file of await readdir(join(to, "dist"), { recursive: true }))
     if (file.endsWith(".map")) await stageSource(from, to, join(to, "dist", file));
   for (const name of manifest.files ?? [])

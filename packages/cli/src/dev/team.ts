@@ -54,7 +54,7 @@ export class Team {
     enlist("coordinator", "@stepstream/coordinator/main", []);
     for (const name of workerNames(workers))
       enlist(name, "@stepstream/step-worker/main", [
-        ...["--name", name, "--drain", String(DRAIN_S)],
+        ...["--name", name.replace("worker", "dev"), "--drain", String(DRAIN_S)],
         ...(gates ? ["--gates"] : []),
       ]);
   }
