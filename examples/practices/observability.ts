@@ -57,6 +57,11 @@ export async function play({ bus, serve, events, say }: Stage) {
     const metrics = metricsOf(spans);
     for (const [name, { attempts, failed, maxMs }] of Object.entries(metrics))
       say(`metrics  ${name}: ${attempts} attempts, ${failed} failed, at most ${maxMs.toFixed(1)} ms`);
+    for (const { name, attributes } of spans) {
+      const again = attributes["stepstream.retry_in_ms"];
+      const outcome = attributes["stepstream.outcome"];
+      if (name.startsWith("attempt")) say(`span     ${name}: ${outcome}${again ? `, again in ${again} ms` : ""}`);
+    }
     const { traceId } = await run.status();
     say(`trace    ${traceId}: ${spans.length} spans, from "${spans.find((span) => !span.parentSpanContext)?.name}" on`);
     return { told, metrics, run: run.id, namespace: bus.namespace, traceId, spans };

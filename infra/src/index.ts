@@ -6,6 +6,8 @@ export {
   NatsServerNotFoundError,
   type Source,
 } from "./find.ts";
+export { type FindJaegerOptions, type FoundJaeger, findJaeger, JaegerNotFoundError } from "./jaeger/find.ts";
+export { type Jaeger, type StartJaegerOptions, startJaeger } from "./jaeger/start.ts";
 export { serverPort } from "./server/ports.ts";
 export { untilReady } from "./server/ready.ts";
 export { tellReaper } from "./server/reaping.ts";

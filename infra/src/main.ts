@@ -1,11 +1,15 @@
 /**
- * A nats-server for development.
+ * Servers for development.
  *
  *   node infra/src/main.ts nats [--port 4222] [--store <folder>] [--sync-always]
  *   node infra/src/main.ts find
+ *   node infra/src/main.ts jaeger [--build]
+ *   node infra/src/main.ts find-jaeger [--build [--within <seconds>]]
  */
 import { parseArgs } from "node:util";
 import { findNatsServer, NatsServerNotFoundError } from "./find.ts";
+import { findJaeger, JaegerNotFoundError } from "./jaeger/find.ts";
+import { startJaeger } from "./jaeger/start.ts";
 import { startNatsServer } from "./start.ts";
 
 const HELP = `usage: node infra/src/main.ts <command>
@@ -15,6 +19,12 @@ const HELP = `usage: node infra/src/main.ts <command>
             --store <folder>   keeps the streams; default: a temporary folder
             --sync-always      acknowledges nothing before it is on the disk
   find    finds a nats-server of 2.12 or newer, or fetches one, and prints it as JSON
+  jaeger  starts a Jaeger for traces: OTLP on 4318, its page on 16686, until Ctrl-C
+            --build            builds it with Go where it is not there: some ten minutes
+  find-jaeger
+          finds a Jaeger 2 and prints it as JSON
+            --build            as above
+            --within <seconds> how long the compiler may take; default: 1800
 `;
 
 const say = (line: string) => console.error(line);
@@ -27,6 +37,8 @@ try {
       port: { type: "string", default: "4222" },
       store: { type: "string" },
       "sync-always": { type: "boolean" },
+      build: { type: "boolean", default: false },
+      within: { type: "string", default: "1800" },
     },
   });
   if (values.help || positionals.length !== 1) {
@@ -37,13 +49,15 @@ try {
   }
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
-  process.exitCode = error instanceof NatsServerNotFoundError ? 3 : 1;
+  process.exitCode = error instanceof NatsServerNotFoundError || error instanceof JaegerNotFoundError ? 3 : 1;
 }
 
 interface Flags {
   port: string;
   store?: string;
   "sync-always"?: boolean;
+  build: boolean;
+  within: string;
 }
 
 async function command(name: string, values: Flags): Promise<void> {
@@ -64,6 +78,21 @@ async function command(name: string, values: Flags): Promise<void> {
         process.once(signal, () => void starting.then((server) => server.stop()).catch(() => {}));
       }
       console.log(`NATS_URL=${(await starting).url}`);
+      return;
+    }
+    case "find-jaeger":
+      console.log(
+        JSON.stringify(await findJaeger({ build: values.build, buildMs: Number(values.within) * 1_000, log: say })),
+      );
+      return;
+    case "jaeger": {
+      const found = await findJaeger({ build: values.build, log: say });
+      const starting = startJaeger({ otlpPort: 4318, uiPort: 16_686, found });
+      for (const signal of ["SIGINT", "SIGTERM"] as const)
+        process.once(signal, () => void starting.then((jaeger) => jaeger.stop()).catch(() => {}));
+      const { otlpUrl, uiUrl, hasPage } = await starting;
+      console.log(`OTEL_EXPORTER_OTLP_ENDPOINT=${otlpUrl}`);
+      say(hasPage ? `its page: ${uiUrl}` : `it has no page, only its API: ${uiUrl}/api/traces/<trace id>`);
       return;
     }
     default:

@@ -102,7 +102,9 @@ export async function setScene(): Promise<Scene> {
       return a + b;
     })
     .handle(hold, async (_, ctx) => {
-      const aborted = new Promise<void>((resolve) => ctx.signal.addEventListener("abort", () => resolve()));
+      const aborted = new Promise<never>((_, reject) =>
+        ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)),
+      );
       await Promise.race([release.promise, aborted]);
       return "released";
     })
@@ -143,7 +145,7 @@ export async function cli(
     write: take,
     ...(columns !== undefined && { isTTY: true, columns, rows: 40 }),
   });
-  const code = await runCli(typeof args === "string" ? args.split(" ") : args, {
+  const code = await runCli(typeof args === "string" ? args.split(/ +/) : args, {
     in: Readable.from([stdin]),
     out: sink((text) => {
       out += text;

@@ -9,6 +9,7 @@ import type { EventLog } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
 import { type AnyWorkflow, type Client, connect, workflow } from "@stepstream/sdk";
 import { createWorker, type Worker } from "@stepstream/step-worker";
+import { noTelemetry } from "@stepstream/telemetry";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { startTestServer, type TestServer } from "../support/nats.ts";
@@ -135,6 +136,27 @@ describe("a coordinator that is killed", () => {
     expect(Date.now() - killedAt).toBeLessThan(6_000);
     expect(await Promise.all(runs.map((run) => run.result()))).toEqual(runs.map(() => 2));
     for (const run of runs) await expectSound(run.id, nights);
+  });
+
+  it("right after a run's end is journalled: another tells of the end; nobody does because of what comes late", async () => {
+    const ended: string[] = [];
+    const telemetry = { ...noTelemetry, runEnded: ({ run }: { run: string }) => void ended.push(run) };
+    const child = await program("journal:2");
+    const run = await client.start(chain, 1, { id: "r1" });
+    await once(child, "exit");
+    await start({ telemetry });
+    expect(await run.result()).toBe(1);
+    await until(async () => ended.length > 0);
+    await coordinators.pop()!.stop();
+
+    const late = { v: 1, type: "CancelRequested", id: "late", reason: "too late" };
+    const subject = log.subjects.inbox("r1");
+    const { seq } = await log.append(subject, JSON.stringify(late));
+    await start({ telemetry });
+    const consumer = `inbox-${log.subjects.parse(subject)!.partition}`;
+    await until(async () => (await log.delivered("EVENTS", consumer)) >= seq);
+    await coordinators.pop()!.stop();
+    expect(ended).toEqual(["r1"]);
   });
 
   it("gracefully: hands over at once", async () => {

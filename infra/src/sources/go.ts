@@ -17,28 +17,32 @@ export const go: Source = {
   name: "go install",
   async find(machine, announce) {
     return intoCache(machine, "go install", async (folder) => {
-      const env = withoutTelemetryFiles(machine, folder);
+      const env = goEnvironment(machine, folder);
       await machine.run("go", ["version"], { env });
       announce(`building ${PACKAGE}, about a minute`);
       await machine.run("go", ["install", "-trimpath", PACKAGE], {
         cwd: folder,
         timeoutMs: 600_000,
-        env: {
-          ...env,
-          GOBIN: join(folder, "bin"),
-          GOPATH: join(folder, "go"),
-          GOMODCACHE: join(folder, "go", "mod"),
-          GOCACHE: join(folder, "go", "build"),
-          GOTMPDIR: folder,
-          GOTOOLCHAIN: "auto",
-          GOFLAGS: "-modcacherw", // so that the folder can be removed
-          CGO_ENABLED: "0",
-        },
+        env: { ...env, GOBIN: join(folder, "bin") },
       });
       return join(folder, "bin", executable(machine.platform));
     });
   },
 };
+
+/** Go's folders in a temporary one, and no libc. */
+export function goEnvironment(machine: Machine, folder: string): Record<string, string> {
+  return {
+    ...withoutTelemetryFiles(machine, folder),
+    GOPATH: join(folder, "go"),
+    GOMODCACHE: join(folder, "go", "mod"),
+    GOCACHE: join(folder, "go", "build"),
+    GOTMPDIR: folder,
+    GOTOOLCHAIN: "auto",
+    GOFLAGS: "-modcacherw", // so that the folder can be removed
+    CGO_ENABLED: "0",
+  };
+}
 
 /** Go counts its uses in the user's config folder, even when asked not to send them; its settings are read from there. */
 function withoutTelemetryFiles({ platform, env }: Machine, folder: string): Record<string, string> {

@@ -7,6 +7,7 @@ import { addDead } from "./commands/dead.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDev } from "./commands/dev.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addLs } from "./commands/ls.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQueue } from "./commands/queue.ts";
 import { addResult } from "./commands/result.ts";
@@ -66,6 +67,7 @@ const COMMANDS = [
   addCreate,
   addDev,
   addStart,
+  addLs,
   addResult,
   addSignal,
   addQuery,

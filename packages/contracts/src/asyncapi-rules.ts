@@ -78,7 +78,8 @@ It handles one or more steps. Many workers may handle the same step; they share 
   and those with \`handedBack\` is above 10, write a DeadLetter with code WORKER_LOST, report StepFailed with the same code, ack.
 - **W12. Side effects.** Steps run at least once. Pass \`idempotencyKey\` on to whatever you call: it is the same for
   every attempt.
-- **W13. Trace.** If the command has \`trace\`, make the attempt's span a child of it (W3C trace context).
+- **W13. Trace.** If the command has \`trace\`, make the attempt's span a child of it (W3C trace context). If it has
+  \`baggage\`, make that the baggage of what the attempt calls (W3C baggage).
 
 ## A client
 

@@ -9,6 +9,7 @@ import { AttemptRecord, Decision, InboxMessage, RunEvent, RunStep, StepCompleted
 /** What is part of a message, not one itself, and what is a choice among messages. */
 const PARTS = [
   "Trace",
+  "Baggage",
   "Progress",
   "Signal",
   "Segment",

@@ -23,6 +23,13 @@ export const Trace = z.object({
 });
 export type Trace = z.infer<typeof Trace>;
 
+/**
+ * W3C baggage, as its header has it: https://www.w3.org/TR/baggage/. At most 8192 characters, which is what everybody
+ * must be able to hand on. It travels with every command: keep it short.
+ */
+export const Baggage = z.string().max(8_192);
+export type Baggage = z.infer<typeof Baggage>;
+
 /** What the workflow said about how far it is. */
 export const Progress = z.object({ step: z.number(), total: z.number(), name: z.string(), percent: z.number() });
 export type Progress = z.infer<typeof Progress>;
@@ -51,7 +58,12 @@ export const RunStarted = z.object({
   workflow: Name,
   version: z.int().min(1),
   input: Payload,
+  /** What the run hangs below: its trace is the run's. */
   trace: Trace.optional(),
+  /** What the run is linked with, while its trace is its own. */
+  link: Trace.optional(),
+  /** The caller's, for the handlers of all steps and children. */
+  baggage: Baggage.optional(),
   /** The run and slot that it is a child of: they are told how it ended. */
   parent: z.object({ run: RunId, slot: Slot }).optional(),
   /** The workflow function is called so long after this message was stored. */
@@ -228,6 +240,8 @@ export const ChildScheduled = z.object({
   onParentClose: ParentClosePolicy,
   delayMs: Ms.optional(),
   timeoutMs: Ms.optional(),
+  /** Set if the child has a trace of its own, linked with this run. Absent: it is in the trace of this run. */
+  trace: z.literal("linked").optional(),
 });
 /** The run has taken note of a signal, and keeps it until the workflow asks for it. */
 export const SignalAccepted = z.object({ type: z.literal("SignalAccepted"), id: z.string(), name: Name });
@@ -393,7 +407,11 @@ export const RunStep = z.object({
   scheduledAt: EpochMs,
   /** The inbox sequence that caused it: an outcome of this slot can only come after it. */
   after: z.int().min(0),
+  /** Set if it undoes work after the run has settled. */
+  compensation: z.literal(true).optional(),
   trace: Trace.optional(),
+  /** The run's. */
+  baggage: Baggage.optional(),
 });
 export type RunStep = z.infer<typeof RunStep>;
 

@@ -155,12 +155,12 @@ describe("starting a run", () => {
     expect(JSON.parse(log.messages[0]!.text)).toMatchObject({ type: "RunStarted", workflow: "order", input: { n: 1 } });
   });
 
-  it("hands the trace on that the telemetry gives", async () => {
-    const trace = { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` };
-    const telemetry: ClientTelemetry = { start: (_run, send) => send(trace) };
+  it("hands the trace and the baggage on that the telemetry gives", async () => {
+    const carried = { trace: { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` }, baggage: "tenant=acme" };
+    const telemetry: ClientTelemetry = { start: (_run, send) => send(carried) };
     const traced = await connect({ log, clock, telemetry });
     const run = await traced.start(order, { n: 1 });
-    expect(JSON.parse(log.messages[0]!.text).trace).toEqual(trace);
+    expect(JSON.parse(log.messages[0]!.text)).toMatchObject(carried);
     expect(await run.status()).toMatchObject({ traceId: "a".repeat(32) });
   });
 

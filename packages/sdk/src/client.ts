@@ -278,8 +278,8 @@ export class Client {
     const log = this.#log;
     const clock = this.#clock;
     const { name, version } = workflow;
-    return this.#telemetry.start({ id, workflow: name, version }, (trace) => {
-      const start = { run: id, trace, extra };
+    return this.#telemetry.start({ id, workflow: name, version }, (carried) => {
+      const start = { run: id, extra: { ...carried, ...extra } };
       if (onConflict !== "terminate") return startRun({ log, clock }, workflow, input, { ...start, onConflict });
       return startInstead(this.#context, workflow, input, start);
     });

@@ -7,7 +7,6 @@ import {
   RunAlreadyExistsError,
   RunId,
   type RunStarted,
-  type Trace,
   WrongLastSequenceError,
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event-log";
@@ -37,15 +36,14 @@ export async function startRun(
   options: {
     run: string;
     onConflict: "reject" | "attach";
-    trace?: Trace | undefined;
     /** What else the message says. */
-    extra?: Pick<RunStarted, "delayMs" | "timeoutMs" | "slots" | "signals">;
+    extra?: Pick<RunStarted, "trace" | "baggage" | "delayMs" | "timeoutMs" | "slots" | "signals">;
   },
 ): Promise<"started" | "attached"> {
-  const { run, onConflict, trace, extra = {} } = options;
+  const { run, onConflict, extra = {} } = options;
   checkRunId(run);
   const id = newId(clock);
-  const text = startMessage(workflow, input, id, { ...(trace && { trace }), ...extra });
+  const text = startMessage(workflow, input, id, extra);
   const subject = log.subjects.inbox(run);
   for (let attempt = 1; ; attempt++) {
     try {

@@ -82,6 +82,11 @@ export interface ChildOptions {
   delay?: Duration | undefined;
   /** It fails if it has not ended in this time. */
   timeout?: Duration | undefined;
+  /**
+   * Where it is traced. "same" (default): in the trace of its parent, below its run. "linked": in a trace of its own,
+   * for children that are many or live long; the two are linked. May be changed while runs are live.
+   */
+  trace?: "same" | "linked" | undefined;
 }
 
 /** A piece of workflow code that can be cancelled by itself. */

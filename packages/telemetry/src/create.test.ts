@@ -24,9 +24,9 @@ describe("without an SDK", () => {
 
   it("wraps nothing, makes nothing, and hands trace contexts on", () => {
     const made = Promise.resolve();
-    expect(noTelemetry.attempt({} as RunStep, 1, 1, () => made)).toBe(made);
+    expect(noTelemetry.attempt({} as RunStep, 1, { deliveries: 1 }).run(() => made)).toBe(made);
     expect(noTelemetry.start({ id: "r", workflow: "order", version: 1 }, () => made)).toBe(made);
-    expect(noTelemetry.decision(started, "r", 1, 1)).toBe(noTelemetry.decision(started, "r", 2, 1));
+    expect(noTelemetry.decisions("r")).toBe(noTelemetry.decisions("s"));
     expect(noTelemetry.traceOf(started, "r")).toBe(started.trace);
   });
 
@@ -37,10 +37,15 @@ describe("without an SDK", () => {
   });
 });
 
+const events: [] = [];
+
 function timeMs(calls: number): number {
   const since = performance.now();
   for (let n = 0; n < calls; n++) {
-    const span = noTelemetry.decision(started, "r", n, 1);
+    const decisions = noTelemetry.decisions("r");
+    decisions.begin();
+    decisions.took(started);
+    const span = decisions.decided(started, n, events);
     noTelemetry.traceOf(started, "r");
     span.end();
   }

@@ -24,6 +24,11 @@ export function spanIdOfDecision(namespace: string, run: string, upTo: number): 
   return spanId(`${namespace}/${run}/decision/${upTo}`);
 }
 
+/** The span that says that nobody could take the run further, after inbox sequence `after`. */
+export function spanIdOfPark(namespace: string, run: string, after: number): string {
+  return spanId(`${namespace}/${run}/park/${after}`);
+}
+
 /**
  * The span of an attempt.
  *

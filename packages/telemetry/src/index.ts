@@ -2,4 +2,15 @@ export { createTelemetry, type TelemetryOptions } from "./create.ts";
 export { idGenerator } from "./id-generator.ts";
 export { idsOfRun, type RunIds, spanIdOfAttempt, spanIdOfDecision } from "./ids.ts";
 export { startTelemetry } from "./setup.ts";
-export { type DecisionSpan, type EndOfRun, noTelemetry, type StartOfRun, type Telemetry } from "./telemetry.ts";
+export {
+  type AttemptOutcome,
+  type AttemptSpan,
+  type Carried,
+  type DecisionSpan,
+  type Decisions,
+  type EndOfRun,
+  noTelemetry,
+  type Parked,
+  type StartOfRun,
+  type Telemetry,
+} from "./telemetry.ts";

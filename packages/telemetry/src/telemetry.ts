@@ -1,35 +1,29 @@
-import type { RunStarted, RunStep, Trace } from "@stepstream/contracts";
+import type { InboxMessage, RunEvent, RunStarted, RunStep, StepstreamError, Trace } from "@stepstream/contracts";
 
 /**
  * What clients, coordinators and workers tell about their work.
  *
  * One run is one trace. Its root is the run's own span, from start to end, unless the client was inside a span
- * when it started the run: then the run hangs below that. Starts, decisions and attempts hang below the run.
+ * when it started the run: then the run hangs below that. Starts, decisions, attempts and children hang below the run.
  */
 export interface Telemetry {
   /**
    * Client: starts a run, inside a span.
-   * @param append - Appends `RunStarted` with the trace it is given, if any.
+   * @param append - Appends `RunStarted` with what it is given.
    */
-  start<T>(start: StartOfRun, append: (trace: Trace | undefined) => Promise<T>): Promise<T>;
+  start<T>(start: StartOfRun, append: (carried: Carried) => Promise<T>): Promise<T>;
 
-  /** Coordinator: what goes into every command of the run, so that attempts hang below the run. */
+  /** Coordinator: what goes into every command of the run and every child, so that they hang below the run. */
   traceOf(started: RunStarted, run: string): Trace | undefined;
-  /**
-   * Coordinator: a decision is about to be journalled.
-   * @param upTo - The inbox sequence that it consumed.
-   * @param events - How many events it holds.
-   */
-  decision(started: RunStarted, run: string, upTo: number, events: number): DecisionSpan;
+  /** Coordinator: for one mailbox of a run, which takes messages and decides. */
+  decisions(run: string): Decisions;
+  /** Coordinator: nobody at hand can take the run further. */
+  parked(parked: Parked): void;
   /** Coordinator: a run is over. May be told again after a takeover: with the same ids, so it is one span. */
   runEnded(ended: EndOfRun): void;
 
-  /**
-   * Worker: makes an attempt, inside a span that is active while the handler runs.
-   * @param deliveries - How often the command has been delivered, this time included.
-   * @throws What `run` threw, which the span records.
-   */
-  attempt<T>(command: RunStep, attempt: number, deliveries: number, run: () => Promise<T>): Promise<T>;
+  /** Worker: begins an attempt. */
+  attempt(command: RunStep, attempt: number, more: { deliveries: number; backoffMs?: number | undefined }): AttemptSpan;
 }
 
 export interface StartOfRun {
@@ -39,9 +33,39 @@ export interface StartOfRun {
   version: number;
 }
 
+/** What `RunStarted` carries of the caller. */
+export interface Carried {
+  trace?: Trace;
+  /** As the header of W3C baggage has it. */
+  baggage?: string;
+}
+
+/** What one mailbox of a run does: batches of messages taken, and what is decided upon them. */
+export interface Decisions {
+  /** Messages are in hand: the next decision begins here. */
+  begin(): void;
+  /** One of them is folded. It belongs to the next decision that is made. */
+  took(message: InboxMessage): void;
+  /** The run was rebuilt from so many messages: what was taken before counts for nothing. */
+  rebuilt(messages: number): void;
+  /**
+   * A decision is about to be journalled.
+   * @param upTo - The inbox sequence that it consumed.
+   */
+  decided(started: RunStarted, upTo: number, events: readonly { readonly event: RunEvent }[]): DecisionSpan;
+}
+
 export interface DecisionSpan {
   /** @param written - "moved": another coordinator had decided already, and this decision was dropped. */
   end(written?: "written" | "moved"): void;
+}
+
+export interface Parked {
+  run: string;
+  started: RunStarted;
+  fault: StepstreamError;
+  /** The record says so after this inbox sequence: one span, however many coordinators say it. */
+  after: number;
 }
 
 export interface EndOfRun {
@@ -51,19 +75,35 @@ export interface EndOfRun {
   startedAtMs: number;
   /** The time of the message that the run ended with, in epoch milliseconds. */
   endedAtMs: number;
-  /** The type of the terminal event: RunCompleted, RunFailed or RunCancelled. */
+  /** The type of the terminal event: RunCompleted, RunFailed, RunCancelled or RunTerminated. */
   outcome: string;
   /** Why it failed. */
   error?: { code: string; message: string } | undefined;
 }
 
+/** An attempt under way. */
+export interface AttemptSpan {
+  /** Calls the handler, with the span and the run's baggage active. */
+  run<T>(handle: () => Promise<T>): Promise<T>;
+  end(outcome: AttemptOutcome): void;
+}
+
+export type AttemptOutcome =
+  | { how: "completed" | "cancelled" | "handedBack" }
+  /** `retryInMs`: how long until the next attempt; absent where there is none. */
+  | { how: "failed"; error: unknown; retryInMs?: number | undefined };
+
 const noSpan: DecisionSpan = { end() {} };
+const noDecisions: Decisions = { begin() {}, took() {}, rebuilt() {}, decided: () => noSpan };
+const noAttempt: AttemptSpan = { run: (handle) => handle(), end() {} };
+const nothing: Carried = {};
 
 /** Nothing is traced and nothing is spent. Trace contexts that come in are handed on. */
 export const noTelemetry: Telemetry = {
-  start: (_start, append) => append(undefined),
+  start: (_start, append) => append(nothing),
   traceOf: (started) => started.trace,
-  decision: () => noSpan,
+  decisions: () => noDecisions,
+  parked() {},
   runEnded() {},
-  attempt: (_command, _attempt, _deliveries, run) => run(),
+  attempt: () => noAttempt,
 };

@@ -1,4 +1,4 @@
-import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import {
   AlwaysOnSampler,
@@ -10,7 +10,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
-import { RunStarted, RunStep, type Trace } from "@stepstream/contracts";
+import { type InboxMessage, type RunEvent, RunStarted, RunStep, StalledError, type Trace } from "@stepstream/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { idGenerator } from "./id-generator.ts";
 import { idsOfRun } from "./ids.ts";
@@ -37,15 +37,16 @@ function processes(sampler: Sampler = new ParentBasedSampler({ root: new AlwaysO
 type Process = ReturnType<ReturnType<typeof processes>["open"]>;
 
 const WORKFLOW = { workflow: "order", version: 1 };
-const started = (trace?: Trace): RunStarted =>
-  RunStarted.parse({ v: 1, type: "RunStarted", id: "m1", ...WORKFLOW, input: 1, trace });
+const started = (trace?: Trace, more: Partial<RunStarted> = {}): RunStarted =>
+  RunStarted.parse({ v: 1, type: "RunStarted", id: "m1", ...WORKFLOW, input: 1, trace, ...more });
 
 async function start(client: Process, id = "r1"): Promise<RunStarted> {
-  return client.telemetry.start({ id, ...WORKFLOW }, async (trace) => started(trace));
+  return client.telemetry.start({ id, ...WORKFLOW }, async ({ trace, baggage }) => started(trace, { baggage }));
 }
 
-function commandOf(coordinator: Process, message: RunStarted, run = "r1", slot = 1): RunStep {
+function commandOf(coordinator: Process, message: RunStarted, run = "r1", slot = 1, more = {}): RunStep {
   return RunStep.parse({
+    ...more,
     v: 1,
     type: "RunStep",
     run,
@@ -60,7 +61,37 @@ function commandOf(coordinator: Process, message: RunStarted, run = "r1", slot =
     scheduledAt: Date.now(),
     after: 1,
     trace: coordinator.telemetry.traceOf(message, run),
+    baggage: message.baggage,
   });
+}
+
+/** Makes an attempt, as a worker does. */
+async function attempt(worker: Process, command: RunStep, nth = 1, deliveries = 1, handle = async () => {}) {
+  const span = worker.telemetry.attempt(command, nth, { deliveries });
+  try {
+    await span.run(handle);
+    span.end({ how: "completed" });
+  } catch (error) {
+    span.end({ how: "failed", error });
+  }
+}
+
+/** Takes messages and decides, as a coordinator does. */
+function decide(
+  coordinator: Process,
+  start: RunStarted,
+  upTo: number,
+  messages: readonly InboxMessage[] = [start],
+  events: readonly RunEvent[] = [],
+) {
+  const decisions = coordinator.telemetry.decisions("r1");
+  decisions.begin();
+  for (const message of messages) decisions.took(message);
+  return decisions.decided(
+    start,
+    upTo,
+    events.map((event) => ({ event })),
+  );
 }
 
 function end(coordinator: Process, message: RunStarted, run = "r1", outcome = "RunCompleted") {
@@ -87,12 +118,12 @@ describe("a run", () => {
     const { open, spans } = processes();
     const [client, coordinator, successor, worker] = [open(), open(), open(), open()];
     const message = await start(client);
-    coordinator.telemetry.decision(message, "r1", 1, 1).end("written");
+    decide(coordinator, message, 1).end("written");
     const command = commandOf(coordinator, message);
-    await worker.telemetry.attempt(command, 1, 1, async () => {}).catch(() => {});
-    await worker.telemetry.attempt(command, 2, 2, async () => {});
+    await attempt(worker, command);
+    await attempt(worker, command, 2, 2);
     const reread = structuredClone(message);
-    successor.telemetry.decision(reread, "r1", 2, 1).end();
+    decide(successor, reread, 2).end();
     end(successor, reread);
 
     expect(spell(spans())).toBe("run order(attempt charge attempt charge decide order decide order start order)");
@@ -110,7 +141,7 @@ describe("a run", () => {
     const [client, coordinator] = [open(), open()];
     const caller = client.tracer.startSpan("POST /orders");
     const message = await context.with(trace.setSpan(ROOT_CONTEXT, caller), () => start(client));
-    await open().telemetry.attempt(commandOf(coordinator, message), 1, 1, async () => {});
+    await attempt(open(), commandOf(coordinator, message));
     end(coordinator, message);
     caller.end();
 
@@ -121,7 +152,7 @@ describe("a run", () => {
   it("is one trace though its client traces nothing", async () => {
     const { open, spans } = processes();
     const coordinator = open();
-    await open().telemetry.attempt(commandOf(coordinator, started()), 1, 1, async () => {});
+    await attempt(open(), commandOf(coordinator, started()));
     end(coordinator, started());
     expect(spell(spans())).toBe("run order(attempt charge)");
   });
@@ -161,19 +192,169 @@ describe("a run", () => {
 describe("a decision", () => {
   it("that another coordinator had taken does not pass for the one that was stored", () => {
     const { open, spans } = processes();
-    open().telemetry.decision(started(), "r1", 7, 1).end("written");
-    open().telemetry.decision(started(), "r1", 7, 1).end("moved");
+    decide(open(), started(), 7).end("written");
+    decide(open(), started(), 7).end("moved");
     const [written, moved] = spans();
     expect(written!.spanContext().spanId).not.toBe(moved!.spanContext().spanId);
     expect(moved!.attributes).toMatchObject({ "stepstream.decision.moved": true });
   });
 });
 
+const timerFired: InboxMessage = { v: 1, type: "TimerFired", slot: 2 };
+const approved: InboxMessage = { v: 1, type: "SignalReceived", id: "s1", name: "approve", payload: { secret: 1 } };
+
+describe("what a decision took and decided", () => {
+  it("is events of its span, in order, without payloads", () => {
+    const { open, spans } = processes();
+    const events: RunEvent[] = [
+      { type: "StepScheduled", slot: 3, step: "charge" },
+      { type: "StepScheduled", slot: 4, step: "refund", compensation: true },
+      { type: "TimerStarted", slot: 5, fireAt: 0 },
+    ];
+    decide(open(), started(), 7, [timerFired, approved], events).end();
+    const [span] = spans();
+    expect(span!.kind).toBe(SpanKind.CONSUMER);
+    expect(span!.attributes).toMatchObject({ "messaging.batch.message_count": 2, "stepstream.decision.events": 3 });
+    expect(span!.events.map(({ name, attributes }) => [name, attributes])).toEqual([
+      ["TimerFired", { "stepstream.slot": 2 }],
+      ["SignalReceived", { "stepstream.id": "s1", "stepstream.name": "approve" }],
+      ["StepScheduled", { "stepstream.slot": 4, "stepstream.step": "refund", "stepstream.compensation": true }],
+      ["TimerStarted", { "stepstream.slot": 5, "stepstream.fire_at": "1970-01-01T00:00:00.000Z" }],
+    ]);
+  });
+
+  it("is told once: by the decision that is stored after a message was taken (D1)", () => {
+    const { open, spans } = processes();
+    const decisions = open().telemetry.decisions("r1");
+    decisions.took(timerFired); // nothing follows from it yet
+    decisions.took(approved);
+    decisions.decided(started(), 7, []).end("moved");
+    decisions.rebuilt(2); // another had decided upon the timer
+    decisions.took(approved);
+    decisions.decided(started(), 8, []).end();
+    decisions.decided(started(), 9, []).end();
+    expect(spans().map((span) => span.events.map((event) => event.name))).toEqual([
+      ["TimerFired", "SignalReceived"],
+      ["Rebuilt", "SignalReceived"],
+      [],
+    ]);
+  });
+
+  it("begins when the messages were in hand", () => {
+    const { open, spans } = processes();
+    const span = decide(open(), started(), 7);
+    const before = Date.now();
+    while (Date.now() < before + 5);
+    span.end();
+    const [seconds, nanos] = spans()[0]!.duration;
+    expect(seconds * 1e3 + nanos / 1e6).toBeGreaterThanOrEqual(4);
+  });
+});
+
+describe("a child", () => {
+  const child = (trace: object) => started(undefined, { id: "m2", parent: { run: "r1", slot: 3 }, ...trace });
+
+  it("is in the trace of its parent, below its run", () => {
+    const { open, spans } = processes();
+    const coordinator = open();
+    const parent = started();
+    const trace = coordinator.telemetry.traceOf(parent, "r1")!;
+    end(coordinator, child({ trace }), "r1-3");
+    end(coordinator, parent);
+    expect(spell(spans())).toBe("run order(run order)");
+    expect(spans()[0]!.attributes).toMatchObject({ "stepstream.parent.run": "r1", "stepstream.parent.slot": 3 });
+  });
+
+  it("has a trace of its own where that is wanted, and each run is linked with the other", () => {
+    const { open, spans } = processes();
+    const coordinator = open();
+    const parent = started();
+    const link = coordinator.telemetry.traceOf(parent, "r1")!;
+    const asked: RunEvent = {
+      type: "ChildScheduled",
+      ...{ slot: 3, run: "r1-3", ...WORKFLOW, onParentClose: "cancel", trace: "linked" },
+    };
+    decide(coordinator, parent, 1, [parent], [asked]).end();
+    end(coordinator, child({ link }), "r1-3");
+    end(coordinator, parent);
+    const [decision, ofChild, ofParent] = spans();
+    expect(ofChild!.spanContext()).toMatchObject(idsOfRun("dev", "r1-3"));
+    expect(ofChild!.parentSpanContext).toBeUndefined();
+    expect(ofChild!.links.map((l) => l.context.spanId)).toEqual([ofParent!.spanContext().spanId]);
+    expect(decision!.links.map((l) => l.context)).toMatchObject([idsOfRun("dev", "r1-3")]);
+  });
+});
+
+describe("a run that is parked", () => {
+  it("says why; whoever says it too says the same", () => {
+    const { open, spans } = processes();
+    for (const coordinator of [open(), open()]) {
+      const fault = new StalledError("r1", "it waits for nothing.");
+      coordinator.telemetry.parked({ run: "r1", started: started(), fault, after: 7 });
+    }
+    const [span, same] = spans();
+    expect(span!.name).toBe("park order");
+    expect(span!.parentSpanContext?.spanId).toBe(idsOfRun("dev", "r1").spanId);
+    expect(span!.attributes["error.type"]).toBe("STALLED");
+    expect(same!.spanContext()).toEqual(span!.spanContext());
+  });
+});
+
+describe("baggage", () => {
+  it("goes from the client's caller to the handlers", async () => {
+    const { open } = processes();
+    const baggage = propagation.createBaggage({ tenant: { value: "acme, inc" }, plan: { value: "pro" } });
+    const caller = propagation.setBaggage(ROOT_CONTEXT, baggage);
+    const message = await context.with(caller, () => start(open()));
+    expect(message.baggage).toBe("tenant=acme%2C%20inc,plan=pro");
+    let seen: unknown;
+    await attempt(open(), commandOf(open(), message), 1, 1, async () => {
+      seen = propagation.getActiveBaggage()?.getAllEntries();
+    });
+    expect(seen).toEqual(baggage.getAllEntries());
+  });
+
+  it("is cut at what W3C grants, entry by entry (B1)", async () => {
+    const entries = Array.from({ length: 100 }, (_, n) => [`key${n}`, { value: "x".repeat(200) }]);
+    const caller = propagation.setBaggage(ROOT_CONTEXT, propagation.createBaggage(Object.fromEntries(entries)));
+    const message = await context.with(caller, () => start(processes().open()));
+    expect(message.baggage!.length).toBeLessThanOrEqual(8_192);
+    expect(message.baggage).toMatch(/^(key\d+=x{200},)+key\d+=x{200}$/);
+  });
+
+  it("is not there where there is none", async () => {
+    const { telemetry } = processes().open();
+    const carried = await telemetry.start({ id: "r1", ...WORKFLOW }, async (given) => given);
+    expect(Object.keys(carried)).toEqual(["trace"]);
+  });
+});
+
 describe("an attempt", () => {
+  it("that undoes work is called so", async () => {
+    const { open, spans } = processes();
+    await attempt(open(), commandOf(open(), started(), "r1", 4, { compensation: true }));
+    expect(spans()[0]!.name).toBe("compensate charge");
+    expect(spans()[0]!.attributes["stepstream.compensation"]).toBe(true);
+  });
+
+  it("says how long until the next one, and that one how long it was", () => {
+    const { open, spans } = processes();
+    const command = commandOf(open(), started());
+    const worker = open();
+    worker.telemetry
+      .attempt(command, 1, { deliveries: 1 })
+      .end({ how: "failed", error: new Error("no"), retryInMs: 40 });
+    worker.telemetry.attempt(command, 2, { deliveries: 2, backoffMs: 40 }).end({ how: "completed" });
+    expect(spans().map(({ attributes }) => attributes)).toMatchObject([
+      { "stepstream.attempt": 1, "stepstream.outcome": "failed", "stepstream.retry_in_ms": 40 },
+      { "stepstream.attempt": 2, "stepstream.outcome": "completed", "stepstream.backoff_ms": 40 },
+    ]);
+  });
+
   it("is active while the handler runs, so that the handler's own spans hang below it", async () => {
     const { open, spans } = processes();
     const worker = open();
-    await worker.telemetry.attempt(commandOf(open(), started()), 1, 1, async () => {
+    await attempt(worker, commandOf(open(), started()), 1, 1, async () => {
       await Promise.resolve();
       worker.tracer.startSpan("SELECT").end();
     });
@@ -181,12 +362,10 @@ describe("an attempt", () => {
     expect(spans()[0]!.parentSpanContext?.spanId).toBe(spans()[1]!.spanContext().spanId);
   });
 
-  it("records what the handler threw, and throws it on", async () => {
+  it("records what the handler threw", async () => {
     const { open, spans } = processes();
     const error = Object.assign(new Error("declined"), { code: "CARD_DECLINED" });
-    await expect(
-      open().telemetry.attempt(commandOf(open(), started()), 1, 1, () => Promise.reject(error)),
-    ).rejects.toBe(error);
+    await attempt(open(), commandOf(open(), started()), 1, 1, () => Promise.reject(error));
     const [span] = spans();
     expect(span!.status).toEqual({ code: SpanStatusCode.ERROR, message: "declined" });
     expect(span!.attributes["error.type"]).toBe("CARD_DECLINED");
@@ -195,10 +374,10 @@ describe("an attempt", () => {
 
   it("says where it stands, in OpenTelemetry's words and ours", async () => {
     const { open, spans } = processes();
-    await open().telemetry.attempt(commandOf(open(), started(), "r1", 4), 2, 3, async () => {});
+    await attempt(open(), commandOf(open(), started(), "r1", 4), 2, 3);
     expect(spans()[0]!.kind).toBe(SpanKind.CONSUMER);
     expect(spans()[0]!.attributes).toMatchObject({
-      "messaging.system": "nats",
+      "messaging.system.name": "nats",
       "messaging.operation.type": "process",
       "messaging.destination.name": "dev_COMMANDS",
       "messaging.consumer.group.name": "step-charge",
@@ -223,8 +402,8 @@ describe("sampling", () => {
     for (let n = 0; n < 200; n++) {
       const id = `r${n}`;
       const message = traced ? await start(client, id) : started();
-      coordinator.telemetry.decision(message, id, 1, 1).end();
-      await worker.telemetry.attempt(commandOf(coordinator, message, id), 1, 1, async () => {});
+      coordinator.telemetry.decisions(id).decided(message, 1, []).end();
+      await attempt(worker, commandOf(coordinator, message, id));
       end(successor, structuredClone(message), id);
     }
     const perRun = Map.groupBy(spans(), (s) => s.attributes["stepstream.run"]);
@@ -234,11 +413,36 @@ describe("sampling", () => {
   });
 });
 
+describe("a client that is not sampled", () => {
+  it("is not followed by a run that is, though the others sample all", async () => {
+    const { open, spans } = processes();
+    const { traceId, spanId } = idsOfRun("dev", "r1");
+    const message = started({ traceparent: `00-${traceId}-${spanId}-00` });
+    decide(open(), message, 1).end();
+    await attempt(open(), commandOf(open(), message));
+    end(open(), message);
+    expect(spans()).toEqual([]);
+  });
+});
+
+describe("a caller that is not sampled", () => {
+  it("is not followed by a run that is", async () => {
+    const { open, spans } = processes();
+    const trace = { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-00` };
+    const message = started(trace);
+    decide(open(), message, 1, [approved]).end();
+    await attempt(open(), commandOf(open(), message));
+    end(open(), started(open().telemetry.traceOf(message, "r1")), "r1-3"); // a child
+    end(open(), message);
+    expect(spans()).toEqual([]);
+  });
+});
+
 describe("an SDK without our id generator", () => {
   it("keeps a run in one trace; without a caller, the root's own id is missing", async () => {
     const { open, spans } = processes();
     const message = await start(open(false));
-    await open(false).telemetry.attempt(commandOf(open(false), message), 1, 1, async () => {});
+    await attempt(open(false), commandOf(open(false), message));
     end(open(false), message);
     expect(traces(spans())).toEqual(new Set([idsOfRun("dev", "r1").traceId]));
     expect(new Set(spans().map((s) => s.parentSpanContext?.spanId))).toEqual(new Set([idsOfRun("dev", "r1").spanId]));
@@ -249,7 +453,7 @@ describe("an SDK without our id generator", () => {
     const client = open(false);
     const caller = client.tracer.startSpan("POST /orders");
     const message = await context.with(trace.setSpan(ROOT_CONTEXT, caller), () => start(client));
-    await open(false).telemetry.attempt(commandOf(open(false), message), 1, 1, async () => {});
+    await attempt(open(false), commandOf(open(false), message));
     end(open(false), message);
     caller.end();
     expect(spell(spans())).toBe("POST /orders(start order(attempt charge run order))");

@@ -8,16 +8,19 @@ import {
   SpanKind,
   type SpanOptions,
   SpanStatusCode,
+  TraceFlags,
   type Tracer,
   trace,
 } from "@opentelemetry/api";
 import type { RunStarted, Trace } from "@stepstream/contracts";
 import * as at from "./attributes.ts";
+import { toBaggage, withBaggage } from "./baggage.ts";
+import { DecisionSpans } from "./decisions.ts";
 import { withIds } from "./id-generator.ts";
-import { spanIdOfAttempt, spanIdOfDecision } from "./ids.ts";
+import { spanIdOfAttempt, spanIdOfDecision, spanIdOfPark } from "./ids.ts";
 import { fromTrace, toTrace } from "./propagation.ts";
 import { type RunTrace, samplerOf, traceOfRun } from "./run-trace.ts";
-import type { DecisionSpan, Telemetry } from "./telemetry.ts";
+import type { Telemetry } from "./telemetry.ts";
 
 export interface TracingOptions {
   namespace: string;
@@ -71,48 +74,63 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
       };
       const under = below ? trace.setSpanContext(caller, below) : caller;
       const span = tracer.startSpan(`start ${workflow}`, { kind: SpanKind.PRODUCER, attributes }, under);
+      const baggage = toBaggage(caller);
       // Without a caller the run is the root, and its start hangs below it, however often it is started.
-      const carried = toTrace(below ?? span.spanContext());
-      return within(span, under, () => append(carried));
+      const carried = { trace: toTrace(below ?? span.spanContext()), ...(baggage && { baggage }) };
+      try {
+        return await context.with(trace.setSpan(under, span), () => append(carried));
+      } catch (error) {
+        fail(span, error);
+        throw error;
+      } finally {
+        span.end();
+      }
     },
 
     traceOf: (started, run) => runTrace(started, run).forCommands,
 
-    decision(started, run, upTo, events): DecisionSpan {
-      const startTime = nowMs();
-      return {
-        end(written = "written") {
-          const own = runTrace(started, run);
-          const { traceId } = own.own;
-          const attributes = { ...common(run, started.workflow), [at.UP_TO]: upTo, [at.EVENTS]: events };
-          const name = `decide ${started.workflow}`;
-          const below = remote(hook(own));
-          // One that was dropped must not look like the one that was stored, so it has an id of its own.
-          const span =
-            written === "moved"
-              ? tracer.startSpan(name, { startTime, attributes: { ...attributes, [at.MOVED]: true } }, below)
-              : startSpan(
-                  { traceId, spanId: spanIdOfDecision(namespace, run, upTo) },
-                  name,
-                  { startTime, attributes },
-                  below,
-                );
-          span.end(nowMs());
-        },
-      };
+    decisions: (run) =>
+      new DecisionSpans(namespace, nowMs, ({ started, upTo, startTime, moved, messages, events, links }) => {
+        const own = runTrace(started, run);
+        const attributes = {
+          ...common(run, started.workflow),
+          ...{ [at.UP_TO]: upTo, [at.EVENTS]: events },
+          ...(moved && { [at.MOVED]: true }),
+          ...at.deciding(namespace, run, messages),
+        };
+        const options = { kind: SpanKind.CONSUMER, startTime, attributes, links };
+        const name = `decide ${started.workflow}`;
+        const below = remote(hook(own));
+        // One that was dropped must not look like the one that was stored, so it has an id of its own.
+        if (moved) return tracer.startSpan(name, options, below);
+        return startSpan({ ...own.own, spanId: spanIdOfDecision(namespace, run, upTo) }, name, options, below);
+      }),
+
+    parked({ run, started, fault, after }) {
+      const own = runTrace(started, run);
+      const ids = { ...own.own, spanId: spanIdOfPark(namespace, run, after) };
+      const options = { attributes: common(run, started.workflow) };
+      const span = startSpan(ids, `park ${started.workflow}`, options, remote(hook(own)));
+      fail(span, fault);
+      span.end();
     },
 
     runEnded({ run, started, startedAtMs, endedAtMs, outcome, error }) {
       const { own, parent } = runTrace(started, run);
+      // A root asks this process's sampler, which cannot know that the client has said no.
+      if (!parent && (own.traceFlags & TraceFlags.SAMPLED) === 0) return;
+      const linked = started.link && fromTrace(started.link);
       const attributes = {
         ...common(run, started.workflow),
         [at.WORKFLOW_VERSION]: started.version,
         [at.OUTCOME]: outcome.replace(/^Run/, "").toLowerCase(),
+        ...(started.parent && { [at.PARENT_RUN]: started.parent.run, [at.PARENT_SLOT]: started.parent.slot }),
       };
       // A foreign generator would give a root another trace id; below the derived one it stays in the trace.
       const above = parent ?? (prescribes ? undefined : own);
       const below = above ? remote(above) : ROOT_CONTEXT;
-      const span = startSpan(own, `run ${started.workflow}`, { startTime: startedAtMs, attributes }, below);
+      const options = { startTime: startedAtMs, attributes, ...(linked && { links: [{ context: linked }] }) };
+      const span = startSpan(own, `run ${started.workflow}`, options, below);
       if (outcome === "RunFailed") {
         span.setStatus({ code: SpanStatusCode.ERROR, ...(error ? { message: error.message } : {}) });
         if (error) span.setAttribute(at.ERROR_TYPE, error.code);
@@ -120,10 +138,10 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
       span.end(endedAtMs);
     },
 
-    attempt(command, attempt, deliveries, run) {
+    attempt(command, attempt, { deliveries, backoffMs }) {
       const below =
         (command.trace && fromTrace(command.trace)) ?? traceOfRun(namespace, command.run, undefined, isSampled).own;
-      const { slot, step, workflow } = command;
+      const { slot, step, workflow, compensation } = command;
       const ids = {
         traceId: below.traceId,
         spanId: spanIdOfAttempt(namespace, command.run, slot, attempt, deliveries),
@@ -132,31 +150,33 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
         ...common(command.run, workflow),
         [at.STEP]: step,
         [at.SLOT]: slot,
+        ...(compensation && { [at.COMPENSATION]: true }),
         [at.ATTEMPT]: attempt,
         [at.DELIVERIES]: deliveries,
         [at.WAITED_MS]: Math.max(0, Date.now() - command.scheduledAt),
+        ...(backoffMs !== undefined && { [at.BACKOFF_MS]: backoffMs }),
         ...at.processing(namespace, command.run, step, `${command.run}.${slot}.${command.attempt}`),
       };
-      const under = trace.setSpanContext(context.active(), below);
-      const options = { kind: SpanKind.CONSUMER, attributes };
-      return within(startSpan(ids, `attempt ${step}`, options, under), under, run);
+      const under = trace.setSpanContext(withBaggage(context.active(), command.baggage), below);
+      const name = `${compensation ? "compensate" : "attempt"} ${step}`;
+      const span = startSpan(ids, name, { kind: SpanKind.CONSUMER, attributes }, under);
+      return {
+        run: (handle) => context.with(trace.setSpan(under, span), handle),
+        end(outcome) {
+          span.setAttribute(at.OUTCOME, outcome.how);
+          if (outcome.how === "failed") {
+            fail(span, outcome.error);
+            if (outcome.retryInMs !== undefined) span.setAttribute(at.RETRY_IN_MS, outcome.retryInMs);
+          }
+          span.end();
+        },
+      };
     },
   };
 }
 
-/** Runs `fn` with the span active; ends the span with what became of it. */
-async function within<T>(span: Span, under: Context, fn: () => Promise<T>): Promise<T> {
-  try {
-    return await context.with(trace.setSpan(under, span), fn);
-  } catch (error) {
-    if (span.isRecording()) fail(span, error);
-    throw error;
-  } finally {
-    span.end();
-  }
-}
-
 function fail(span: Span, error: unknown): void {
+  if (!span.isRecording()) return;
   const {
     code,
     name = "Error",

@@ -1,4 +1,4 @@
-/** The workflow and the steps that the test of telemetry traces, in processes of their own. */
+/** The workflows and the steps that the tests of telemetry trace, in processes of their own. */
 
 import { fixed, nothing, step, workflow } from "@stepstream/sdk";
 import { z } from "zod";
@@ -13,3 +13,5 @@ export const trip = workflow("trip", { input: nothing, output: z.string() }, asy
   const b = await w.run(flaky, a);
   return w.run(last, b);
 });
+
+export const hop = workflow("hop", { input: nothing, output: z.string() }, (_input, w) => w.run(first, undefined));

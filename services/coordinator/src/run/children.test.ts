@@ -24,6 +24,21 @@ describe("a child", () => {
     expect(await play.replayed()).toBeUndefined();
   });
 
+  it.each([
+    ["same", undefined],
+    ["linked", "linked"],
+  ] as const)("may be in a trace of its own: %s", async (trace, recorded) => {
+    const play = new Play(parent({ trace }));
+    await play.start();
+    const [scheduled] = play.events as any[];
+    expect(scheduled.trace).toBe(recorded);
+    await play.childEnded(1, "r1-1", { m: 7 });
+    // Changed while the run is live.
+    for (const other of [undefined, "same", "linked"] as const)
+      expect(await play.replayed(parent({ trace: other }))).toBeUndefined();
+    expect(await play.replayed(parent({ id: "other" }))).toBeDefined();
+  });
+
   it("has an id of 64 characters at most, however long its parent's is", async () => {
     const play = new Play(parent(), [], "x".repeat(64));
     await play.start();

@@ -265,7 +265,7 @@ export class RunExecution {
   /** The run goes on as new, in the same turn. */
   goOn(inputText: string): void {
     const life = this.life!;
-    const { id, workflow, version, trace, parent, timeoutMs } = life.started;
+    const { id, workflow, version, trace, link, baggage, parent, timeoutMs } = life.started;
     this.#endTimers();
     if (++this.#continued > MAX_CONTINUED)
       return this.#stall("has gone on as new 100 times without waiting for anything.");
@@ -279,6 +279,8 @@ export class RunExecution {
       version,
       ...(inputText === "" ? {} : { input: JSON.parse(inputText) }),
       ...(trace && { trace }),
+      ...(link && { link }),
+      ...(baggage && { baggage }),
       ...(parent && { parent }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       slots: this.lastSlot,
@@ -401,11 +403,15 @@ export class RunExecution {
   }
 
   openChild(child: ChildSlot): Promise<unknown> {
-    const { run, definition, inputText, onParentClose, delayMs, timeoutMs } = child;
+    const { run, definition, inputText, onParentClose, delayMs, timeoutMs, trace } = child;
     const { name: workflow, version } = definition;
     const slot = this.lastSlot + 1;
     const head: RunEvent = { type: "ChildScheduled", slot, run, workflow, version, onParentClose };
-    const times = { ...(delayMs !== undefined && { delayMs }), ...(timeoutMs !== undefined && { timeoutMs }) };
+    const rest = {
+      ...(delayMs !== undefined && { delayMs }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(trace && { trace }),
+    };
     const text = JSON.stringify({
       type: "ChildScheduled",
       slot,
@@ -414,9 +420,9 @@ export class RunExecution {
       version,
       ...(inputText === "" ? {} : { input: JSON.parse(inputText) }),
       onParentClose,
-      ...times,
+      ...rest,
     });
-    this.decide({ ...head, ...times }, text);
+    this.decide({ ...head, ...rest }, text);
     return this.#open("child", { child });
   }
 

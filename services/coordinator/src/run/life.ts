@@ -194,7 +194,7 @@ export class Life {
   /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
   child(definition: AnyWorkflow, input: unknown, options: ChildOptions): Promise<unknown> {
     if (this.#stray(`w.child(${definition.name})`)) return never();
-    const { delay, timeout, onParentClose = "cancel" } = options;
+    const { delay, timeout, onParentClose = "cancel", trace = "same" } = options;
     const child = {
       definition,
       run: options.id ?? childId(this.#run.runId, this.#run.lastSlot + 1),
@@ -202,6 +202,7 @@ export class Life {
       onParentClose,
       delayMs: delay === undefined ? undefined : durationMs(delay),
       timeoutMs: timeout === undefined ? undefined : durationMs(timeout),
+      trace: trace === "linked" ? trace : undefined,
     };
     if (!RunId.safeParse(child.run).success)
       throw new RangeError(`A child's id is 1 to 64 of A-Z a-z 0-9 _ -, not "${child.run}".`);

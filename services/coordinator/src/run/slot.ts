@@ -57,4 +57,6 @@ export interface ChildSlot {
   readonly onParentClose: ParentClosePolicy;
   readonly delayMs: number | undefined;
   readonly timeoutMs: number | undefined;
+  /** Absent: it is in the trace of this run. */
+  readonly trace: "linked" | undefined;
 }

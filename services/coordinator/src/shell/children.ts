@@ -28,10 +28,10 @@ export interface Parent {
 export type Child = z.infer<typeof ChildScheduled>;
 
 export function childOf({ slot, child }: Slot): Child {
-  const { run, definition, inputText, onParentClose, delayMs, timeoutMs } = child!;
+  const { run, definition, inputText, onParentClose, delayMs, timeoutMs, trace } = child!;
   const { name: workflow, version } = definition;
   const input = inputText === "" ? undefined : JSON.parse(inputText);
-  return { type: "ChildScheduled", slot, run, workflow, version, input, onParentClose, delayMs, timeoutMs };
+  return { type: "ChildScheduled", slot, run, workflow, version, input, onParentClose, delayMs, timeoutMs, trace };
 }
 
 /** @returns "taken" if the id belongs to a run that is no child of this slot. */
@@ -44,6 +44,7 @@ export async function startChild(
   const { log, telemetry } = deps;
   const { workflow, version, input, delayMs, timeoutMs } = child;
   const trace = telemetry.traceOf(parent.started, parent.runId);
+  const { baggage } = parent.started;
   const id = `${parent.mark}.${child.slot}.child`;
   const start: RunStarted = {
     v: 1,
@@ -52,7 +53,8 @@ export async function startChild(
     workflow,
     version,
     input,
-    ...(trace && { trace }),
+    ...(trace && (child.trace === "linked" ? { link: trace } : { trace })),
+    ...(baggage && { baggage }),
     parent: { run: parent.runId, slot: child.slot },
     ...(delayMs !== undefined && { delayMs }),
     ...(timeoutMs !== undefined && { timeoutMs }),

@@ -11,12 +11,14 @@ import { retrying } from "./retrying.ts";
  * nothing in them that JSON would escape.
  */
 export function commandText(run: RunExecution, slot: Slot, step: StepSlot, trace: Trace | undefined): string {
-  const { runId, workflow } = run;
+  const { runId, workflow, started } = run;
   const text =
     `{"v":1,"type":"RunStep","run":"${runId}","workflow":"${workflow.name}","slot":${slot.slot}` +
     `,"step":"${step.definition.name}","attempt":${slot.attempt},"idempotencyKey":"${runId}/${slot.slot}"` +
     `,${policyText(step)},"scheduledAt":${slot.scheduledAt},"after":${slot.after}` +
-    (trace ? `,"trace":${JSON.stringify(trace)}` : "");
+    (step.compensation ? `,"compensation":true` : "") +
+    (trace ? `,"trace":${JSON.stringify(trace)}` : "") +
+    (started?.baggage ? `,"baggage":${JSON.stringify(started.baggage)}` : "");
   return step.inputText === "" ? `${text}}` : `${text},"input":${step.inputText}}`;
 }
 

@@ -6,7 +6,7 @@ import type { DelayQueue } from "./delay-queue.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 /** What a coordinator tells about its work. */
-export type CoordinatorTelemetry = Pick<Telemetry, "traceOf" | "decision" | "runEnded">;
+export type CoordinatorTelemetry = Pick<Telemetry, "traceOf" | "decisions" | "parked" | "runEnded">;
 
 /** What everything in the shell of one coordinator shares. */
 export interface Deps {

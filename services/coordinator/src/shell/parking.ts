@@ -7,6 +7,7 @@ import { retrying } from "./retrying.ts";
  * that come after that: whoever takes the run up may have read it before them.
  *
  * @param after - The record must be newer than this message of the inbox; 0 if there is none.
+ * @returns Whether the reason is a new one.
  */
 export async function park(
   deps: Deps,
@@ -14,7 +15,7 @@ export async function park(
   started: { workflow: string; version: number } | undefined,
   fault: StepstreamError,
   after: number,
-): Promise<void> {
+): Promise<boolean> {
   const { log } = deps;
   const subject = log.subjects.parked(run);
   const record: RunParked = {
@@ -29,16 +30,18 @@ export async function park(
   const write = async () => {
     const last = await log.last(subject, { fresh: true });
     const known = last && (JSON.parse(last.text) as RunParked).error.message === fault.message;
-    if (known && last.seq > after) return;
+    if (known && last.seq > after) return false;
     await log.append(subject, JSON.stringify(record));
     if (!known) deps.emit({ type: "parked", run, error: fault });
+    return !known;
   };
-  await retrying(
+  const isNew = await retrying(
     deps,
     () => `park run ${run}`,
     write,
     () => true,
   );
+  return isNew ?? false;
 }
 
 /** The newest record of a run that is parked: look before the run is read. 0 if there is none. */

@@ -13,6 +13,7 @@ import {
   UnknownWorkflowError,
 } from "@stepstream/contracts";
 import type { Delivery } from "@stepstream/event-log";
+import type { Decisions } from "@stepstream/telemetry";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { finishTurn } from "../run/turn.ts";
@@ -69,6 +70,7 @@ export class RunActor {
   readonly #deps: Deps;
   readonly #host: Host;
   readonly #name: string;
+  readonly #decisions: Decisions;
   #state: "cold" | "hot" | "closed" | "parked" | "away" | "released" = "cold";
   #execution: RunExecution | undefined;
   #journal: Journal | undefined;
@@ -84,7 +86,7 @@ export class RunActor {
   /** Its record of being parked goes when this message is done with elsewhere. */
   #unparkAt: { message: number; record: number } | undefined;
   /** Why it is parked, and what it was started as. */
-  #parkedFor: { fault: StepstreamError; started: Started | undefined } | undefined;
+  #parkedFor: { fault: StepstreamError; started: RunStarted | undefined } | undefined;
   #draining: Promise<void> | undefined;
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
@@ -94,6 +96,7 @@ export class RunActor {
     this.run = run;
     this.#host = host;
     this.#name = deps.newMailbox();
+    this.#decisions = deps.telemetry.decisions(run);
     this.lastActiveMs = deps.clock.now();
   }
 
@@ -214,6 +217,7 @@ export class RunActor {
   }
 
   async #handle(batch: Arrival[], called: boolean): Promise<void> {
+    this.#decisions.begin();
     // A parked run can still be terminated.
     const terminates = batch.some(({ message }) => message.type === "TerminateRequested");
     const woken = called || (this.#state === "parked" && terminates);
@@ -236,7 +240,7 @@ export class RunActor {
         continue;
       }
       if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken, record);
-      if (fault) return this.#park(batch, fault);
+      if (fault) return this.#park(batch, fault, folded.started);
       if (folded.decided.length > 0) {
         const written = await this.#write(folded.decided);
         if (written === "moved") {
@@ -296,8 +300,9 @@ export class RunActor {
         this.#become(new RunExecution(this.run, workflow), 0, undefined);
         this.#epoch = first.epoch;
       } else {
-        const holds = Math.max(0, ...batch.map((a) => a.delivery.seq));
-        const loaded = await this.#load(holds, fresh);
+        const seqs = batch.map((a) => a.delivery.seq);
+        const holds = Math.max(0, ...seqs);
+        const loaded = await this.#load(Math.min(...seqs), holds, fresh);
         this.#epoch = last?.delivery.seq === holds ? last.epoch : undefined;
         return loaded;
       }
@@ -327,12 +332,13 @@ export class RunActor {
 
   #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
     const execution = this.#execution!;
+    this.#decisions.took(message);
     execution.fold(seq, at, message);
     return finishTurn(execution, this.#deps.boundary);
   }
 
-  /** Rebuilds the run from the log. */
-  async #load(holds: number, fresh: boolean): Promise<Folded | "over" | "none"> {
+  /** Rebuilds the run from the log. @param first - The first message in hand; infinite for none. */
+  async #load(first: number, holds: number, fresh: boolean): Promise<Folded | "over" | "none"> {
     const { log } = this.#deps;
     const out = await this.#outstanding();
     const history = await readHistory(this.#deps, this.run, holds, fresh);
@@ -342,7 +348,8 @@ export class RunActor {
     if (last && isTerminal(last)) {
       const startedAtMs = started.since ?? history.inbox[0]!.at;
       const endedAtMs = history.inbox.findLast((x) => x.seq <= history.upTo)?.at ?? startedAtMs;
-      this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
+      // What came after the end has no part in it. Else whoever ended it may have died before it could tell.
+      if (first <= history.upTo) this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
       await this.#startAbandoned(started, startedAtMs, history.latest);
       await this.#afterEnd(started, startedAtMs, last);
       return "over";
@@ -357,6 +364,7 @@ export class RunActor {
     );
     const execution = this.#execution!;
     await this.#replay(execution, history);
+    this.#decisions.rebuilt(history.inbox.length);
     const decided: Decided[] = [];
     execution.takeDone();
     this.#effects!.mayHaveStored(execution.slots.values());
@@ -444,9 +452,9 @@ export class RunActor {
     return new Set([...listed.keys()].map((subject) => log.subjects.parse(subject)!.slot!));
   }
 
-  #unknown(started: { workflow: string; version: number }): Folded {
+  #unknown(started: RunStarted): Folded {
     this.#foreign = keyOf(started);
-    return { decided: [], fault: new UnknownWorkflowError(this.run, started.workflow, started.version) };
+    return { decided: [], started, fault: new UnknownWorkflowError(this.run, started.workflow, started.version) };
   }
 
   #become(execution: RunExecution, journalSeq: number, segment: Segment | undefined): void {
@@ -474,8 +482,7 @@ export class RunActor {
 
   async #write(decided: readonly Decided[]): Promise<"written" | "moved"> {
     const execution = this.#execution!;
-    const { telemetry } = this.#deps;
-    const span = telemetry.decision(execution.started!, this.run, execution.folded, decided.length);
+    const span = this.#decisions.decided(execution.started!, execution.folded, decided);
     const wanted = () => this.#state !== "released";
     const written = await this.#journal!.append(decided, execution.folded, wanted);
     span.end(written);
@@ -547,8 +554,9 @@ export class RunActor {
     }
   }
 
-  async #park(batch: Arrival[], fault: StepstreamError): Promise<void> {
-    const started = this.#execution?.started ?? batch.map((a) => a.message).find((m) => m.type === "RunStarted");
+  async #park(batch: Arrival[], fault: StepstreamError, known?: RunStarted): Promise<void> {
+    const started =
+      known ?? this.#execution?.started ?? batch.map((a) => a.message).find((m) => m.type === "RunStarted");
     this.#forget();
     this.#parkedFor = { fault, started };
     await this.#stayParked(batch);
@@ -559,7 +567,8 @@ export class RunActor {
   async #stayParked(batch: Arrival[]): Promise<void> {
     const { fault, started } = this.#parkedFor!;
     const after = Math.max(0, ...this.#held.keys(), ...batch.map((arrival) => arrival.delivery.seq));
-    await park(this.#deps, this.run, started, fault, after);
+    if ((await park(this.#deps, this.run, started, fault, after)) && started)
+      this.#deps.telemetry.parked({ run: this.run, started, fault, after });
     this.#check();
     this.#settleBatch(batch);
   }
@@ -627,8 +636,6 @@ export class RunActor {
   }
 }
 
-type Started = { workflow: string; version: number };
-
 interface Question {
   readonly name: string;
   readonly input: unknown;
@@ -640,6 +647,8 @@ interface Folded {
   decided: Decided[];
   /** Why the run cannot be handled at all. */
   fault?: StepstreamError;
+  /** What it was started as, where its workflow is not known. */
+  started?: RunStarted;
   /** After a takeover: slots whose command is out or answered. */
   out?: Set<number>;
   /** After a takeover: slots without a command that are being cancelled. */

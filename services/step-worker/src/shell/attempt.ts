@@ -1,7 +1,7 @@
 import type { AttemptRecord } from "@stepstream/contracts";
 import { DeclaredError, InvalidInputError, StepCancelledError, toFailure } from "@stepstream/contracts";
 import { writeOutput } from "../attempt/payload.ts";
-import { judge } from "../attempt/verdict.ts";
+import { judge, type Verdict } from "../attempt/verdict.ts";
 import { createContext } from "./context.ts";
 import type { Job } from "./job.ts";
 import { cancelled, completed, failed, postponed } from "./report.ts";
@@ -23,7 +23,7 @@ export interface Attempted {
  *   it threw                                  a failed attempt
  */
 export async function attempt(job: Job, input: unknown): Promise<Attempted> {
-  const { deps, served, held, command, where } = job;
+  const { deps, served, held, command, at, where } = job;
   const { promise, resolve } = Promise.withResolvers<Ended>();
   const running = new Running(job, resolve);
   const context = createContext(job, running);
@@ -31,8 +31,8 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   deps.pulse.sooner(running.dueAt());
   deps.emit({ type: "attempt", ...where });
   const { deliveries } = held.delivery;
-  const handle = async () => served.handler(input, context);
-  running.start(() => deps.telemetry.attempt(command, where.attempt, deliveries, handle));
+  const span = deps.telemetry.attempt(command, where.attempt, { deliveries, backoffMs: at.last?.delayMs });
+  running.start(() => span.run(async () => served.handler(input, context)));
   const ended = await promise;
   held.running = undefined;
   if (ended.how === "leftBehind") deps.emit({ type: "left-behind", ...where });
@@ -41,18 +41,28 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   if (ended.how === "returned" && !running.timedOut) {
     try {
       const output = writeOutput(served.step, ended.value, where);
+      span.end({ how: "completed" });
       return { health: "good", conclude: () => completed(job, output) };
     } catch (invalid) {
       error = invalid;
     }
   }
-  if (running.cancelled) return { health: "unknown", conclude: () => cancelled(job) };
+  if (running.cancelled) {
+    span.end({ how: "cancelled" });
+    return { health: "unknown", conclude: () => cancelled(job) };
+  }
   if (running.timedOut) error = running.timedOut;
   else if (running.draining) {
     const why = new StepCancelledError(where, "worker is shutting down");
+    span.end({ how: "handedBack" });
     return { health: "unknown", conclude: () => handBack(job, running.details, why, 0) };
   }
-  return { health: healthOf(error), conclude: () => afterFailure(job, running.details, error) };
+  const { clock } = deps;
+  const draw = clock.random();
+  const { retryIf } = served.step;
+  const verdict = judge({ error, attempt: where.attempt, now: clock.now(), draw, retryIf }, command);
+  span.end({ how: "failed", error, retryInMs: verdict.next === "retry" ? verdict.delayMs : undefined });
+  return { health: healthOf(error), conclude: () => afterFailure(job, running.details, error, verdict) };
 }
 
 /** A declared error is an answer; an input that does not fit says nothing about whom it was not sent to. */
@@ -61,12 +71,9 @@ function healthOf(error: unknown): Attempted["health"] {
   return error instanceof InvalidInputError ? "unknown" : "bad";
 }
 
-async function afterFailure(job: Job, details: unknown, error: unknown): Promise<void> {
-  const { deps, served, held, command, where, records } = job;
-  const { clock } = deps;
+async function afterFailure(job: Job, details: unknown, error: unknown, verdict: Verdict): Promise<void> {
+  const { deps, held, where, records } = job;
   const { slot, step, attempt } = where;
-  const { retryIf } = served.step;
-  const verdict = judge({ error, attempt, now: clock.now(), draw: clock.random(), retryIf }, command);
   if (verdict.next === "fail") return failed(job, verdict.error);
   const { delayMs, via } = verdict;
   const failure = toFailure(error);
