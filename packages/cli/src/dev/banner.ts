@@ -7,11 +7,11 @@ export interface Scene {
   bus: Pick<DevBus, "url" | "about" | "data" | "ours">;
   namespace: string;
   present: Present;
-  tracesUrl: string | undefined;
+  tracesAt: string | undefined;
 }
 
 /** What runs where, and what to do next. */
-export function banner({ bus, namespace, present, tracesUrl }: Scene, paint: Paint, cwd: string): string {
+export function banner({ bus, namespace, present, tracesAt }: Scene, paint: Paint, cwd: string): string {
   const workflows = sorted([...present.coordinators.values()].flat().filter((one) => !one.startsWith("_")));
   const steps = sorted(
     [...present.workers.values()].flatMap((all) => all.map(({ step }) => step)).filter((one) => !one.startsWith("_")),
@@ -23,7 +23,7 @@ export function banner({ bus, namespace, present, tracesUrl }: Scene, paint: Pai
     ...(namespace === "default" ? [] : [["namespace", namespace] satisfies [string, string]]),
     ["workflows", workflows.join(", ") || none("no module exports one")],
     ["steps", steps.join(", ") || none("no module exports handlers")],
-    ...(tracesUrl ? [["traces", tracesUrl] satisfies [string, string]] : []),
+    ...(tracesAt ? [["traces", tracesAt] satisfies [string, string]] : []),
   ];
   const width = Math.max(...rows.map(([title]) => title.length));
   const workflow = (workflows[0] ?? "<workflow>").split("@")[0];

@@ -42,7 +42,7 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
     const events = await connectEventLog({ nats: bus.url, namespace: options.namespace, name: "stepstream dev" });
     ends.push(() => events.close());
     narrate();
-    const traces = options.traces ? await devTraces() : undefined;
+    const traces = options.traces ? await devTraces((line) => log.line("traces", line, "yellow")) : undefined;
     if (traces) ends.push(traces.stop);
     const team = new Team(
       { ...options, gates: options.gates ?? bus.ours, url: bus.url, env: traces?.env ?? {} },
@@ -54,7 +54,7 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
     await Promise.race([team.start(), interrupted]);
     if (!io.signal.aborted) {
       const present = await rollCall(events);
-      log.raw(banner({ bus, namespace: options.namespace, present, tracesUrl: traces?.uiUrl }, log.paint, io.cwd));
+      log.raw(banner({ bus, namespace: options.namespace, present, tracesAt: traces?.at }, log.paint, io.cwd));
     }
     await interrupted;
     log.line("dev", "stopping");

@@ -1,37 +1,35 @@
-import * as infra from "@stepstream/infra";
-import { CliError } from "../errors.ts";
+import { JaegerNotFoundError, startJaeger } from "@stepstream/infra";
 
 /** A Jaeger that takes the traces of `stepstream dev`. */
 export interface DevTraces {
   /** Where to look. */
-  readonly uiUrl: string;
-  /** What sends the traces of a process there. */
+  readonly at: string;
+  /** What makes a process send its traces there. */
   readonly env: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
-interface Jaeger {
-  otlpUrl: string;
-  uiUrl: string;
-  stop(): Promise<void>;
-}
-interface WithJaeger {
-  startJaeger?: (options: { otlpPort?: number; uiPort?: number; log?: (line: string) => void }) => Promise<Jaeger>;
-}
+const PAGE_PORT = 16_686;
 
-/** Starts Jaeger with its page at its usual port. @throws {CliError} There is none on this machine. */
-export async function devTraces(): Promise<DevTraces> {
-  const { startJaeger } = infra as WithJaeger;
-  if (!startJaeger) throw new CliError("--traces: this version of Stepstream cannot start Jaeger.");
-  const jaeger = await startJaeger({ uiPort: UI_PORT }).catch((error: Error) => {
-    if (/address already in use|Only one usage/.test(error.message)) return startJaeger({});
-    throw new CliError(`--traces: ${error.message}`);
-  });
-  return {
-    uiUrl: jaeger.uiUrl,
-    env: { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpUrl, OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" },
-    stop: () => jaeger.stop(),
-  };
+/**
+ * Starts Jaeger, its page at the usual port if that is free.
+ *
+ * @returns undefined if there is none on this machine: `say` is told, and what to do.
+ */
+export async function devTraces(say: (line: string) => void): Promise<DevTraces | undefined> {
+  try {
+    const jaeger = await startJaeger({ uiPort: PAGE_PORT }).catch((error) => {
+      if (error instanceof JaegerNotFoundError) throw error;
+      return startJaeger(); // that port is taken
+    });
+    return {
+      at: jaeger.hasPage ? jaeger.uiUrl : jaeger.traceUrl("<trace id>"),
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpUrl, OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" },
+      stop: () => jaeger.stop(),
+    };
+  } catch (error) {
+    if (!(error instanceof JaegerNotFoundError)) throw error;
+    for (const line of error.message.split("\n")) say(line);
+    return undefined;
+  }
 }
-
-const UI_PORT = 16_686;
