@@ -101,7 +101,7 @@ describe("doctor", () => {
     expect(await stored()).toBe(before);
     expect(out).toMatch(/^✓ server: nats-server 2\./m);
     expect(out).toContain("! durability: one replica; how often the server syncs to disk is not known");
-    expect(out).toContain("approval@1, breaking@1, holding@1, sum@1");
+    expect(out).toContain("approval@1, breaking@1, holding@1, parent@1, sum@1");
     expect(out).toMatch(/0 wrong, \d to think about\n$/);
     expect(code).toBe(0);
     await nc.close();

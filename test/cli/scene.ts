@@ -57,6 +57,10 @@ export const breaking = workflow("breaking", { input: z.object({}).optional(), o
   w.run(broken, {}),
 );
 
+export const parent = workflow("parent", { input: z.object({}).optional(), output: z.string() }, (_, w) =>
+  w.child(holding, {}, { id: `${w.runId}-held` }),
+);
+
 export interface Ran {
   code: number;
   out: string;
@@ -94,7 +98,10 @@ export async function setScene(): Promise<Scene> {
   const namespace = `cli-${process.pid}-${++scenes}`;
   const bus = { nats: server.url, namespace };
   let release = Promise.withResolvers<void>();
-  const coordinator = await createCoordinator({ ...bus, workflows: [sum, approval, holding, breaking] }).start();
+  const coordinator = await createCoordinator({
+    ...bus,
+    workflows: [sum, approval, holding, breaking, parent],
+  }).start();
   const worker = await createWorker({ ...bus, logger: { info() {}, warn() {}, error() {}, debug() {} } as never })
     .handle(add, ({ a, b }, ctx) => {
       if (b === 13) throw new Error("13 brings no luck");

@@ -7,15 +7,18 @@ import { addDead } from "./commands/dead.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDev } from "./commands/dev.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addHistory } from "./commands/history.ts";
 import { addLs } from "./commands/ls.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQueue } from "./commands/queue.ts";
 import { addResult } from "./commands/result.ts";
 import { addSchedule } from "./commands/schedule.ts";
+import { addShow } from "./commands/show.ts";
 import { addSignal } from "./commands/signal.ts";
 import { addStart } from "./commands/start.ts";
 import { addTerminate } from "./commands/terminate.ts";
 import { addUpdate } from "./commands/update.ts";
+import { addWatch } from "./commands/watch.ts";
 import { EXIT, Exit, exitCodeOf, lines } from "./errors.ts";
 import { Interrupted, type Io } from "./io.ts";
 import { painter } from "./print/colour.ts";
@@ -68,6 +71,9 @@ const COMMANDS = [
   addDev,
   addStart,
   addLs,
+  addShow,
+  addWatch,
+  addHistory,
   addResult,
   addSignal,
   addQuery,

@@ -52,7 +52,7 @@ export {
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
 export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
 export { type HandleOf, RunHandle } from "./run-handle.ts";
-export type { HistoryEntry } from "./run-history.ts";
+export { type HistoryEntry, HistoryReader } from "./run-history.ts";
 export type { RunState, RunStatus } from "./run-status.ts";
 export {
   type AnyStep,

@@ -30,32 +30,60 @@ export type HistoryEntry = Entry &
 
 /** Inbox, journal and attempts of a run, by stream sequence. Empty if there is no such run. */
 export async function readHistory(log: EventLog, run: string): Promise<HistoryEntry[]> {
-  const { subjects } = log;
-  const slots = await log.list("EVENTS", subjects.all.attemptsOfRun(run));
-  const [inbox, journal, ...attempts] = await Promise.all(
-    [subjects.inbox(run), subjects.journal(run), ...slots.keys()].map((s) => log.read(s, { fresh: true })),
-  );
-  const entries = [
-    ...inbox!.map((stored) => entry("inbox", InboxMessage, stored)),
-    ...journal!.map((stored) => entry("journal", Decision, stored)),
-    ...attempts.flat().map((stored) => entry("attempt", AttemptRecordSchema, stored)),
-  ].sort((a, b) => a.seq - b.seq);
-  return markLate(entries);
+  return new HistoryReader(log, run).more();
 }
 
-/** A slot has one outcome; what else is said of it is kept, and marked. */
-function markLate(entries: HistoryEntry[]): HistoryEntry[] {
-  const done = new Set<number>();
-  let over = false;
-  return entries.map((entry) => {
-    if (entry.kind === "journal") over ||= entry.message.events.some(isTerminal);
-    if (entry.kind !== "inbox" || !("slot" in entry.message)) return entry;
-    const { type, slot } = entry.message;
-    if (type === "TimerFired" || type === "RetryLater") return entry;
-    if (over || done.has(slot)) return { ...entry, late: true };
-    done.add(slot);
-    return entry;
-  });
+/** Reads the history of a run as it grows. */
+export class HistoryReader {
+  readonly #log: EventLog;
+  readonly #run: string;
+  /** By subject: the last sequence that was read, and how many messages that were. */
+  readonly #read = new Map<string, { seq: number; count: number }>();
+  readonly #done = new Set<number>();
+  #over = false;
+
+  constructor(log: EventLog, run: string) {
+    this.#log = log;
+    this.#run = run;
+  }
+
+  /** The run has ended, as far as it has been read. What comes now is late. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** What has come since the last time; the first time all. By stream sequence. */
+  async more(): Promise<HistoryEntry[]> {
+    const { subjects } = this.#log;
+    const slots = await this.#log.list("EVENTS", subjects.all.attemptsOfRun(this.#run));
+    const attempts = [...slots].filter(([subject, count]) => count !== this.#read.get(subject)?.count);
+    const read = await Promise.all([
+      this.#news("inbox", InboxMessage, subjects.inbox(this.#run)),
+      this.#news("journal", Decision, subjects.journal(this.#run)),
+      ...attempts.map(([subject]) => this.#news("attempt", AttemptRecordSchema, subject)),
+    ]);
+    return this.#markLate(read.flat().sort((a, b) => a.seq - b.seq));
+  }
+
+  async #news(kind: "inbox" | "journal" | "attempt", schema: z.ZodType, subject: string): Promise<HistoryEntry[]> {
+    const { seq, count } = this.#read.get(subject) ?? { seq: 0, count: 0 };
+    const stored = await this.#log.read(subject, { fresh: true, ...(seq > 0 && { fromSeq: seq + 1 }) });
+    if (stored.length > 0) this.#read.set(subject, { seq: stored.at(-1)!.seq, count: count + stored.length });
+    return stored.map((one) => entry(kind, schema, one));
+  }
+
+  /** A slot has one outcome; what else is said of it is kept, and marked. */
+  #markLate(entries: HistoryEntry[]): HistoryEntry[] {
+    return entries.map((entry) => {
+      if (entry.kind === "journal") this.#over ||= entry.message.events.some(isTerminal);
+      if (entry.kind !== "inbox" || !("slot" in entry.message)) return entry;
+      const { type, slot } = entry.message;
+      if (type === "TimerFired" || type === "RetryLater") return entry;
+      if (this.#over || this.#done.has(slot)) return { ...entry, late: true };
+      this.#done.add(slot);
+      return entry;
+    });
+  }
 }
 
 function entry(kind: "inbox" | "journal" | "attempt", schema: z.ZodType, stored: Stored): HistoryEntry {

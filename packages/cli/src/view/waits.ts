@@ -1,0 +1,73 @@
+import { ago, stamp, took } from "../print/time.ts";
+import type { RunView, SlotView } from "./run-view.ts";
+
+/** Something that a run waits for, and why that has not come yet. */
+export interface Wait {
+  slot?: number;
+  /** What for: "step charge", "timer", "child order-1-ship". */
+  what: string;
+  why: string;
+}
+
+/** What is known of others than the run. */
+export interface Surroundings {
+  now: number;
+  /** Steps that a worker that is up does; undefined: nobody was asked. */
+  served?: ReadonlySet<string> | undefined;
+  /** How children stand, by their id. */
+  children?: ReadonlyMap<string, string> | undefined;
+}
+
+/** What a run that is not over waits for, the longest first. Pure. */
+export function waitsOf(view: RunView, around: Surroundings): Wait[] {
+  if (view.endedAt !== undefined) return [];
+  const open = [...view.slots.values()].filter(({ state }) => state === "open");
+  const asked = open.filter((slot) => !isOwnTimer(slot));
+  const waits = asked.map((slot) => ({ slot: slot.slot, what: whatOf(slot), why: whyOf(slot, around) }));
+  for (const slot of open)
+    if (slot.name === "delay" && slot.kind === "timer")
+      waits.push({ slot: slot.slot, what: "its start", why: fires(slot, around.now) });
+  if (waits.length > 0) return waits;
+  return [
+    {
+      what: "a signal, an update or a condition",
+      why:
+        "nothing that it asked for is open, and what it listens for is not in a history; " +
+        `stepstream replay ${view.run} --workflows <module> --step shows the line of code`,
+    },
+  ];
+}
+
+/** Timers that the workflow did not ask for. */
+function isOwnTimer(slot: SlotView): boolean {
+  return slot.kind === "timer" && slot.name !== "sleep";
+}
+
+function whatOf({ kind, name, child, compensation }: SlotView): string {
+  if (kind === "timer") return "a timer";
+  if (kind === "child") return `child ${child} (${name})`;
+  return `${compensation ? "compensation" : "step"} ${name}`;
+}
+
+function whyOf(slot: SlotView, { now, served, children }: Surroundings): string {
+  if (slot.kind === "timer") return fires(slot, now);
+  if (slot.kind === "child") {
+    const status = children?.get(slot.child!);
+    const asked = slot.stopping ? "was asked to stop; " : "";
+    return `${asked}${status === undefined ? "not started yet" : `it is ${status}`}, for ${took(now - slot.since)}`;
+  }
+  const parts: string[] = [];
+  if (slot.stopping) parts.push("was asked to stop, and has not answered yet");
+  const last = slot.attempts.at(-1);
+  if (last) {
+    parts.push(`attempt ${last.attempt} failed ${ago(now - last.at)} ago: ${last.code}: ${last.message}`);
+    if (last.nextAt !== undefined && last.nextAt > now) parts.push(`the next one comes in ${took(last.nextAt - now)}`);
+    else parts.push(`attempt ${last.attempt + 1} is queued or under way`);
+  } else parts.push(`queued, or in its first attempt, for ${took(now - slot.since)}`);
+  if (served && !served.has(slot.name)) parts.push("NO WORKER that is up does this step: start one");
+  return parts.join("; ");
+}
+
+function fires({ fireAt = 0 }: SlotView, now: number): string {
+  return fireAt > now ? `fires in ${took(fireAt - now)}, at ${stamp(fireAt)}` : `was due ${ago(now - fireAt)} ago`;
+}
