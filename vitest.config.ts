@@ -6,7 +6,9 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["packages/**/*.test.ts", "services/**/*.test.ts", "infra/**/*.test.ts"],
+          include: ["packages/**/*.test.ts", "services/**/*.test.ts", "infra/**/*.test.ts", "scripts/**/*.test.ts"],
+          // What "stepstream create" copies: run by test/cli/create.test.ts where it belongs.
+          exclude: ["**/node_modules/**", "**/dist/**", "packages/cli/template/**"],
           // Some run linters and compilers, on machines that do other work as well.
           testTimeout: 30_000,
         },

@@ -43,6 +43,10 @@ const TASKS = {
     help: "runs the simulation: --seeds <n>, --seed <n>",
     run: (args) => node("test/simulation/main.ts", ...args),
   },
+  pack: {
+    help: "compiles and packs all packages into dist/packages; --out <folder>",
+    run: (args) => node("scripts/pack/main.ts", ...args),
+  },
   setup: { help: "brings what the other tasks need, and ends", run: async () => 0 },
   exec: { help: "-- <command> runs a command where all of that is at hand", run: exec },
 };

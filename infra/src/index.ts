@@ -10,5 +10,6 @@ export { type FindJaegerOptions, type FoundJaeger, findJaeger, JaegerNotFoundErr
 export { type Jaeger, type StartJaegerOptions, startJaeger } from "./jaeger/start.ts";
 export { serverPort } from "./server/ports.ts";
 export { untilReady } from "./server/ready.ts";
+export { tellReaper } from "./server/reaping.ts";
 export { type NatsServer, type StartOptions, startNatsServer } from "./start.ts";
 export { NATS_IMAGE, NATS_VERSION, NATS_VERSION_MIN } from "./version.ts";

@@ -1,9 +1,9 @@
 /**
  * A small process that outlives its parent by a moment and takes the parent's servers with it.
  *
- * The parent writes lines: `+<pid>` a server runs, `-<pid>` it has ended, `folder <path>` remove this at the end. When
- * the pipe closes, the parent is gone, however it went, and the reaper kills what is left. Run as a program by
- * `reaping.ts`; not imported.
+ * The parent writes lines: `+<pid>` a process runs (a negative pid is a process group, with all that is in it), `-<pid>`
+ * it has ended, `folder <path>` remove this at the end. When the pipe closes, the parent is gone, however it went, and the
+ * reaper kills what is left. Run as a program by `reaping.ts`; not imported.
  */
 import { rmSync } from "node:fs";
 import { createInterface } from "node:readline";

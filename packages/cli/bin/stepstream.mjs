@@ -5,4 +5,4 @@ if (major < 22 || (major === 22 && minor < 22)) {
   console.error(`stepstream needs Node.js 22.22 or newer; this is ${process.versions.node}.`);
   process.exit(2);
 }
-await import("../src/main.ts");
+await import("@stepstream/cli/main"); // ourselves, by the manifest: sources in a checkout, dist in a package

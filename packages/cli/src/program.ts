@@ -2,8 +2,10 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { addCancel } from "./commands/cancel.ts";
 import { addCompletion } from "./commands/completion.ts";
+import { addCreate } from "./commands/create.ts";
 import { addDead } from "./commands/dead.ts";
 import { addDelete } from "./commands/delete.ts";
+import { addDev } from "./commands/dev.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addHistory } from "./commands/history.ts";
 import { addLs } from "./commands/ls.ts";
@@ -66,6 +68,8 @@ export function createProgram(io: Io): Command {
 }
 
 const COMMANDS = [
+  addCreate,
+  addDev,
   addStart,
   addLs,
   addShow,

@@ -33,11 +33,11 @@ const recommended: Linter.Config & { plugins: Record<string, ESLint.Plugin> } = 
   },
 };
 
-const plugin = {
+const plugin: ESLint.Plugin & { rules: typeof rules; configs: { recommended: typeof recommended } } = {
   meta: { name: "stepstream", version: "0.1.0" },
   rules,
   configs: { recommended },
-} satisfies ESLint.Plugin;
+};
 recommended.plugins.stepstream = plugin;
 
 export default plugin;

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { parseArgs } from "node:util";
 import { startTelemetry } from "@stepstream/telemetry";
 import { type CoordinatorEvent, createCoordinator } from "./index.ts";
@@ -35,6 +36,7 @@ const coordinator = await createCoordinator({
   .start()
   .catch(giveUp);
 say(`coordinator ${coordinator.id} runs ${workflows.map((w) => `${w.name} v${w.version}`).join(", ")}`);
+process.send?.("ready"); // to whoever started it with a channel, as process managers do
 
 let stopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

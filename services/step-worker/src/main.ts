@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -9,8 +10,8 @@ const HELP = `Runs steps.
 
   node services/step-worker/src/main.ts [options] <module> [<module> …]
 
-Each module exports \`handlers\`: an array of { step, handler }, or a function that is given the worker
-and calls worker.handle(step, handler).
+Modules export \`handlers\`: an array of { step, handler }, or a function that is given the worker and calls
+worker.handle(step, handler). Those that do not are loaded and left alone.
 
 Options
   --nats <url>          default: NATS_URL, or nats://127.0.0.1:4222
@@ -45,9 +46,17 @@ const worker = createWorker({
   onEvent: logEvent,
 });
 if (values.gates) worker.gates();
-for (const module of positionals) await load(module);
+let handled = 0;
+for (const module of positionals) handled += await load(module);
+if (positionals.length > 0 && handled === 0) {
+  console.error(
+    `${positionals.join(", ")}: nothing exports \`handlers\`, an array of { step, handler }, or a function of the worker.`,
+  );
+  process.exit(2);
+}
 await worker.start().catch(giveUp);
 say(`worker ${worker.name} is ready`);
+process.send?.("ready"); // to whoever started it with a channel, as process managers do
 
 let stopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -61,15 +70,24 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-async function load(module: string): Promise<void> {
+/** @returns How many `handlers` it had, 0 or 1. */
+async function load(module: string): Promise<number> {
   type Handlers = readonly { step: AnyStep; handler: Handler<any> }[] | ((worker: Worker) => unknown);
-  const { handlers } = (await import(pathToFileURL(resolve(module)).href).catch(giveUp)) as { handlers?: Handlers };
+  const loaded = import(pathToFileURL(resolve(module)).href).catch((error) => giveUp(whereFrom(error)));
+  const { handlers } = (await loaded) as { handlers?: Handlers };
   if (typeof handlers === "function") await handlers(worker);
   else if (Array.isArray(handlers)) for (const { step, handler } of handlers) worker.handle(step, handler);
-  else {
-    console.error(`${module} exports no \`handlers\`: an array of { step, handler }, or a function of the worker.`);
-    process.exit(2);
-  }
+  else return 0;
+  return 1;
+}
+
+/** An error of a module that cannot be loaded: the line of code it is about, and not the lines of the loader. */
+function whereFrom(error: unknown): string {
+  const { stack = String(error) } = error as Error;
+  return stack
+    .split("\n")
+    .filter((line) => !/^ +at .*(node:internal\/|step-worker\/(src|dist)\/main\.)/.test(line))
+    .join("\n");
 }
 
 function logEvent(event: WorkerEvent): void {

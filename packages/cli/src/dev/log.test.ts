@@ -1,0 +1,17 @@
+import { describe, expect, it } from "vitest";
+import { readable } from "./log.ts";
+
+describe("a line that a process printed", () => {
+  it.each([
+    ["as it is", "worker dev is ready", { text: "worker dev is ready" }],
+    [
+      "a structured one as its message and its fields",
+      '{"level":30,"time":1,"pid":7,"msg":"done","run":"r"}',
+      { text: "done run=r" },
+    ],
+    ["a warning in yellow", '{"level":40,"msg":"again","why":"a b"}', { text: 'again why="a b"', style: "yellow" }],
+    ["an error in red", '{"level":50,"msg":"failed"}', { text: "failed", style: "red" }],
+    ["JSON that is no log line", '{"level":"high"}', { text: '{"level":"high"}' }],
+    ["what only begins like JSON", "{ a: 1 }", { text: "{ a: 1 }" }],
+  ])("is shown: %s", (_, line, shown) => expect(readable(line)).toEqual(shown));
+});
