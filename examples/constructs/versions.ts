@@ -89,10 +89,10 @@ async function record(run: RunHandle<string, any, any, any>) {
   };
 }
 
-/** The check program, as it is run before a deploy. It fails (exit code 1) if a run would not go on. */
+/** `stepstream replay --all`, as it is run before a deploy. It fails (exit code 1) if a run would not go on. */
 async function checked({ nats, namespace }: Stage["bus"], module: string): Promise<string> {
-  const program = path("../../services/coordinator/src/check.ts");
-  const args = [program, "--nats", nats, "--namespace", namespace, module];
+  const program = path("../../packages/cli/bin/stepstream.mjs");
+  const args = [program, "replay", "--all", "--nats", nats, "--namespace", namespace, "--workflows", module];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   return stdout.trim();
 }

@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { createTestEnvironment, expectReplay, handle } from "@stepstream/testing";
+import { createTestEnvironment, handle } from "@stepstream/testing";
 import { describe, expect, it } from "vitest";
 import "@stepstream/testing/vitest";
 import { accounts, handlers, payments } from "./handlers.ts";
@@ -97,7 +96,7 @@ describe("a subscription", () => {
   });
 
   it("still decides what it has decided for runs of last year", async () => {
-    const recorded = JSON.parse(await readFile(new URL("./eva-1.history.json", import.meta.url), "utf8"));
-    await expectReplay(subscription, recorded);
+    await using env = await createTestEnvironment({ workflows: [subscription] });
+    await env.replay(new URL("./eva-1.history.json", import.meta.url));
   });
 });

@@ -14,7 +14,7 @@ import { order, pack, ship } from "./programs/versions/before.ts";
 import { order as breaking } from "./programs/versions/breaking.ts";
 import { order2, order as patched } from "./programs/versions/patched.ts";
 
-const CHECK = new URL("../../services/coordinator/src/check.ts", import.meta.url).pathname;
+const CLI = new URL("../../packages/cli/src/main.ts", import.meta.url).pathname;
 const program = (name: string) => new URL(`programs/versions/${name}.ts`, import.meta.url).pathname;
 
 let server: TestServer;
@@ -23,11 +23,16 @@ let client: Client;
 let worker: Worker;
 let coordinator: Coordinator;
 let count = 0;
+let cache: string;
 
 beforeAll(async () => {
   server = await startTestServer();
+  cache = await mkdtemp(join(tmpdir(), "stepstream-cache-"));
 });
-afterAll(() => server?.stop());
+afterAll(async () => {
+  await server?.stop();
+  await rm(cache, { recursive: true });
+});
 
 beforeEach(async () => {
   bus = { nats: server.url, namespace: `versions-${process.pid}-${++count}` };
@@ -59,9 +64,9 @@ async function underWay(id: string): Promise<void> {
 
 /** The command, as somebody runs it before a deploy. */
 async function check(...args: string[]): Promise<{ code: number; out: string }> {
-  const env = { ...process.env, NATS_URL: bus.nats, STEPSTREAM_NAMESPACE: bus.namespace };
+  const env = { ...process.env, NATS_URL: bus.nats, STEPSTREAM_NAMESPACE: bus.namespace, XDG_CACHE_HOME: cache };
   try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [CHECK, ...args], { env });
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [CLI, "replay", ...args], { env });
     return { code: 0, out: stdout + stderr };
   } catch (error) {
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
@@ -77,18 +82,20 @@ describe("a change of workflow code", () => {
     await client.get("two").signal("paid", undefined);
     await client.get("two").result();
 
-    expect(await check(program("before"))).toEqual({ code: 0, out: "1 would go on, 0 would not\n" });
-    const no = await check(program("breaking"));
+    const all = ["--all", "--workflows"];
+    expect(await check(...all, program("before"))).toEqual({ code: 0, out: "1 fit · 0 would not go on\n" });
+    const no = await check(...all, program("breaking"));
     expect(no.code).toBe(1);
-    expect(no.out).toMatch(/run one \(order@1\): The workflow code no longer fits the history of run one/);
-    expect(no.out).toMatch(/recorded: .*StepScheduled.*\n {2}replayed: nothing/);
-    expect((await check("--all", program("patched"))).out).toBe("2 would go on, 0 would not\n");
+    expect(no.out).toMatch(
+      /^diverges {2}one {2}order@1\n {2}recorded {2}.*StepScheduled.*\n {2}the code {2}nothing more\n/,
+    );
+    expect((await check("--since", "1d", ...all, program("patched"))).out).toBe("2 fit · 0 would not go on\n");
 
     const folder = await mkdtemp(join(tmpdir(), "histories-"));
     const file = join(folder, "two.json");
     await writeFile(file, JSON.stringify({ run: "two", history: await client.get("two").history() }));
-    expect((await check("--file", file, program("patched"))).code).toBe(0);
-    expect((await check("--file", file, program("breaking"))).code).toBe(1);
+    expect((await check("--file", file, "--workflows", program("patched"))).code).toBe(0);
+    expect((await check("--file", file, "--workflows", program("breaking"))).code).toBe(1);
     await rm(folder, { recursive: true });
   });
 

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { type Duration, durationMs, NotRunningError } from "@stepstream/contracts";
 import type { Clock } from "@stepstream/event-log";
 import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
@@ -7,7 +8,7 @@ import {
   type Client,
   connect,
   type HandlerInput,
-  type RunHandle,
+  RunHandle,
   type StartOptions,
   type WorkflowInput,
   type WorkflowOutput,
@@ -16,7 +17,7 @@ import type { Handler } from "@stepstream/step-worker";
 import { Chance } from "../chance.ts";
 import { VirtualClock } from "../clock.ts";
 import { type Handled, type Handlers, listHandlers, type TestHandler, virtually } from "../handlers.ts";
-import { expectReplay } from "../replay.ts";
+import { type ExportedRun, expectReplay } from "../replay.ts";
 import { type Crash, Crashes, type CrashPoint, type ProcessName } from "./crashes.ts";
 import { Crew } from "./crew.ts";
 import { Desk } from "./desk.ts";
@@ -147,17 +148,21 @@ export class TestEnvironment implements AsyncDisposable {
   }
 
   /**
-   * Replays what is stored of a run with the workflows of this environment.
+   * Replays the history of a run with the workflows of this environment: they have to decide what was decided.
+   * @param run - One of this environment; or one that was exported, e.g. from production: as an object, or the path or
+   * URL of the file that `stepstream history <run> --export <file>` wrote.
    * @throws {NonDeterminismError} It decides something else than it did.
+   * @throws {RangeError} It is of a workflow, or a version, that this environment does not have.
+   * @example await env.replay(new URL("./histories/order-1.json", import.meta.url));
    */
-  async replay(run: RunHandle<any>): Promise<void> {
-    const history = await run.history();
+  async replay(run: RunHandle<any> | ExportedRun | string | URL): Promise<void> {
+    const { run: id, history } = await exportedOf(run);
     const start = history[0]?.kind === "inbox" ? history[0].message : undefined;
     const { name, version } =
       start?.type === "RunStarted" ? { name: start.workflow, version: start.version } : { name: "", version: 0 };
     const workflow = this.#options.workflows.find((w) => w.name === name && w.version === version);
     if (!workflow) throw new RangeError(`This environment has no workflow "${name}" version ${version}.`);
-    await expectReplay(workflow, { run: run.id, history });
+    await expectReplay(workflow, { run: id, history });
   }
 
   // ---------------------------------------------------------------- time
@@ -368,4 +373,14 @@ function anyStep(name: string): AnyStep {
     concurrency: 50,
     breaker: undefined,
   } as unknown as AnyStep;
+}
+
+async function exportedOf(run: RunHandle<any> | ExportedRun | string | URL): Promise<ExportedRun> {
+  if (typeof run === "string" || run instanceof URL) {
+    const exported = JSON.parse(await readFile(run, "utf8")) as ExportedRun;
+    if (!exported.run || !Array.isArray(exported.history))
+      throw new RangeError(`${run} holds no {"run": …, "history": […]}.`);
+    return exported;
+  }
+  return run instanceof RunHandle ? { run: run.id, history: await run.history() } : run;
 }

@@ -13,6 +13,8 @@ export interface Position {
 const OWN = [new URL("../../", import.meta.url), new URL("./", import.meta.resolve("@stepstream/sdk"))].map((url) =>
   fileURLToPath(url),
 );
+/** The file that calls the workflow function, without its ending. */
+const LIFE = fileURLToPath(new URL("./life.", import.meta.url));
 const DEPTH = 50;
 /** Of a chain of callers, so many are told. */
 const MOST = 5;
@@ -28,18 +30,29 @@ export function positions(): Position[] {
     Error.stackTraceLimit = DEPTH;
     Error.prepareStackTrace = (_error, sites) => sites;
     Error.captureStackTrace(holder, positions);
-    return (holder.stack ?? []).flatMap(positionOf).slice(0, MOST);
+    const found: Position[] = [];
+    for (const site of holder.stack ?? []) {
+      // Whoever called the workflow function is not of interest; below what it asks for, the same file comes first.
+      if (found.length > 0 && fileOf(site)?.startsWith(LIFE)) break;
+      found.push(...positionOf(site));
+    }
+    return found.slice(0, MOST);
   } finally {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
-function positionOf(site: NodeJS.CallSite): Position[] {
+function fileOf(site: NodeJS.CallSite): string | undefined {
   const url = site.getFileName();
+  if (!url || url.startsWith("node:")) return undefined;
+  return url.startsWith("file:") ? fileURLToPath(url) : url;
+}
+
+function positionOf(site: NodeJS.CallSite): Position[] {
+  const file = fileOf(site);
   const [line, column] = [site.getLineNumber(), site.getColumnNumber()];
-  if (!url || url.startsWith("node:") || line === null || column === null) return [];
-  const file = url.startsWith("file:") ? fileURLToPath(url) : url;
+  if (file === undefined || line === null || column === null) return [];
   if (OWN.some((folder) => file.startsWith(folder))) return [];
   const name = site.getFunctionName();
   return [{ file, line, column, ...(name && { name }) }];

@@ -1,0 +1,25 @@
+/** A workflow that waits in all ways there are; test/cli/replay.test.ts finds the places by the words at their ends. */
+import { nothing, step, workflow } from "@stepstream/sdk";
+import { z } from "zod";
+import { inAnotherFile } from "./helper.ts";
+
+export const work = step("work", { input: z.number(), output: z.number() });
+export const below = workflow("below", { input: z.number(), output: z.number() }, (n, w) => w.run(work, n));
+
+export const places = workflow(
+  "places",
+  { input: z.number(), output: z.number(), signals: { go: nothing } },
+  async (n, w) => {
+    const first = n; // asks for less
+    const [a, b] = await Promise.all([
+      w.run(work, first + 1), // one of two
+      w.run(work, first + 2), // two of two
+    ]);
+    await w.sleep("1ms"); // the timer
+    await w.waitFor("go"); // the signal
+    const c = await w.child(below, a); // the child
+    const ds = await w.map([b, c], (one) => w.run(work, one)); // the map
+    await w.until(() => ds.length > 0);
+    return inAnotherFile(w, ds); // the caller
+  },
+);
