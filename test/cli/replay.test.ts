@@ -86,7 +86,7 @@ describe("replay of one run", () => {
     ]);
     // The line itself, and who called the helper.
     expect(out).toContain("        const first = await w.run(work, n); // the first");
-    expect(out).toContain(`${at("the helper", "helper")}:16  in inAnotherFile\n`);
+    expect(out).toContain(`${at("the helper", "helper")}:18  in inAnotherFile\n`);
     expect(out).toContain(`      from ${at("the caller")}:12\n`);
     expect(out).not.toContain("packages/");
     expect(out).toMatch(/✓ the code fits the history of run places-1: \d+ messages, \d+ decisions\n$/);
