@@ -24,8 +24,6 @@ export interface Gauges {
   breaker(step: string, state: "closed" | "halfOpen" | "open"): void;
 }
 
-export const noGauges: Gauges = { partition() {}, observe: () => ({ stop() {} }), breaker() {} };
-
 /** The meter of the SDK that this process has set up by now; undefined if there is none. */
 export function meterOfSdk(): Meter | undefined {
   const meter = metrics.getMeter("stepstream");
