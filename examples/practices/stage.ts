@@ -5,7 +5,7 @@
 
 import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
 import { type AnyWorkflow, type Client, connect } from "@stepstream/sdk";
-import { createWorker, type Logger, type Worker, type WorkerEvent } from "@stepstream/step-worker";
+import { createWorker, type LoggerOption, type Worker, type WorkerEvent } from "@stepstream/step-worker";
 
 export interface Stage {
   readonly bus: { nats: string; namespace: string };
@@ -38,7 +38,7 @@ export async function onStage<T>(
     for (const look of waiting) look();
   };
   const line = (message: string, fields: object = {}) => say(`${message} ${JSON.stringify(fields)}`);
-  const logger: Logger = { info: line, warn: line, error: line };
+  const logger: LoggerOption = { info: line, warn: line, error: line };
   const stage: Stage = {
     bus,
     client: await connect(bus),

@@ -1,4 +1,5 @@
 import type { InboxMessage, RunEvent, RunStarted, RunStep, StepstreamError, Trace } from "@stepstream/contracts";
+import type { LogIds } from "./logging/ids.ts";
 
 /**
  * What clients, coordinators and workers tell about their work.
@@ -86,6 +87,8 @@ export interface AttemptSpan {
   /** Calls the handler, with the span and the run's baggage active. */
   run<T>(handle: () => Promise<T>): Promise<T>;
   end(outcome: AttemptOutcome): void;
+  /** What log lines about it bear; undefined if it is not traced. */
+  readonly ids?: LogIds | undefined;
 }
 
 export type AttemptOutcome =

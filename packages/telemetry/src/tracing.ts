@@ -18,6 +18,7 @@ import { toBaggage, withBaggage } from "./baggage.ts";
 import { DecisionSpans } from "./decisions.ts";
 import { withIds } from "./id-generator.ts";
 import { spanIdOfAttempt, spanIdOfDecision, spanIdOfPark } from "./ids.ts";
+import { idsOfSpan } from "./logging/ids.ts";
 import { fromTrace, toTrace } from "./propagation.ts";
 import { type RunTrace, samplerOf, traceOfRun } from "./run-trace.ts";
 import type { Telemetry } from "./telemetry.ts";
@@ -162,6 +163,9 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
       const span = startSpan(ids, name, { kind: SpanKind.CONSUMER, attributes }, under);
       return {
         run: (handle) => context.with(trace.setSpan(under, span), handle),
+        get ids() {
+          return idsOfSpan(span.spanContext());
+        },
         end(outcome) {
           span.setAttribute(at.OUTCOME, outcome.how);
           if (outcome.how === "failed") {

@@ -9,7 +9,7 @@ import { Cancels } from "./shell/cancels.ts";
 import type { StepContext } from "./shell/context.ts";
 import { DEFAULTS, type Deps, type Settings, type WorkerEvent } from "./shell/deps.ts";
 import { Lane, type Served } from "./shell/lane.ts";
-import type { Logger } from "./shell/logger.ts";
+import type { LoggerOption } from "./shell/logger.ts";
 import { Pulse } from "./shell/pulse.ts";
 import type { WorkerTelemetry } from "./shell/telemetry.ts";
 
@@ -20,7 +20,7 @@ export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings
   name?: string;
   clock?: Clock;
   /** Where it and its handlers (`ctx.log`) log to. Default: the console. */
-  logger?: Logger;
+  logger?: LoggerOption;
   /** Default: that of `@stepstream/telemetry`, which traces if this process has set up OpenTelemetry. */
   telemetry?: WorkerTelemetry;
   /** What it does, for logs and tests. What it throws is logged and changes nothing. */

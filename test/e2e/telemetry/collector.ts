@@ -17,7 +17,7 @@ export interface CollectedSpan {
 }
 
 interface ExportRequest {
-  resourceSpans: {
+  resourceSpans?: {
     resource: { attributes: { key: string; value: { stringValue?: string } }[] };
     scopeSpans: { spans: Omit<CollectedSpan, "service">[] }[];
   }[];
@@ -30,7 +30,8 @@ export async function startCollector() {
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
-    const { resourceSpans } = JSON.parse(Buffer.concat(chunks).toString()) as ExportRequest;
+    // Metrics come by the same way.
+    const { resourceSpans = [] } = JSON.parse(Buffer.concat(chunks).toString()) as ExportRequest;
     for (const { resource, scopeSpans } of resourceSpans) {
       const service = resource.attributes.find((a) => a.key === "service.name")?.value.stringValue ?? "";
       for (const scope of scopeSpans) spans.push(...scope.spans.map((span) => ({ ...span, service })));

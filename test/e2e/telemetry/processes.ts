@@ -10,6 +10,8 @@ export interface Started {
   readonly child: ChildProcess;
   /** What it said to be told from others by. */
   readonly line: string;
+  /** All lines that it has printed by now. */
+  readonly said: readonly string[];
 }
 
 /** Coordinators, workers and clients, each in a process with an OpenTelemetry SDK of its own. */
@@ -42,31 +44,45 @@ export class Processes {
     return this.#run([file(module), ...args], "result", env);
   }
 
-  /** Resolves when the program has printed a line that holds `says`. */
-  async #run(args: string[], says: string, env: Record<string, string>): Promise<Started> {
-    const child = spawn(process.execPath, args, {
-      env: { ...process.env, ...this.#env, ...env },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    this.#children.push(child);
-    for await (const line of createInterface(child.stdout!)) {
-      if (!line.includes(says)) continue;
-      child.stdout!.resume();
-      return { child, line };
-    }
-    throw new Error(`${args.at(-1)} ended without saying "${says}".`);
+  /** Both, of which nothing is heard but trouble. */
+  async quiet(workflows: string, handlers: string): Promise<{ coordinator: Started; worker: Started }> {
+    const start = (service: string, module: string) => this.#start([main(service), file(module), "--quiet"], {});
+    const [coordinator, worker] = [start("coordinator", workflows), start("step-worker", handlers)];
+    for (const { child } of [coordinator, worker]) await once(child, "message");
+    return { coordinator: { ...coordinator, line: "" }, worker: { ...worker, line: "" } };
   }
 
-  async end({ child }: Started, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+  /** Resolves when the program has printed a line that holds `says`. */
+  async #run(args: string[], says: string, env: Record<string, string>): Promise<Started> {
+    const { child, said, reader } = this.#start(args, env);
+    return new Promise((resolve, reject) => {
+      reader.on("line", (line) => line.includes(says) && resolve({ child, line, said }));
+      reader.on("close", () => reject(new Error(`${args.at(-1)} ended without saying "${says}".`)));
+    });
+  }
+
+  #start(args: string[], env: Record<string, string>) {
+    const child = spawn(process.execPath, args, {
+      env: { ...process.env, ...this.#env, ...env },
+      stdio: ["ignore", "pipe", "inherit", "ipc"],
+    });
+    this.#children.push(child);
+    const said: string[] = [];
+    const reader = createInterface(child.stdout!).on("line", (line) => said.push(line));
+    return { child, said, reader };
+  }
+
+  /** Resolves when it is gone, and all that it has printed is read. */
+  async end({ child }: Pick<Started, "child">, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, "exit");
+    const gone = once(child, "close");
     child.kill(signal);
     await gone;
   }
 
   /** Ends what is left, in good order: spans not yet sent are sent. */
   async endAll(): Promise<void> {
-    for (const child of this.#children) await this.end({ child, line: "" });
+    for (const child of this.#children) await this.end({ child });
   }
 
   kill(): void {

@@ -11,6 +11,16 @@ describe("a line that a process printed", () => {
     ],
     ["a warning in yellow", '{"level":40,"msg":"again","why":"a b"}', { text: 'again why="a b"', style: "yellow" }],
     ["an error in red", '{"level":50,"msg":"failed"}', { text: "failed", style: "red" }],
+    [
+      "an error as its message",
+      '{"level":50,"msg":"no","err":{"type":"TypeError","message":"odd","stack":"TypeError: odd\\n at x"}}',
+      { text: 'no err="TypeError: odd"', style: "red" },
+    ],
+    [
+      "a worker's own line once",
+      '{"level":40,"event":"retrying","run":"r","step":"s","slot":1,"err":{"message":"odd"},"msg":"s failed: odd"}',
+      { text: "s failed: odd run=r slot=1", style: "yellow" },
+    ],
     ["JSON that is no log line", '{"level":"high"}', { text: '{"level":"high"}' }],
     ["what only begins like JSON", "{ a: 1 }", { text: "{ a: 1 }" }],
   ])("is shown: %s", (_, line, shown) => expect(readable(line)).toEqual(shown));

@@ -46,13 +46,25 @@ const LEVELS: [from: number, style: Style][] = [
   [40, "yellow"],
 ];
 /** Fields of a structured line that say nothing to whoever sits before this machine. */
-const OMITTED = new Set(["level", "time", "pid", "hostname", "name", "msg", "v", "trace_id", "span_id", "trace_flags"]);
+const OMITTED = new Set(
+  ["level", "time", "pid", "hostname", "name", "namespace", "msg", "v"].concat(["trace_id", "span_id", "trace_flags"]),
+);
+/** What the programs' own lines, which have an `event`, say in their message already. */
+const IN_MESSAGE = new Set(
+  ["event", "step", "attempt", "delayMs", "via", "err", "what"].concat([
+    "coordinator",
+    "worker",
+    "peers",
+    "breaker",
+    "state",
+  ]),
+);
 
 /** A line that a process printed, for people: a structured one as its message and what comes with it. */
 export function readable(line: string): { text: string; style?: Style } {
   const said = structured(line);
   if (!said) return { text: line };
-  const fields = Object.entries(said).filter(([key]) => !OMITTED.has(key));
+  const fields = Object.entries(said).filter(([key]) => !OMITTED.has(key) && !("event" in said && IN_MESSAGE.has(key)));
   const text = [said.msg, ...fields.map(([key, value]) => `${key}=${shown(value)}`)].join(" ");
   const style = LEVELS.find(([from]) => said.level >= from)?.[1];
   return { text, ...(style && { style }) };
@@ -69,5 +81,8 @@ function structured(line: string): { level: number; msg: string } | undefined {
 }
 
 function shown(value: unknown): string {
-  return typeof value === "string" && /^\S+$/.test(value) ? value : JSON.stringify(value);
+  if (typeof value === "string" && /^\S+$/.test(value)) return value;
+  // An error as pino writes it: its stack is for the log files.
+  const { type, message, stack } = (value ?? {}) as Record<string, unknown>;
+  return JSON.stringify(typeof stack === "string" ? `${type}: ${message}` : value);
 }

@@ -97,6 +97,9 @@ export function measured(telemetry: Telemetry, meter: Meter): Telemetry & Gauges
       const begin = now();
       return {
         run: span.run,
+        get ids() {
+          return span.ids;
+        },
         end(outcome: AttemptOutcome) {
           is.attempt.record(now() - begin, { [STEP]: step, [OUTCOME]: outcome.how });
           if (outcome.how === "failed" && outcome.retryInMs !== undefined) is.retries.add(1, { [STEP]: step });

@@ -1,6 +1,6 @@
 import type { Clock, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
-import type { Gauges, Telemetry } from "@stepstream/telemetry";
+import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
 import type { Boundary } from "./boundary.ts";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { ServerClock } from "./server-clock.ts";
@@ -75,12 +75,12 @@ export type CoordinatorEvent =
   | { type: "decided"; run: string; upTo: number; events: readonly string[] }
   | { type: "rebuilt"; run: string; messages: number }
   | { type: "moved"; run: string }
-  | { type: "parked"; run: string; error: Error }
+  | { type: "parked"; run: string; error: Error; trace?: LogIds | undefined }
   | { type: "unparked"; run: string }
   | { type: "dead"; subject: string; error: Error }
   | { type: "handedOn"; run: string; to: string }
   | { type: "peers"; peers: readonly string[] }
-  | { type: "trouble"; what: string; error: unknown };
+  | { type: "trouble"; what: string; error: unknown; run?: string };
 
 /** Thrown through everything that is under way when a run is let go; never seen outside. */
 export class Released extends Error {}

@@ -322,7 +322,8 @@ export class Effects {
   }
 
   #trouble(what: string, error: unknown): void {
-    if (this.#wanted()) this.#deps.emit({ type: "trouble", what: `${what} of run ${this.#run.runId}`, error });
+    if (this.#wanted())
+      this.#deps.emit({ type: "trouble", run: this.#run.runId, what: `${what} of run ${this.#run.runId}`, error });
   }
 }
 

@@ -1,4 +1,5 @@
-import { type RunParked, type StepstreamError, toFailure } from "@stepstream/contracts";
+import { type RunParked, type RunStarted, type StepstreamError, toFailure } from "@stepstream/contracts";
+import { idsOfTrace } from "@stepstream/telemetry";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
 
@@ -12,7 +13,7 @@ import { retrying } from "./retrying.ts";
 export async function park(
   deps: Deps,
   run: string,
-  started: { workflow: string; version: number } | undefined,
+  started: RunStarted | undefined,
   fault: StepstreamError,
   after: number,
 ): Promise<boolean> {
@@ -32,8 +33,10 @@ export async function park(
     const known = last && (JSON.parse(last.text) as RunParked).error.message === fault.message;
     if (known && last.seq > after) return false;
     await log.append(subject, JSON.stringify(record));
-    if (!known) deps.emit({ type: "parked", run, error: fault });
-    return !known;
+    if (known) return false;
+    const trace = started && idsOfTrace(deps.telemetry.traceOf(started, run));
+    deps.emit({ type: "parked", run, error: fault, trace });
+    return true;
   };
   const isNew = await retrying(
     deps,

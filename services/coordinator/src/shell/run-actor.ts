@@ -135,7 +135,7 @@ export class RunActor {
       const { record } = this.#unparkAt;
       this.#unparkAt = undefined;
       unpark(this.#deps, this.run, record).catch((error) =>
-        this.#deps.emit({ type: "trouble", what: "unpark a run", error }),
+        this.#deps.emit({ type: "trouble", run: this.run, what: "unpark a run", error }),
       );
     }
     const arrival = this.#held.get(seq);
@@ -200,7 +200,7 @@ export class RunActor {
 
   /** The messages come back in a second; a run that stays impossible to handle is parked with the reason. */
   async #onTrouble(batch: Arrival[], woken: boolean, error: unknown): Promise<void> {
-    this.#deps.emit({ type: "trouble", what: `handle run ${this.run}`, error });
+    this.#deps.emit({ type: "trouble", run: this.run, what: `handle run ${this.run}`, error });
     this.#forget();
     const back: Arrival[] = [];
     for (const arrival of batch) {

@@ -3,7 +3,7 @@ import { DeclaredError, InvalidInputError, StepCancelledError, toFailure } from 
 import { writeOutput } from "../attempt/payload.ts";
 import { judge, type Verdict } from "../attempt/verdict.ts";
 import { createContext } from "./context.ts";
-import type { Job } from "./job.ts";
+import { idsOf, type Job } from "./job.ts";
 import { cancelled, completed, failed, postponed } from "./report.ts";
 import { type Ended, Running } from "./running.ts";
 
@@ -32,10 +32,11 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   deps.emit({ type: "attempt", ...where });
   const { deliveries } = held.delivery;
   const span = deps.telemetry.attempt(command, where.attempt, { deliveries, backoffMs: at.last?.delayMs });
+  job.span = span;
   running.start(() => span.run(async () => served.handler(input, context)));
   const ended = await promise;
   held.running = undefined;
-  if (ended.how === "leftBehind") deps.emit({ type: "left-behind", ...where });
+  if (ended.how === "leftBehind") deps.emit({ type: "left-behind", ...where, trace: idsOf(job) });
 
   let error: unknown = ended.how === "threw" ? ended.error : undefined;
   if (ended.how === "returned" && !running.timedOut) {
@@ -81,7 +82,7 @@ async function afterFailure(job: Job, details: unknown, error: unknown, verdict:
   if (!(await records.append(record))) return deps.emit({ type: "superseded", ...where });
   if (via === "inbox") await postponed(job, attempt + 1, delayMs);
   else held.nak(delayMs);
-  deps.emit({ type: "retrying", ...where, delayMs, via, error });
+  deps.emit({ type: "retrying", ...where, delayMs, via, error, trace: idsOf(job) });
 }
 
 /** Gives a command back without using up an attempt. The record tells it from one that killed its worker. */
@@ -91,5 +92,5 @@ export async function handBack(job: Job, details: unknown, error: Error, delayMs
   const record: AttemptRecord = { v: 1, type: "AttemptHeartbeat", slot, step, attempt, details, handedBack: true };
   if (!(await records.append(record))) return deps.emit({ type: "superseded", ...where });
   held.nak(delayMs);
-  deps.emit({ type: "handed-back", ...where, error });
+  deps.emit({ type: "handed-back", ...where, error, trace: idsOf(job) });
 }

@@ -1,7 +1,8 @@
 import { DeclaredError, type Trace } from "@stepstream/contracts";
 import type { AnyStep, StepErrors } from "@stepstream/sdk";
+import { activeIds } from "@stepstream/telemetry";
 import { checkDeclared } from "../attempt/payload.ts";
-import type { Job } from "./job.ts";
+import { idsOf, type Job } from "./job.ts";
 import { type Logger, withFields } from "./logger.ts";
 import type { Running } from "./running.ts";
 
@@ -32,7 +33,7 @@ export interface StepContext<S = AnyStep> {
    * @throws {DeclaredError} Always. {@link InvalidOutputError} if `data` does not fit its schema.
    */
   fail<K extends keyof StepErrors<S> & string>(code: K, data: StepErrors<S>[K]): never;
-  /** The worker's logger, with run, step, slot and attempt on every line. */
+  /** The worker's logger, with `run`, `step`, `slot` and `attempt` on every line; if traced, `trace_id` and the active span's `span_id`. */
   readonly log: Logger;
   /** The trace the run belongs to (W3C), as its command carries it. */
   readonly trace: Trace | undefined;
@@ -56,9 +57,10 @@ class Context implements StepContext {
   readonly heartbeat: (details?: unknown) => void;
   readonly fail: (code: string, data: unknown) => never;
   readonly #running: Running;
-  readonly #logger: Logger;
+  readonly #job: Job;
 
-  constructor({ deps, served, command, at, where }: Job, running: Running) {
+  constructor(job: Job, running: Running) {
+    const { served, command, at, where } = job;
     this.run = where.run;
     this.workflow = command.workflow;
     this.step = where.step;
@@ -74,7 +76,7 @@ class Context implements StepContext {
       throw new DeclaredError(code, data);
     };
     this.#running = running;
-    this.#logger = deps.logger;
+    this.#job = job;
   }
 
   get signal(): AbortSignal {
@@ -82,6 +84,7 @@ class Context implements StepContext {
   }
 
   get log(): Logger {
-    return withFields(this.#logger, this.#running.where);
+    const job = this.#job;
+    return withFields(job.deps.logger, () => ({ ...job.where, ...(activeIds() ?? idsOf(job)) }));
   }
 }

@@ -1,7 +1,8 @@
 import type { Clock, EventLog } from "@stepstream/event-log";
+import type { LogIds } from "@stepstream/telemetry";
 import type { BreakerState } from "./breaker.ts";
 import type { Cancels } from "./cancels.ts";
-import type { Logger } from "./logger.ts";
+import type { LoggerOption } from "./logger.ts";
 import type { Pulse } from "./pulse.ts";
 import type { WorkerTelemetry } from "./telemetry.ts";
 
@@ -12,7 +13,7 @@ export interface Deps {
   /** For people. */
   readonly name: string;
   readonly telemetry: WorkerTelemetry;
-  readonly logger: Logger;
+  readonly logger: LoggerOption;
   readonly cancels: Cancels;
   readonly pulse: Pulse;
   readonly settings: Settings;
@@ -41,21 +42,26 @@ export interface Place {
   attempt: number;
 }
 
+/** What log lines bear, if the run is in a trace. */
+interface Traced {
+  trace?: LogIds | undefined;
+}
+
 /** What a worker does, for logs and tests. */
 export type WorkerEvent =
   | ({ type: "attempt" } & Place)
   | ({ type: "completed" } & Place)
-  | ({ type: "retrying"; delayMs: number; via: "queue" | "inbox"; error: unknown } & Place)
-  | ({ type: "failed"; error: unknown } & Place)
+  | ({ type: "retrying"; delayMs: number; via: "queue" | "inbox"; error: unknown } & Place & Traced)
+  | ({ type: "failed"; error: unknown } & Place & Traced)
   | ({ type: "cancelled" } & Place)
   /** Given back without an attempt used up: the breaker is open, the worker shuts down. */
-  | ({ type: "handed-back"; error: Error } & Place)
+  | ({ type: "handed-back"; error: Error } & Place & Traced)
   /** Another worker has the slot: nothing was acked and nothing nak'ed. */
   | ({ type: "superseded" } & Place)
   /** The slot had its outcome already: the command was only acked. */
   | ({ type: "settled" } & Place)
   /** Its handler ignored its signal; the promise was left behind. */
-  | ({ type: "left-behind" } & Place)
+  | ({ type: "left-behind" } & Place & Traced)
   | { type: "dead"; subject: string; error: Error }
   | { type: "breaker"; step: string; breaker: string; state: BreakerState }
   | { type: "trouble"; what: string; error: unknown };

@@ -1,4 +1,5 @@
 import type { RunStep, Where } from "@stepstream/contracts";
+import { type AttemptSpan, idsOfTrace, type LogIds } from "@stepstream/telemetry";
 import type { Standing } from "../attempt/standing.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import type { Deps } from "./deps.ts";
@@ -15,4 +16,11 @@ export interface Job {
   /** Run, step, slot and the number of the attempt that comes next. */
   readonly where: Where;
   readonly records: AttemptLog;
+  /** Once an attempt was begun. */
+  span: AttemptSpan | undefined;
+}
+
+/** What log lines about it bear: of its attempt's span, or of its run's trace, if it is in one. */
+export function idsOf({ span, command }: Job): LogIds | undefined {
+  return span?.ids ?? idsOfTrace(command.trace);
 }

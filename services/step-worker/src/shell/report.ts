@@ -2,7 +2,7 @@ import { type Failure, type StepstreamError, toFailure } from "@stepstream/contr
 import { type Appended, bury as buryIn } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
-import type { Job } from "./job.ts";
+import { idsOf, type Job } from "./job.ts";
 import { retrying } from "./retrying.ts";
 
 /**
@@ -26,7 +26,7 @@ export async function failed(job: Job, error: unknown, attempt = job.where.attem
   const { after } = job.command;
   const message = { v: 1, type: "StepFailed", slot, step, attempt, after, error: as ?? toFailure(error) };
   await conclude(job, attempt, JSON.stringify(message));
-  job.deps.emit({ type: "failed", ...job.where, attempt, error });
+  job.deps.emit({ type: "failed", ...job.where, attempt, error, trace: idsOf(job) });
 }
 
 export async function cancelled(job: Job): Promise<void> {

@@ -3,7 +3,7 @@ import { type Deadline, deadlineOf } from "../attempt/deadline.ts";
 import { outOfTime } from "../attempt/verdict.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import type { Deps } from "./deps.ts";
-import type { Job } from "./job.ts";
+import { idsOf, type Job } from "./job.ts";
 
 /**
  * One attempt under way: the handler's promise, and all that can end it from outside.
@@ -28,6 +28,7 @@ export class Running {
   /** The last heartbeat's details; those of the attempt before until there are some. */
   details: unknown;
   readonly #deps: Deps;
+  readonly #job: Job;
   readonly #heartbeatMs: number | undefined;
   readonly #records: AttemptLog;
   readonly #storeEveryMs: number;
@@ -41,7 +42,9 @@ export class Running {
   #storing = false;
   #storedAt = 0;
 
-  constructor({ deps, served, command, at, where, records }: Job, end: (ended: Ended) => void) {
+  constructor(job: Job, end: (ended: Ended) => void) {
+    const { deps, served, command, at, where, records } = job;
+    this.#job = job;
     this.#deps = deps;
     this.#heartbeatMs = command.heartbeatMs;
     this.where = where;
@@ -76,8 +79,12 @@ export class Running {
       this.#end(ended);
     } else if (ended.how === "threw") {
       const { error } = ended;
-      this.#deps.logger.warn("a handler that was left behind has failed", { ...this.where, error: String(error) });
-    } else this.#deps.logger.warn("a handler that was left behind has ended; its result is dropped", this.where);
+      this.#warn("a handler that was left behind has failed", { error: String(error) });
+    } else this.#warn("a handler that was left behind has ended; its result is dropped");
+  }
+
+  #warn(message: string, more?: object): void {
+    this.#deps.logger.warn(message, { ...this.where, ...idsOf(this.#job), ...more });
   }
 
   // ---------------------------------------------------------------- reasons to stop

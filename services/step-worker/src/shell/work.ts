@@ -45,7 +45,7 @@ export async function work(deps: Deps, served: Served, held: Held): Promise<void
   }
   const where = { run, step, slot, attempt: at.attempt };
   const records = new AttemptLog(deps, run, slot, at.lastSeq);
-  const job: Job = { deps, served, held, command, at, where, records };
+  const job: Job = { deps, served, held, command, at, where, records, span: undefined };
   if (at.next === "fail") return failed(job, fromFailure(at.last!.error), at.last!.attempt, at.last!.error);
   if (at.next === "postpone") return postponed(job, at.attempt, at.delayMs);
   if (at.next === "lost") return givenUp(job, new WorkerLostError(where, deliveries));

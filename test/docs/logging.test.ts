@@ -1,0 +1,19 @@
+import { readFile } from "node:fs/promises";
+import { expect, it } from "vitest";
+import { told as coordinator } from "../../services/coordinator/src/program.ts";
+import { told as worker } from "../../services/step-worker/src/program.ts";
+
+it("docs/logging.md has every event, with its level and who logs it", async () => {
+  const page = await readFile(new URL("../../docs/logging.md", import.meta.url), "utf8");
+  const rows = [...page.matchAll(/^\| (`.+`) \| (\w+) \| (both|coordinator|worker) \|/gm)];
+  const documented = rows.flatMap(([, names, level, by]) =>
+    [...names!.matchAll(/`([\w-]+)`/g)].flatMap(([, name]) =>
+      (by === "both" ? ["coordinator", "worker"] : [by]).map((who) => `${who} ${name} ${level}`),
+    ),
+  );
+  const told = Object.entries({ coordinator, worker }).flatMap(([who, events]) => [
+    `${who} ready info`, // by main.ts
+    ...Object.entries(events).map(([name, [level]]) => `${who} ${name} ${level}`),
+  ]);
+  expect(documented.sort()).toEqual(told.sort());
+});
