@@ -52,12 +52,12 @@ export async function withBus<T>(
 }
 
 export function namespaceOf(flags: BusFlags, io: Io): string {
-  return flags.namespace ?? io.env.STEPSTREAM_NAMESPACE ?? "default";
+  return flags.namespace || io.env.STEPSTREAM_NAMESPACE || "default";
 }
 
 /** A plain connection, for those who ask what the namespace is like before they open it. */
 export async function dial(flags: BusFlags, io: Io): Promise<NatsConnection> {
-  const options = await natsOptions(flags, io.env);
+  const options = await natsOptions(flags, io.env, io.cwd);
   try {
     return await connectNats({ name: "stepstream cli", timeout: 5_000, maxReconnectAttempts: 10, ...options });
   } catch (cause) {
