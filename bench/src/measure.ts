@@ -3,7 +3,7 @@ import { startNatsServer } from "@stepstream/infra";
 import type { Sample } from "./role.ts";
 import type { Shape, ShapeName } from "./shapes.ts";
 import { ROLES, type Role, type Side, type SideName, startSide } from "./side.ts";
-import { startSink } from "./sink.ts";
+import { type Received, type Sink, startSink } from "./sink.ts";
 import { percentile, type Spread, spread } from "./stats.ts";
 
 export interface Plan {
@@ -32,8 +32,8 @@ export interface Row {
   title: string;
   concurrency: number;
   sides: Partial<Record<SideName, Figures>>;
-  /** Runs per second of the first side over those of the second, round by round. */
-  ratio?: Spread;
+  /** Runs per second of each side but the last over those of the last, round by round. */
+  ratios: Partial<Record<SideName, Spread>>;
 }
 
 /** What one run leaves in the log: two sides must not differ. */
@@ -42,33 +42,30 @@ export type Footprint = { messages: number; bytes: number };
 export interface Report {
   rows: Row[];
   footprints: Partial<Record<SideName, Footprint>>[];
+  /** The telemetry of each side that has some, of all shapes and rounds. */
+  received: Partial<Record<SideName, Received>>;
 }
 
 type Measured = Sample & { cpuMicros: Record<Role, number> };
 
 /**
- * Measures both sides, A B A B …: noise of the machine hits both alike, and each round gives one ratio.
+ * Measures the sides in turns, A B A B …: noise of the machine hits them alike, and each round gives one ratio.
  *
  * Each shape gets a server of its own, so that no shape pays for the subjects that another has left.
  */
 export async function measure(plan: Plan): Promise<Report> {
-  const report: Report = { rows: [], footprints: [] };
+  const report: Report = { rows: [], footprints: [], received: {} };
   for (const shape of plan.shapes) {
     const server = await startNatsServer();
-    const sink = await startSink();
+    const sinks: Partial<Record<SideName, Sink>> = {};
     const sides: Side[] = [];
     try {
-      for (const name of plan.sides)
-        sides.push(
-          await startSide(
-            name,
-            { nats: server.url, namespace: name, shape: shape.name },
-            {
-              profileDir: plan.profileDir,
-              env: name === "traced" ? { OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint } : {},
-            },
-          ),
-        );
+      for (const name of plan.sides) {
+        const sink = await startSink();
+        sinks[name] = sink;
+        const setting = { nats: server.url, namespace: name, shape: shape.name };
+        sides.push(await startSide(name, setting, { profileDir: plan.profileDir, endpoint: sink.endpoint }));
+      }
       const footprints: Report["footprints"][number] = {};
       for (const concurrency of plan.concurrencies) {
         const row = await measureRow(plan, shape, concurrency, sides, async (name, run) => {
@@ -79,11 +76,23 @@ export async function measure(plan: Plan): Promise<Report> {
       report.footprints.push(footprints);
     } finally {
       await Promise.all(sides.map((side) => side.stop()));
-      sink.close();
+      for (const [name, { received, close }] of Object.entries(sinks) as [SideName, Sink][]) {
+        close();
+        addTo(report.received, name, received);
+      }
       await server.stop();
     }
   }
   return report;
+}
+
+function addTo(sums: Report["received"], side: SideName, received: Received): void {
+  for (const [path, { requests, bytes }] of Object.entries(received)) {
+    sums[side] ??= {};
+    sums[side][path] ??= { requests: 0, bytes: 0 };
+    sums[side][path].requests += requests;
+    sums[side][path].bytes += bytes;
+  }
 }
 
 async function measureRow(
@@ -104,10 +113,12 @@ async function measureRow(
       const rate = Math.round((sample.runs / sample.tookMs) * 1_000);
       plan.say(`${shape.title}, ${concurrency} at a time, ${round || "warm-up"}: ${side.name} ${rate} runs/s`);
     }
-  const row: Row = { shape: shape.name, title: shape.title, concurrency, sides: {} };
+  const row: Row = { shape: shape.name, title: shape.title, concurrency, sides: {}, ratios: {} };
   for (const { name } of sides) row.sides[name] = figures(samples[name]!, shape.steps);
-  const [one, other] = sides.map(({ name }) => samples[name]!);
-  if (one && other) row.ratio = spread(one.map((sample, n) => rate(sample) / rate(other[n]!)));
+  const others = sides.slice();
+  const last = samples[others.pop()!.name]!;
+  for (const { name } of others)
+    row.ratios[name] = spread(samples[name]!.map((sample, n) => rate(sample) / rate(last[n]!)));
   return row;
 }
 

@@ -3,9 +3,22 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Answer, Load, Order, Sample, Setting } from "./role.ts";
 
-/** "traced" is the engine with telemetry on. */
-export const SIDES = ["engine", "bare", "traced"] as const;
-export type SideName = (typeof SIDES)[number];
+const METERED = { OTEL_METRIC_EXPORT_INTERVAL: "1000", OTEL_METRIC_EXPORT_TIMEOUT: "1000" };
+const SAMPLED = { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.01" };
+
+/**
+ * What can be measured: the bare bus, and the engine with more and more telemetry. Those that have an environment send it
+ * to a sink; metrics every second, sixty times as often as by default, so that samples of seconds have their share of it.
+ */
+export const SIDES = {
+  engine: { title: "engine", folder: "engine" },
+  bare: { title: "bare bus", folder: "bare" },
+  metered: { title: "metrics", folder: "engine", env: { ...METERED, OTEL_TRACES_EXPORTER: "none" } },
+  sampled: { title: "metrics, 1 % of traces", folder: "engine", env: { ...METERED, ...SAMPLED } },
+  traced: { title: "metrics, all traces", folder: "engine", env: METERED },
+} as const satisfies Record<string, { title: string; folder: "engine" | "bare"; env?: Record<string, string> }>;
+export type SideName = keyof typeof SIDES;
+export const SIDE_NAMES = Object.keys(SIDES) as SideName[];
 export const ROLES = ["coordinator", "worker", "client"] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -22,15 +35,20 @@ export interface Side {
 export interface SideOptions {
   /** Every process writes a CPU profile there when it ends. */
   profileDir?: string | undefined;
-  /** Added to the processes' environment. */
-  env?: Record<string, string>;
+  /** Takes the telemetry of a side that has some. */
+  endpoint: string;
 }
 
-export async function startSide(name: SideName, setting: Setting, { profileDir, env }: SideOptions): Promise<Side> {
+export async function startSide(
+  name: SideName,
+  setting: Setting,
+  { profileDir, endpoint }: SideOptions,
+): Promise<Side> {
+  const side: { folder: string; env?: Record<string, string> } = SIDES[name];
+  const env = side.env && { ...side.env, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
   const children = {} as Record<Role, ChildProcess>;
   for (const role of ROLES) {
-    const folder = name === "bare" ? "bare" : "engine";
-    const file = fileURLToPath(new URL(`./${folder}/${role}.ts`, import.meta.url));
+    const file = fileURLToPath(new URL(`./${side.folder}/${role}.ts`, import.meta.url));
     const child = fork(file, [JSON.stringify(setting)], {
       env: { ...process.env, ...env },
       execArgv: profileDir

@@ -425,6 +425,43 @@ describe("a client that is not sampled", () => {
   });
 });
 
+describe("a run that is not sampled", () => {
+  const unsampled = started({ traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-00` }, { baggage: "tenant=acme" });
+
+  /** @returns The names of the spans that the sampler was asked about; probes aside. */
+  async function askedBy(sampler: Sampler, handle?: () => Promise<void>) {
+    const asked: string[] = [];
+    const { open, spans } = processes({
+      toString: () => "counting",
+      shouldSample: (...question) => {
+        if (!question[2].endsWith("?")) asked.push(question[2]);
+        return sampler.shouldSample(...question);
+      },
+    });
+    const coordinator = open();
+    decide(coordinator, unsampled, 1).end();
+    await attempt(open(), commandOf(coordinator, unsampled), 1, 1, handle);
+    return { asked, told: spans().map((span) => span.name) };
+  }
+
+  it("costs no span, and its handlers know that it is not, and have its baggage", async () => {
+    const inside: unknown[] = [];
+    const { asked, told } = await askedBy(RATIO(1), async () => {
+      inside.push(trace.getSpanContext(context.active())?.traceFlags);
+      inside.push(propagation.getActiveBaggage()?.getEntry("tenant")?.value);
+    });
+    expect([asked, told, inside]).toEqual([[], [], [0, "acme"]]);
+  });
+
+  it.each([
+    ["all", new AlwaysOnSampler()],
+    ["a ratio", new TraceIdRatioBasedSampler(1)],
+  ])("is asked about where the sampler goes by itself and not by parents: %s", async (_which, sampler) => {
+    const names = ["decide order", "attempt charge"];
+    expect(await askedBy(sampler)).toEqual({ asked: names, told: names });
+  });
+});
+
 describe("a caller that is not sampled", () => {
   it("is not followed by a run that is", async () => {
     const { open, spans } = processes();

@@ -20,7 +20,7 @@ import { withIds } from "./id-generator.ts";
 import { spanIdOfAttempt, spanIdOfDecision, spanIdOfPark } from "./ids.ts";
 import { idsOfSpan } from "./logging/ids.ts";
 import { fromTrace, toTrace } from "./propagation.ts";
-import { type RunTrace, samplerOf, traceOfRun } from "./run-trace.ts";
+import { followsParents, type RunTrace, samplerOf, traceOfRun } from "./run-trace.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 export interface TracingOptions {
@@ -33,6 +33,7 @@ export interface TracingOptions {
 /** Telemetry with an SDK behind it. */
 export function createTracing({ namespace, tracer, prescribes }: TracingOptions): Telemetry {
   const isSampled = samplerOf(tracer);
+  const follows = followsParents(tracer);
   /** By the message that the coordinator keeps of each run: worked out once per run. */
   const runs = new WeakMap<RunStarted, RunTrace & { forCommands: Trace }>();
 
@@ -56,6 +57,11 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
 
   function startSpan(ids: { spanId: string; traceId: string }, name: string, options: SpanOptions, below: Context) {
     return withIds(ids, () => tracer.startSpan(name, options, below));
+  }
+
+  /** Nobody is going to see what hangs below it. */
+  function isUnseen({ traceFlags }: SpanContext): boolean {
+    return follows && (traceFlags & TraceFlags.SAMPLED) === 0;
   }
 
   function common(run: string, workflow: string): Attributes {
@@ -93,6 +99,7 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
     decisions: (run) =>
       new DecisionSpans(namespace, nowMs, ({ started, upTo, startTime, moved, messages, events, links }) => {
         const own = runTrace(started, run);
+        if (isUnseen(own.own)) return trace.wrapSpanContext(own.own);
         const attributes = {
           ...common(run, started.workflow),
           ...{ [at.UP_TO]: upTo, [at.EVENTS]: events },
@@ -143,6 +150,10 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
       const below =
         (command.trace && fromTrace(command.trace)) ?? traceOfRun(namespace, command.run, undefined, isSampled).own;
       const { slot, step, workflow, compensation } = command;
+      const under = trace.setSpanContext(withBaggage(context.active(), command.baggage), below);
+      // What the handler does must know that it is not sampled, and have its baggage.
+      if (isUnseen(below))
+        return { run: (handle) => context.with(under, handle), end() {}, ids: { trace_id: below.traceId } };
       const ids = {
         traceId: below.traceId,
         spanId: spanIdOfAttempt(namespace, command.run, slot, attempt, deliveries),
@@ -158,7 +169,6 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
         ...(backoffMs !== undefined && { [at.BACKOFF_MS]: backoffMs }),
         ...at.processing(namespace, command.run, step, `${command.run}.${slot}.${command.attempt}`),
       };
-      const under = trace.setSpanContext(withBaggage(context.active(), command.baggage), below);
       const name = `${compensation ? "compensate" : "attempt"} ${step}`;
       const span = startSpan(ids, name, { kind: SpanKind.CONSUMER, attributes }, under);
       return {
