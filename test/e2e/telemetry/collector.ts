@@ -17,7 +17,7 @@ export interface CollectedSpan {
 }
 
 interface ExportRequest {
-  resourceSpans?: {
+  resourceSpans: {
     resource: { attributes: { key: string; value: { stringValue?: string } }[] };
     scopeSpans: { spans: Omit<CollectedSpan, "service">[] }[];
   }[];
@@ -30,8 +30,9 @@ export async function startCollector() {
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
-    // Metrics come by the same way.
-    const { resourceSpans = [] } = JSON.parse(Buffer.concat(chunks).toString()) as ExportRequest;
+    // Metrics come here as well.
+    if (request.url !== "/v1/traces") return void response.end("{}");
+    const { resourceSpans } = JSON.parse(Buffer.concat(chunks).toString()) as ExportRequest;
     for (const { resource, scopeSpans } of resourceSpans) {
       const service = resource.attributes.find((a) => a.key === "service.name")?.value.stringValue ?? "";
       for (const scope of scopeSpans) spans.push(...scope.spans.map((span) => ({ ...span, service })));
