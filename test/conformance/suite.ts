@@ -544,6 +544,30 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       expect(await log.list("DEAD", ">")).toEqual(new Map());
     });
 
+    it("tells what consumers have not done with", async () => {
+      const { subjects } = log;
+      expect(await log.backlog("EVENTS")).toEqual(new Map());
+      let wanted = 2;
+      const got: Delivery[] = [];
+      const consumption = await log.consume({
+        stream: "EVENTS",
+        consumer: "some",
+        filter: `${subjects.namespace}.inbox.>`,
+        ackWaitMs: 30_000,
+        demand: () => wanted,
+        onDelivery: (delivery) => {
+          wanted--;
+          got.push(delivery);
+        },
+      });
+      await write(journal, "1");
+      await write(inbox, "1", "2", "3", "4", "5");
+      await expect.poll(() => log.backlog("EVENTS")).toEqual(new Map([["some", { waiting: 3, taken: 2 }]]));
+      got[0]!.ack();
+      await expect.poll(() => log.backlog("EVENTS")).toEqual(new Map([["some", { waiting: 3, taken: 1 }]]));
+      await consumption.stop();
+    });
+
     it("finds the commands of a run, of a partition, of a step", async () => {
       const { subjects } = log;
       const other = subjects.command("print", "r1", 2);

@@ -3,6 +3,7 @@ export { bury } from "./dead-letter.ts";
 export type {
   Appended,
   AppendOptions,
+  Backlog,
   ConsumeOptions,
   Consumption,
   Delivery,

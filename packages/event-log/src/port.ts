@@ -50,6 +50,8 @@ export interface EventLog {
   consume(options: ConsumeOptions): Promise<Consumption>;
   /** The highest stream sequence that a durable consumer has ever delivered; 0 if it does not exist. */
   delivered(stream: StreamKind, consumer: string): Promise<number>;
+  /** What the durable consumers of a stream have not done with, by their names. For metrics. */
+  backlog(stream: StreamKind): Promise<Map<string, Backlog>>;
 
   /** Each message stored on the journal of a run, as it is stored (core NATS: may miss some; read to be sure). */
   followJournal(run: string, onStored: (stored: Stored) => void): Subscription;
@@ -69,6 +71,14 @@ export interface EventLog {
   onReconnect(fn: (serverId: string) => void): Subscription;
   /** Sends what is buffered, then disconnects (if the connection is the log's own). */
   close(): Promise<void>;
+}
+
+/** Messages of one consumer. */
+export interface Backlog {
+  /** Not delivered yet. */
+  waiting: number;
+  /** Delivered, and not acknowledged. */
+  taken: number;
 }
 
 export interface Subscription {

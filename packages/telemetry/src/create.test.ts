@@ -4,7 +4,7 @@ import type { RunStarted, RunStep } from "@stepstream/contracts";
 import { afterEach, describe, expect, it } from "vitest";
 import { createTelemetry } from "./create.ts";
 import { idGenerator } from "./id-generator.ts";
-import { startTelemetry } from "./setup.ts";
+import { startTelemetry, wishes } from "./setup.ts";
 import { noTelemetry } from "./telemetry.ts";
 
 afterEach(() => trace.disable());
@@ -75,10 +75,34 @@ describe("startTelemetry", () => {
   it.each([
     ["nothing is set", {}],
     ["the SDK is disabled", { OTEL_SDK_DISABLED: "true", OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" }],
-    ["there is no exporter", { OTEL_TRACES_EXPORTER: "none", OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" }],
+    [
+      "there is no exporter",
+      {
+        OTEL_TRACES_EXPORTER: "none",
+        OTEL_METRICS_EXPORTER: "none",
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1",
+      },
+    ],
   ])("stays off when %s", async (_when, env) => {
     const started = await startTelemetry({ serviceName: "test", env });
     expect(createTelemetry({ namespace: "dev" })).toBe(noTelemetry);
     await started.stop();
+  });
+});
+
+describe("what is to be told", () => {
+  it.each([
+    [{}, undefined, false, false],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c" }, undefined, true, true],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c", OTEL_METRICS_EXPORTER: "none" }, undefined, true, false],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c", OTEL_TRACES_EXPORTER: "none" }, undefined, false, true],
+    [{ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://c" }, undefined, false, true],
+    [{ OTEL_TRACES_EXPORTER: "console" }, undefined, true, false],
+    [{ OTEL_METRICS_EXPORTER: "prometheus" }, undefined, false, true],
+    [{}, 9464, false, true],
+    [{ OTEL_METRICS_EXPORTER: "none" }, 9464, false, true],
+    [{ OTEL_SDK_DISABLED: "true", OTEL_TRACES_EXPORTER: "otlp" }, 9464, false, false],
+  ])("%o, port %s: traces %s, metrics %s", (env, port, traces, metrics) => {
+    expect(wishes(env, port)).toEqual({ traces, metrics });
   });
 });

@@ -1,5 +1,6 @@
 import { ROOT_CONTEXT, type Tracer, trace } from "@opentelemetry/api";
 import { withIds } from "./id-generator.ts";
+import { type Gauges, measured, meterOfSdk } from "./metrics/metrics.ts";
 import { noTelemetry, type Telemetry } from "./telemetry.ts";
 import { createTracing } from "./tracing.ts";
 
@@ -10,9 +11,15 @@ export interface TelemetryOptions {
 
 /**
  * The telemetry of a client, coordinator or worker: with the OpenTelemetry SDK that this process has set up by
- * now, or `noTelemetry` if there is none (or it is disabled). Looks once: set the SDK up first.
+ * now, or nothing if there is none (or it is disabled): traces and metrics each. Looks once: set the SDK up first.
  */
-export function createTelemetry({ namespace }: TelemetryOptions): Telemetry {
+export function createTelemetry({ namespace }: TelemetryOptions): Telemetry & Partial<Gauges> {
+  const tracing = createTraces(namespace);
+  const meter = meterOfSdk();
+  return meter ? measured(tracing, meter) : tracing;
+}
+
+function createTraces(namespace: string): Telemetry {
   if (!isSdkThere()) return noTelemetry;
   const tracer = trace.getTracer("stepstream");
   return createTracing({ namespace, tracer, prescribes: prescribesIds(tracer) });

@@ -1,6 +1,8 @@
 export { createTelemetry, type TelemetryOptions } from "./create.ts";
 export { idGenerator } from "./id-generator.ts";
 export { idsOfRun, type RunIds, spanIdOfAttempt, spanIdOfDecision } from "./ids.ts";
+export { INSTRUMENTS, type InstrumentName, type InstrumentSpec } from "./metrics/instruments.ts";
+export { type Gauges, measured, type Observed } from "./metrics/metrics.ts";
 export { startTelemetry } from "./setup.ts";
 export {
   type AttemptOutcome,

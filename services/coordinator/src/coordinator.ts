@@ -18,6 +18,7 @@ import {
 import { takeDueTimers } from "./shell/due.ts";
 import { Guests } from "./shell/guests.ts";
 import { Membership } from "./shell/membership.ts";
+import { observe } from "./shell/observe.ts";
 import { Partition } from "./shell/partition.ts";
 import { ServerClock } from "./shell/server-clock.ts";
 
@@ -62,6 +63,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let membership: Membership;
   let guests: Guests;
   let due: Consumption;
+  let observing: { stop(): void } | undefined;
   let settled: unknown;
   let mailboxes = 1;
   const releases = new Set<Promise<void>>();
@@ -80,9 +82,11 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     const partition = new Partition(deps, n);
     partitions.set(n, partition);
     deps.emit({ type: "partition", partition: n, owned: true });
+    deps.telemetry.partition?.(true);
     partition.start().catch((error) => {
       deps.emit({ type: "trouble", what: `take partition ${n}`, error });
       partitions.delete(n);
+      deps.telemetry.partition?.(false);
       clock.setTimeout(assign, 1_000);
     });
   }
@@ -90,6 +94,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   function release(n: number, partition: Partition): void {
     partitions.delete(n);
     deps.emit({ type: "partition", partition: n, owned: false });
+    deps.telemetry.partition?.(false);
     const released = partition.release().finally(() => releases.delete(released));
     releases.add(released);
   }
@@ -128,6 +133,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       guests = new Guests(deps, (done) => partitions.get(log.subjects.partition(done.run))?.guestDone(done));
       guests.start();
       membership.start();
+      observing = deps.telemetry.observe?.(() => observe(deps, coordinator.partitions));
       due = await takeDueTimers(deps);
       // Others answer at once; so partitions do not change hands twice.
       await new Promise<void>((resolve) => {
@@ -140,6 +146,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       if (state !== "running") return;
       state = "stopped";
       clock.clearTimeout(settled);
+      observing?.stop();
       for (const [n, partition] of partitions) release(n, partition);
       await Promise.all([...releases, guests.stop(), due.stop()]);
       membership.stop();

@@ -13,10 +13,11 @@ Each module exports workflows (workflow(…) or pipeline(…).build()), under an
 Options
   --nats <url>          default: NATS_URL, or nats://127.0.0.1:4222
   --namespace <name>    default: STEPSTREAM_NAMESPACE, or "default"
+  --metrics-port <n>    metrics for Prometheus at http://…:<n>/metrics; default: STEPSTREAM_METRICS_PORT, or none
   --quiet               only trouble is logged
   -h, --help
 
-Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
+Traces and metrics go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
 SIGTERM or SIGINT: finishes what is under way and hands its partitions over; a second one ends it at once.`;
 
 const { values, positionals } = readArgs();
@@ -26,7 +27,10 @@ if (values.help || positionals.length === 0) {
 }
 
 const workflows = await loadWorkflows(positionals);
-const telemetry = await startTelemetry({ serviceName: "stepstream-coordinator" });
+const telemetry = await startTelemetry({
+  serviceName: "stepstream-coordinator",
+  metricsPort: portOf(values["metrics-port"]),
+});
 const coordinator = await createCoordinator({
   nats: values.nats,
   namespace: values.namespace,
@@ -69,6 +73,14 @@ function say(line: string): void {
   if (!values.quiet) console.log(line);
 }
 
+function portOf(said: string | undefined): number | undefined {
+  if (!said) return undefined;
+  const port = Number(said);
+  return Number.isInteger(port) && port >= 0 && port < 65_536
+    ? port
+    : giveUp(`--metrics-port: "${said}" is no port.`, 2);
+}
+
 function readArgs() {
   try {
     return parseArgs({
@@ -76,6 +88,7 @@ function readArgs() {
       options: {
         nats: { type: "string", default: process.env.NATS_URL ?? "nats://127.0.0.1:4222" },
         namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE ?? "default" },
+        "metrics-port": { type: "string", default: process.env.STEPSTREAM_METRICS_PORT ?? "" },
         quiet: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },

@@ -19,10 +19,11 @@ Options
   --name <name>         for people; default: a random one
   --gates               runs the commands of gates, in the working directory
   --drain <seconds>     how long running attempts may finish on shutdown; default 30
+  --metrics-port <n>    metrics for Prometheus at http://…:<n>/metrics; default: STEPSTREAM_METRICS_PORT, or none
   --quiet               only trouble is logged
   -h, --help
 
-Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
+Traces and metrics go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
 SIGTERM or SIGINT: takes no more commands, lets running attempts finish, hands the others back to other
 workers; a second one ends it at once (nothing is lost: what it had in hand goes to another worker).`;
 
@@ -37,7 +38,10 @@ if (!(drainMs >= 0)) {
   process.exit(2);
 }
 
-const telemetry = await startTelemetry({ serviceName: "stepstream-worker" });
+const telemetry = await startTelemetry({
+  serviceName: "stepstream-worker",
+  metricsPort: portOf(values["metrics-port"]),
+});
 const worker = createWorker({
   nats: values.nats,
   namespace: values.namespace,
@@ -121,6 +125,14 @@ function say(line: string): void {
   if (!values.quiet) console.log(line);
 }
 
+function portOf(said: string | undefined): number | undefined {
+  if (!said) return undefined;
+  const port = Number(said);
+  return Number.isInteger(port) && port >= 0 && port < 65_536
+    ? port
+    : giveUp(`--metrics-port: "${said}" is no port.`, 2);
+}
+
 function readArgs() {
   try {
     return parseArgs({
@@ -131,6 +143,7 @@ function readArgs() {
         name: { type: "string" },
         gates: { type: "boolean", default: false },
         drain: { type: "string", default: "30" },
+        "metrics-port": { type: "string", default: process.env.STEPSTREAM_METRICS_PORT ?? "" },
         quiet: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },

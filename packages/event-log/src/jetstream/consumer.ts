@@ -1,5 +1,5 @@
 import type { Subjects } from "@stepstream/contracts";
-import type { ConsumeOptions } from "../port.ts";
+import type { Backlog, ConsumeOptions } from "../port.ts";
 import { API, granted, isFault, type Requests } from "./requests.ts";
 
 /**
@@ -38,6 +38,21 @@ export async function deliveredUpTo(requests: Requests, stream: string, consumer
   const info = await requests.api<Info>(`CONSUMER.INFO.${stream}.${consumer}`);
   if (isFault(info) && info.fault.code === API.consumerNotFound) return 0;
   return granted(`consumer ${consumer} of ${stream}`, info).delivered.stream_seq;
+}
+
+/** What all durable consumers of a stream have not done with. The server tells 256 at a time. */
+export async function backlogOf(requests: Requests, stream: string): Promise<Map<string, Backlog>> {
+  type Page = { total: number; consumers?: { name: string; num_pending: number; num_ack_pending: number }[] | null };
+  const found = new Map<string, Backlog>();
+  for (let offset = 0, total = 1; offset < total; ) {
+    const page = granted(`consumers of ${stream}`, await requests.api<Page>(`CONSUMER.LIST.${stream}`, { offset }));
+    const { consumers } = page;
+    if (!consumers?.length) break;
+    for (const one of consumers) found.set(one.name, { waiting: one.num_pending, taken: one.num_ack_pending });
+    offset += consumers.length;
+    total = page.total;
+  }
+  return found;
 }
 
 export function nextSubject(subjects: Subjects, options: Pick<ConsumeOptions, "stream" | "consumer">): string {

@@ -4,7 +4,7 @@ import { LogUnavailableError } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { AppendOptions, EventLog, Stored, Subscription } from "../port.ts";
 import { createBlobs } from "./blobs.ts";
-import { deliveredUpTo } from "./consumer.ts";
+import { backlogOf, deliveredUpTo } from "./consumer.ts";
 import { ensureNamespace } from "./ensure.ts";
 import { followStored } from "./follow.ts";
 import { type NatsTarget, openLink } from "./link.ts";
@@ -133,6 +133,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     setTimer: timers.set,
     cancelTimer: timers.cancel,
     consume: async (options) => kept(await startPuller(parts, options)),
+    backlog: (stream) => backlogOf(requests, subjects.streamName(stream)),
     delivered: (stream, consumer) => deliveredUpTo(requests, subjects.streamName(stream), consumer),
     followJournal: (run: string, onStored: (stored: Stored) => void) =>
       kept(followStored(link, blobs, subjects, run, onStored)),

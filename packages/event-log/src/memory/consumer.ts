@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Stored } from "../port.ts";
+import type { Backlog, Stored } from "../port.ts";
 import { callAt } from "./at.ts";
 import { matcher } from "./matcher.ts";
 import type { MemoryStream } from "./stream.ts";
@@ -71,6 +71,17 @@ export class MemoryConsumer {
   /** Has it a message that is not acknowledged, or not even delivered? */
   get busy(): boolean {
     return this.#pending.size > 0 || this.#peek() !== undefined;
+  }
+
+  /** What it has not done with. */
+  get backlog(): Backlog {
+    const first = this.#peek()?.seq;
+    let waiting = 0;
+    for (let seq = first ?? Number.POSITIVE_INFINITY; seq <= this.#stream.lastSeq; seq++) {
+      const stored = this.#stream.get(seq);
+      if (stored && this.#matches(stored.subject)) waiting++;
+    }
+    return { waiting, taken: this.#pending.size };
   }
 
   add(puller: Puller): void {

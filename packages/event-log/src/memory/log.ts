@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type {
   Appended,
   AppendOptions,
+  Backlog,
   ConsumeOptions,
   Consumption,
   EventLog,
@@ -112,6 +113,10 @@ export class MemoryLog implements EventLog {
 
   delivered(stream: StreamKind, consumer: string): Promise<number> {
     return this.#ask(`look at consumer ${consumer}`, () => this.server.delivered(stream, consumer));
+  }
+
+  backlog(stream: StreamKind): Promise<Map<string, Backlog>> {
+    return this.#ask(`look at the consumers of ${stream}`, () => this.server.backlog(stream));
   }
 
   async consume(options: ConsumeOptions): Promise<Consumption> {

@@ -1,6 +1,6 @@
 import { type StreamKind, Subjects } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Appended, AppendOptions, Stored } from "../port.ts";
+import type { Appended, AppendOptions, Backlog, Stored } from "../port.ts";
 import { callAt } from "./at.ts";
 import { MemoryConsumer } from "./consumer.ts";
 import type { Faults } from "./faults.ts";
@@ -201,6 +201,10 @@ export class MemoryServer {
 
   delivered(kind: StreamKind, name: string): number {
     return this.#consumers[kind].get(name)?.delivered ?? 0;
+  }
+
+  backlog(kind: StreamKind): Map<string, Backlog> {
+    return new Map([...this.#consumers[kind]].map(([name, consumer]) => [name, consumer.backlog]));
   }
 
   #of(subject: string): readonly Stored[] {

@@ -1,12 +1,13 @@
 import type { Clock, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
-import type { Telemetry } from "@stepstream/telemetry";
+import type { Gauges, Telemetry } from "@stepstream/telemetry";
 import type { Boundary } from "./boundary.ts";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 /** What a coordinator tells about its work. */
-export type CoordinatorTelemetry = Pick<Telemetry, "traceOf" | "decisions" | "parked" | "runEnded">;
+export type CoordinatorTelemetry = Pick<Telemetry, "traceOf" | "decisions" | "parked" | "runEnded"> &
+  Partial<Pick<Gauges, "partition" | "observe">>;
 
 /** What everything in the shell of one coordinator shares. */
 export interface Deps {
