@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { findNatsServer } from "@stepstream/infra";
+import { findNatsServer, tellReaper } from "@stepstream/infra";
 
 export interface GuardedServer {
   /** Where it listens: `127.0.0.1:<port>`. */
@@ -37,8 +37,8 @@ export async function startGuardedServer(config: string): Promise<GuardedServer>
   await writeFile(file, `listen: "127.0.0.1:-1"\njetstream { store_dir: ${JSON.stringify(folder)} }\n${config}\n`);
   const child = spawn(path!, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
   // Whatever becomes of the test, it does not outlive it.
-  const reap = () => void child.kill("SIGKILL");
-  process.once("exit", reap);
+  tellReaper(`folder ${folder}`);
+  tellReaper(`+${child.pid}`);
   const said: string[] = [];
   const address = await new Promise<string>((resolve, reject) => {
     let listens = "";
@@ -53,12 +53,12 @@ export async function startGuardedServer(config: string): Promise<GuardedServer>
   return {
     address,
     async stop() {
-      process.off("exit", reap);
       if (child.exitCode === null && child.signalCode === null) {
         const exit = once(child, "exit");
-        reap();
+        child.kill("SIGKILL");
         await exit;
       }
+      tellReaper(`-${child.pid}`);
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
