@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nameless } from "../../packages/cli/src/commands/start.ts";
 import { noTerminal, openTerminal, type Terminal } from "../support/terminal.ts";
 import { mark } from "./left-behind.ts";
+import { cli } from "./scene.ts";
 
 const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.mjs", import.meta.url));
 const TEMPLATE = new URL("../../packages/cli/template/", import.meta.url);
@@ -105,6 +106,10 @@ describe.skipIf(process.platform !== "linux")("stepstream dev that is killed", (
     const again = await connect({ nats: next.url });
     expect(await again.get("order-1").result()).toMatchObject({ parcel: "parcel-1" });
     await again.close();
+
+    // Whoever is in its folder need not say where its server is.
+    const told = await cli("result order-1 --json", {}, { cwd: project });
+    expect(told).toMatchObject({ code: 0, out: expect.stringContaining('"status":"completed"') });
 
     const refused = spawn(process.execPath, DEV, { cwd: project, env, stdio: ["ignore", "ignore", "pipe"] });
     const complaint = refused.stderr.setEncoding("utf8").toArray();

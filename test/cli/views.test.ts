@@ -92,6 +92,8 @@ describe("history", () => {
     const slot = json((await scene.run("history history-1 --slot 2 --json")).out);
     expect(slot.map(({ kind }) => kind)).toEqual(["journal", "attempt", "inbox"]);
     expect((await scene.run("history nobody")).code).toBe(3);
+    expect((await scene.run("history history-1 --slot one")).code).toBe(2);
+    expect((await scene.run("history history-1 --slot 1 --export -")).code).toBe(2);
   });
 
   it("is exported, and is a regression test then", async () => {

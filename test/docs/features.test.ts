@@ -60,7 +60,6 @@ describe("the links", () => {
 it.each(GUIDES)("every snippet of %s is in the file that it names", async (name) => {
   const page = await read(`docs/guides/${name}`);
   const snippets = [...page.matchAll(/<!-- (\S+) -->\n```ts\n([\s\S]*?)```/g)];
-  expect(snippets.length).toBeGreaterThan(0);
   expect(snippets).toHaveLength(page.split("```ts").length - 1);
   for (const [, file, snippet] of snippets) expect(await read(file!), file).toContain(snippet);
 });

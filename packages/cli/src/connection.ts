@@ -58,7 +58,7 @@ export async function withBus<T>(
 }
 
 export function namespaceOf(flags: BusFlags, io: Io): string {
-  return flags.namespace ?? io.env.STEPSTREAM_NAMESPACE ?? "default";
+  return flags.namespace || io.env.STEPSTREAM_NAMESPACE || "default";
 }
 
 /** A server that is restarted, or a cluster that chooses a leader, is back in ten seconds; a person waits no longer. */
@@ -66,7 +66,7 @@ const RECONNECT = { maxReconnectAttempts: 20, reconnectTimeWait: 500 };
 
 /** A plain connection, for those who ask what the namespace is like before they open it. */
 export async function dial(flags: BusFlags, io: Io): Promise<NatsConnection> {
-  const options = await natsOptions(flags, io.env);
+  const options = await natsOptions(flags, io.env, io.cwd);
   try {
     return await connectNats({ ...RECONNECT, name: "stepstream cli", timeout: 5_000, ...options });
   } catch (cause) {

@@ -23,13 +23,19 @@ export interface Sink {
   off?(event: "resize", listener: () => void): unknown;
 }
 
+/** One Ctrl-C comes twice, where a launcher such as npm hands it on as well. */
+const ONCE_MS = 300;
+
 /** The real ones. */
 export function processIo(): Io {
   const interrupted = new AbortController();
+  let since = 0;
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.on(signal, () => {
-      if (interrupted.signal.aborted) process.exit(130);
-      interrupted.abort(new Interrupted());
+      if (!interrupted.signal.aborted) {
+        since = Date.now();
+        interrupted.abort(new Interrupted());
+      } else if (Date.now() - since > ONCE_MS) process.exit(130);
     });
   // Whoever reads the answer may have seen enough: `stepstream ls | head -1`.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {

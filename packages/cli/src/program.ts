@@ -46,7 +46,10 @@ export function createProgram(io: Io): Command {
   const program = new Command("stepstream")
     .description("Start, look at, steer, replay and debug runs.")
     .version(version, "-V, --version")
-    .option("--nats <url>", "servers, by commas (NATS_URL; default: the selected NATS context, or 127.0.0.1:4222)")
+    .option(
+      "--nats <url>",
+      "servers, by commas (NATS_URL; default: a stepstream dev in this folder, the selected NATS context, or 127.0.0.1:4222)",
+    )
     .option("--context <name>", "a context of the nats command (NATS_CONTEXT)")
     .option("-n, --namespace <name>", 'which namespace (STEPSTREAM_NAMESPACE; default: "default")')
     .option("--creds <file>", "credentials (NATS_CREDS)")

@@ -30,6 +30,8 @@ export async function startCollector() {
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
+    // Metrics come here as well.
+    if (request.url !== "/v1/traces") return void response.end("{}");
     const { resourceSpans } = JSON.parse(Buffer.concat(chunks).toString()) as ExportRequest;
     for (const { resource, scopeSpans } of resourceSpans) {
       const service = resource.attributes.find((a) => a.key === "service.name")?.value.stringValue ?? "";

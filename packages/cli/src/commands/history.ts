@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { type HistoryEntry, HistoryReader, RunNotFoundError } from "@stepstream/sdk";
 import type { Command } from "commander";
 import { type Bus, withBus } from "../connection.ts";
+import { CliError, EXIT } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { type Paint, painter } from "../print/colour.ts";
 import { cut } from "../print/table.ts";
@@ -40,6 +41,10 @@ export function addHistory(program: Command, io: Io): void {
 }
 
 async function history(bus: Bus, io: Io, run: string, flags: Flags): Promise<void> {
+  if (flags.slot !== undefined && !/^[1-9]\d*$/.test(flags.slot))
+    throw new CliError(`--slot is a whole number from 1, not "${flags.slot}".`, EXIT.usage);
+  if (flags.export !== undefined && (flags.slot !== undefined || flags.follow))
+    throw new CliError("--export writes the whole history, as it is now: without --slot and --follow.", EXIT.usage);
   const reader = new HistoryReader(bus.log, run);
   const first = await reader.more();
   if (first.length === 0) throw new RunNotFoundError(run, bus.namespace);

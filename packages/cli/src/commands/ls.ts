@@ -71,6 +71,7 @@ async function ls(bus: Bus, io: Io, flags: Flags): Promise<void> {
   const { store, lastSeq } = await synced(bus, defaultPath(io.env, bus.namespace), {
     rebuild: flags.rebuild,
     stale: flags.stale,
+    signal: io.signal,
     onProgress: progress(io),
   });
   try {

@@ -1,6 +1,6 @@
 import type { Io } from "../io.ts";
 import { type Paint, painter } from "../print/colour.ts";
-import { workerNames } from "./team.ts";
+import { workerNames } from "./worker-names.ts";
 
 export type Style = Parameters<Paint>[0];
 

@@ -4,6 +4,7 @@ import { type FSWatcher, watch } from "chokidar";
 import type { Io } from "../io.ts";
 import { type DevLog, readable } from "./log.ts";
 import { Member } from "./member.ts";
+import { workerNames } from "./worker-names.ts";
 
 export interface TeamOptions {
   modules: readonly string[];
@@ -83,9 +84,4 @@ export class Team {
     const files = paths.map((path) => relative(this.#cwd, path)).join(", ");
     this.#log.line("dev", `${files} changed: restarting ${concerned.join(", ")}`, "bold");
   }
-}
-
-/** "worker", or "worker-1", "worker-2", … */
-export function workerNames(workers: number): string[] {
-  return workers === 1 ? ["worker"] : Array.from({ length: workers }, (_, i) => `worker-${i + 1}`);
 }

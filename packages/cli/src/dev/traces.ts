@@ -24,7 +24,11 @@ export async function devTraces(say: (line: string) => void): Promise<DevTraces 
     });
     return {
       at: jaeger.hasPage ? jaeger.uiUrl : jaeger.traceUrl("<trace id>"),
-      env: { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpUrl, OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" },
+      env: {
+        OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpUrl,
+        OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf",
+        OTEL_METRICS_EXPORTER: "none",
+      },
       stop: () => jaeger.stop(),
     };
   } catch (error) {

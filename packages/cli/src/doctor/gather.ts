@@ -2,6 +2,7 @@ import { type ConsumerInfo, type JetStreamManager, jetstreamManager } from "@nat
 import { headers } from "@nats-io/transport-node";
 import { streamsOf } from "@stepstream/event-log/jetstream";
 import type { Bus } from "../connection.ts";
+import { CliError, EXIT } from "../errors.ts";
 import { rollCall } from "../roll-call.ts";
 import type { Facts } from "./facts.ts";
 
@@ -140,9 +141,12 @@ async function probe({ nc, log, namespace }: Bus): Promise<Facts["forbidden"]> {
 
 /** `sync_interval`, as the monitoring port tells it. */
 async function syncIntervalOf(monitor: string): Promise<string | undefined> {
-  const url = new URL("/jsz?config=1", monitor);
-  const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) });
-  const { config } = (await answer.json()) as { config?: { sync_interval?: number; sync_always?: boolean } };
+  type Jsz = { config?: { sync_interval?: number; sync_always?: boolean } };
+  const { config } = await fetch(new URL("/jsz?config=1", monitor), { signal: AbortSignal.timeout(5_000) })
+    .then((answer) => answer.json() as Promise<Jsz>)
+    .catch((cause: Error) => {
+      throw new CliError(`The monitoring port ${monitor} does not answer: ${cause.message}.`, EXIT.bus, { cause });
+    });
   if (config?.sync_always) return "always";
   return config?.sync_interval === undefined ? undefined : `${config.sync_interval / 1e9} s`;
 }

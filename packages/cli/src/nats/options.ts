@@ -10,6 +10,7 @@ import {
 import { fromUrls } from "@stepstream/event-log/jetstream";
 import { CliError, EXIT } from "../errors.ts";
 import { NatsContext, readContext, selectedContext } from "./context.ts";
+import { devServer } from "./dev-server.ts";
 
 /** What can be said on the command line; each also has a NATS_* variable. */
 export interface NatsFlags {
@@ -34,14 +35,15 @@ const DEFAULT_URL = "nats://127.0.0.1:4222";
  *
  * O1. What a flag says counts before what the URL says (user:password@), that before the NATS_* variable, and that
  *     before the context.
- * O2. The context is the one that is asked for; else, if no URL is given, the one that `nats context select` chose.
- * O3. Without any of it: {@link DEFAULT_URL}, as nobody.
+ * O2. Where neither a URL nor a context is asked for, and `stepstream dev` runs in this folder: its server.
+ * O3. Else, without a URL: the context that `nats context select` chose.
+ * O4. Without any of it: {@link DEFAULT_URL}, as nobody.
  *
  * @throws {CliError} A context or a file that is not there.
  */
-export async function natsOptions(flags: NatsFlags, env: Env): Promise<ConnectionOptions> {
+export async function natsOptions(flags: NatsFlags, env: Env, cwd: string): Promise<ConnectionOptions> {
   const asked = flags.context || env.NATS_CONTEXT;
-  const url = flags.nats || env.NATS_URL;
+  const url = flags.nats || env.NATS_URL || (asked ? undefined : await devServer(cwd));
   const name = asked || (url ? undefined : await selectedContext(env));
   const context = name ? await readContext(env, name) : NatsContext.parse({});
   const say = (flag: string | undefined, variable: string, stored: string) => flag || env[variable] || stored;

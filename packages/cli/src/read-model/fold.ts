@@ -12,6 +12,8 @@ export interface RunRow {
   /** The stream sequence of its start: ids that were deleted and begun anew are other runs. */
   startedSeq: number;
   parent: string | null;
+  /** The stream sequence of the record that it is parked; null: it is not. */
+  parkedSeq: number | null;
   /** Why it failed, or is parked. */
   code: string | null;
   message: string | null;
@@ -78,6 +80,7 @@ function started({ run, seq, at, text }: Seen): RunRow | undefined {
     endedAt: null,
     startedSeq: seq,
     parent: parent?.run ?? null,
+    parkedSeq: null,
     code: null,
     message: null,
   };
@@ -87,18 +90,19 @@ function decided(row: RunRow, { run, seq, at, text }: Seen): RunRow {
   const end = mayEnd(text)
     ? attempt(() => decode(Decision, text, `run ${run} #${seq}`))?.events.find(isTerminal)
     : undefined;
-  if (!end) return row.status === "parked" ? { ...row, status: "running", code: null, message: null } : row;
+  if (!end)
+    return row.status === "parked" ? { ...row, status: "running", parkedSeq: null, code: null, message: null } : row;
   const why =
     end.type === "RunFailed"
       ? { code: end.error.code, message: end.error.message }
       : { code: null, message: "reason" in end ? end.reason : null };
-  return { ...row, status: ENDS[end.type], endedAt: at, ...why };
+  return { ...row, status: ENDS[end.type], endedAt: at, parkedSeq: null, ...why };
 }
 
 function parked(row: RunRow, { run, seq, text }: Seen): RunRow {
   const record = attempt(() => decode(RunParked, text, `run ${run} #${seq}`));
   if (!record) return row;
-  return { ...row, status: "parked", code: record.code, message: record.error.message };
+  return { ...row, status: "parked", parkedSeq: seq, code: record.code, message: record.error.message };
 }
 
 function attempt<T>(read: () => T): T | undefined {

@@ -133,11 +133,24 @@ describe("the file", () => {
   it("forgets what is deleted, and unparks what has no record any more", () => {
     const store = open();
     take(store, start("a"), start("b"), park("a"), park("b"));
-    store.unpark(new Set(["b"]));
+    store.unpark(new Set(["b"]), seq);
     expect(Object.fromEntries(store.count({}))).toEqual({ running: 1, parked: 1 });
-    store.keepOnly(new Set(["a"]), 7);
+    store.keepOnly(new Set(["a"]), 7, seq);
     expect(ids(store.list({ limit: 9 }))).toEqual(["a"]);
     expect(store.cursor.deleted).toBe(7);
+  });
+
+  it("keeps what another has folded in since the bus was asked what there is", () => {
+    const [one, other] = [open(), open()];
+    take(one, start("a"));
+    const asked = seq;
+    take(other, start("new"), park("new"));
+    one.keepOnly(new Set(["a"]), 1, asked);
+    one.unpark(new Set(), asked);
+    expect(one.list({ limit: 9 }).map(({ run, status }) => [run, status])).toEqual([
+      ["new", "parked"],
+      ["a", "running"],
+    ]);
   });
 
   it("is made anew where it is asked for, broken, or of another version", () => {

@@ -5,7 +5,7 @@ import { fold, type RunRow, type Seen } from "./fold.ts";
 import { type Database, DatabaseSync } from "./sqlite.ts";
 
 /** Of the tables below. A file of another one is made anew. */
-const SCHEMA = 1;
+const SCHEMA = 2;
 const BUSY_MS = 10_000;
 
 /** How far the file is. */
@@ -45,9 +45,11 @@ export class RunStore {
   /** Opens the file, or makes it; one that is broken, or of another version, is made anew. */
   static open(path: string, options: { rebuild?: boolean } = {}): RunStore {
     mkdirSync(dirname(path), { recursive: true });
-    if (options.rebuild) remove(path);
     try {
-      return new RunStore(opened(path));
+      const store = new RunStore(opened(path));
+      // Others may have the file open: it is emptied, and not replaced.
+      if (options.rebuild) store.#clear();
+      return store;
     } catch (error) {
       if (!/not a database|malformed|schema version|disk image/i.test(String(error))) throw error;
       remove(path);
@@ -77,14 +79,20 @@ export class RunStore {
     });
   }
 
-  /** Of rows that are parked, those that the bus no longer has a record for go on. */
-  unpark(stillParked: ReadonlySet<string>): void {
-    const rows = this.#db.prepare("SELECT run FROM runs WHERE status = 'parked'").all() as { run: string }[];
+  /**
+   * Of rows that are parked, those that the bus no longer has a record for go on.
+   * @param asOf - The stream's last sequence before the records were listed: others may have folded newer ones since.
+   */
+  unpark(stillParked: ReadonlySet<string>, asOf: number): void {
+    const old = this.#db.prepare("SELECT run FROM runs WHERE status = 'parked' AND parkedSeq <= ?");
+    const rows = old.all(asOf) as { run: string }[];
     const gone = rows.filter(({ run }) => !stillParked.has(run));
     if (gone.length === 0) return;
     this.#transaction(() => {
-      const go = this.#db.prepare("UPDATE runs SET status = 'running', code = NULL, message = NULL WHERE run = ?");
-      for (const { run } of gone) go.run(run);
+      const go = this.#db.prepare(
+        "UPDATE runs SET status = 'running', parkedSeq = NULL, code = NULL, message = NULL WHERE run = ? AND parkedSeq <= ?",
+      );
+      for (const { run } of gone) go.run(run, asOf);
     });
   }
 
@@ -92,10 +100,13 @@ export class RunStore {
     return this.#db.prepare("SELECT 1 FROM runs WHERE status = 'parked' LIMIT 1").get() !== undefined;
   }
 
-  /** Forgets runs of which nothing is stored any more. */
-  keepOnly(stored: ReadonlySet<string>, deleted: number): void {
+  /**
+   * Forgets runs of which nothing is stored any more.
+   * @param asOf - The stream's last sequence before they were listed: others may have folded newer ones since.
+   */
+  keepOnly(stored: ReadonlySet<string>, deleted: number, asOf: number): void {
     this.#transaction(() => {
-      const rows = this.#db.prepare("SELECT run FROM runs").all() as { run: string }[];
+      const rows = this.#db.prepare("SELECT run FROM runs WHERE startedSeq <= ?").all(asOf) as { run: string }[];
       const forget = this.#db.prepare("DELETE FROM runs WHERE run = ?");
       for (const { run } of rows) if (!stored.has(run)) forget.run(run);
       this.#db.prepare("UPDATE cursor SET deleted = ?").run(deleted);
@@ -116,6 +127,13 @@ export class RunStore {
     return new Map((rows as { status: RunState; n: number }[]).map(({ status, n }) => [status, n]));
   }
 
+  #clear(): void {
+    this.#transaction(() => {
+      this.#db.exec("DELETE FROM runs");
+      this.#db.exec("UPDATE cursor SET seq = 0, at = 0, deleted = 0");
+    });
+  }
+
   close(): void {
     this.#db.close();
   }
@@ -133,8 +151,8 @@ export class RunStore {
 }
 
 const PUT = `INSERT OR REPLACE INTO runs
-  (run, workflow, version, status, startedAt, endedAt, startedSeq, parent, code, message)
-  VALUES ($run, $workflow, $version, $status, $startedAt, $endedAt, $startedSeq, $parent, $code, $message)`;
+  (run, workflow, version, status, startedAt, endedAt, startedSeq, parent, parkedSeq, code, message)
+  VALUES ($run, $workflow, $version, $status, $startedAt, $endedAt, $startedSeq, $parent, $parkedSeq, $code, $message)`;
 
 function opened(path: string): Database {
   const db = new DatabaseSync(path);
@@ -154,7 +172,7 @@ const TABLES = `
   BEGIN IMMEDIATE;
   CREATE TABLE IF NOT EXISTS runs (
     run TEXT PRIMARY KEY, workflow TEXT NOT NULL, version INTEGER NOT NULL, status TEXT NOT NULL,
-    startedAt INTEGER NOT NULL, endedAt INTEGER, startedSeq INTEGER NOT NULL, parent TEXT, code TEXT, message TEXT
+    startedAt INTEGER NOT NULL, endedAt INTEGER, startedSeq INTEGER NOT NULL, parent TEXT, parkedSeq INTEGER, code TEXT, message TEXT
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS newest ON runs (startedAt DESC, startedSeq DESC);
   CREATE INDEX IF NOT EXISTS newest_of_status ON runs (status, startedAt DESC, startedSeq DESC);

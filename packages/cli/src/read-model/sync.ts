@@ -8,6 +8,8 @@ import { RunStore } from "./store.ts";
 
 /** Messages that are folded in one transaction. */
 const BATCH = 10_000;
+/** After which it is worth asking whether anything more comes. */
+const IDLE_MS = 500;
 /** Tells a reference to a large payload from a message; see the event log. */
 const REF_HEADER = "Stepstream-Ref";
 
@@ -38,6 +40,8 @@ export async function synced(
     rebuild?: boolean | undefined;
     stale?: boolean | undefined;
     onProgress?: (done: number, all: number) => void;
+    /** Gives up. What was folded until then stays. */
+    signal?: AbortSignal;
   } = {},
 ): Promise<Synced> {
   const { log, nc } = bus;
@@ -53,12 +57,12 @@ export async function synced(
     store = RunStore.open(file, { rebuild: true });
   }
   const end = { seq: lastSeq, at: Date.parse(stream.state.last_ts) };
-  const folded = await catchUp(bus, store, end, options.onProgress ?? (() => {}));
+  const folded = await catchUp(bus, store, end, options);
   const deleted = lastSeq - messages;
-  if (deleted !== store.cursor.deleted) store.keepOnly(await runsStored(bus), deleted);
+  if (deleted !== store.cursor.deleted) store.keepOnly(await runsStored(bus), deleted, lastSeq);
   if (store.hasParked) {
     const parked = await log.list("EVENTS", `${log.subjects.namespace}.parked.>`);
-    store.unpark(new Set([...parked.keys()].map((subject) => log.subjects.parse(subject)!.run)));
+    store.unpark(new Set([...parked.keys()].map((subject) => log.subjects.parse(subject)!.run)), lastSeq);
   }
   return { store, lastSeq, folded };
 }
@@ -89,7 +93,7 @@ async function catchUp(
   bus: Bus,
   store: RunStore,
   end: { seq: number; at: number },
-  onProgress: (done: number, all: number) => void,
+  { onProgress = () => {}, signal }: { onProgress?: (done: number, all: number) => void; signal?: AbortSignal },
 ): Promise<number> {
   const { log, nc } = bus;
   const { subjects } = log;
@@ -112,18 +116,34 @@ async function catchUp(
   };
   if (all > 0) {
     const messages = await consumer.consume({ max_messages: BATCH });
-    for await (const msg of messages) {
-      const parts = subjects.parse(msg.subject);
-      const { seq } = msg;
-      const at = msg.time.getTime();
-      if (parts && parts.kind !== "attempts") {
-        const text = msg.headers?.has(REF_HEADER) ? await whole(bus, msg.subject, seq) : msg.string();
-        batch.push({ kind: parts.kind as Seen["kind"], run: parts.run, seq, at, text });
+    // The last of them may be deleted before they come: then nothing more does.
+    let seen = -1;
+    const idle = setInterval(async () => {
+      const still = done === seen;
+      seen = done;
+      if (signal?.aborted) messages.stop();
+      else if (still && (await consumer.info().catch(() => undefined))?.num_pending === 0) messages.stop();
+    }, IDLE_MS);
+    try {
+      for await (const msg of messages) {
+        const parts = subjects.parse(msg.subject);
+        const { seq } = msg;
+        const at = msg.time.getTime();
+        if (parts && parts.kind !== "attempts") {
+          const text = msg.headers?.has(REF_HEADER) ? await whole(bus, msg.subject, seq) : msg.string();
+          batch.push({ kind: parts.kind as Seen["kind"], run: parts.run, seq, at, text });
+        }
+        last = { seq, at };
+        done++;
+        if (done % BATCH === 0) flush();
+        if (msg.info.pending === 0 || seq >= end.seq) break;
       }
-      last = { seq, at };
-      done++;
-      if (done % BATCH === 0) flush();
-      if (msg.info.pending === 0 || seq >= end.seq) break;
+    } finally {
+      clearInterval(idle);
+    }
+    if (signal?.aborted) {
+      flush();
+      signal.throwIfAborted();
     }
   }
   // Failed attempts may come after the last message that matters here.

@@ -31,7 +31,7 @@ export async function replayMany(
   io: Io,
   flags: ManyFlags,
 ): Promise<void> {
-  const { store } = await synced(bus, defaultPath(io.env, bus.namespace));
+  const { store } = await synced(bus, defaultPath(io.env, bus.namespace), { signal: io.signal });
   const status = flags.status ?? (flags.since === undefined ? (["running", "parked"] as const) : undefined);
   const rows = store.list({
     workflow: flags.workflow,
