@@ -5,6 +5,7 @@ import type { Bus } from "../connection.ts";
 import { EXIT, Exit } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { painter } from "../print/colour.ts";
+import type { RunRow } from "../read-model/fold.ts";
 import { defaultPath, synced } from "../read-model/sync.ts";
 import { fromBus, workflowOf } from "./recorded.ts";
 
@@ -45,16 +46,16 @@ export async function replayMany(
   const counts = { same: 0, diverges: 0, unknown: 0, unreadable: 0 };
   const unknown = new Map<string, number>();
   let done = 0;
-  const reading = rows.slice(0, AHEAD).map(({ run }) => read(run));
-  function read(run: string) {
-    const reading = fromBus(bus.log, run);
+  const reading = rows.slice(0, AHEAD).map(read);
+  function read({ run, startedSeq }: RunRow) {
+    const reading = fromBus(bus.log, run, { fromSeq: startedSeq });
     reading.catch(() => {});
     return reading;
   }
   for (const [at, { run, workflow: name, version }] of rows.entries()) {
     io.signal.throwIfAborted();
     const next = rows[at + AHEAD];
-    if (next) reading.push(read(next.run));
+    if (next) reading.push(read(next));
     const verdict = await check(reading.shift()!);
     counts[verdict.is]++;
     done++;

@@ -2,16 +2,26 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Decision, decode, InboxMessage } from "@stepstream/contracts";
 import type { RecordedRun } from "@stepstream/coordinator";
-import type { EventLog, Stored } from "@stepstream/event-log";
+import type { EventLog, ReadOptions, Stored } from "@stepstream/event-log";
 import { type HistoryEntry, RunNotFoundError } from "@stepstream/sdk";
 import { CliError, EXIT } from "../errors.ts";
 
-/** The history of a run, from the bus. @throws {RunNotFoundError} Nothing is stored under this id. */
-export async function fromBus(log: EventLog, run: string): Promise<RecordedRun> {
+/**
+ * The history of a run, from the bus.
+ *
+ * @param options - How it is read. Default: fresh, for one that may be changing just now. Where many are read, the stream
+ * sequence of the start (`fromSeq`) saves the server the search.
+ * @throws {RunNotFoundError} Nothing is stored under this id.
+ */
+export async function fromBus(
+  log: EventLog,
+  run: string,
+  options: ReadOptions = { fresh: true },
+): Promise<RecordedRun> {
   const { subjects } = log;
   const [inbox, journal] = await Promise.all([
-    log.read(subjects.inbox(run), { fresh: true }),
-    log.read(subjects.journal(run), { fresh: true }),
+    log.read(subjects.inbox(run), options),
+    log.read(subjects.journal(run), options),
   ]);
   if (inbox.length === 0) throw new RunNotFoundError(run, subjects.namespace);
   const place = ({ subject, seq }: Stored) => `${subject} #${seq}`;
