@@ -50,7 +50,7 @@ _stepstream() {
   local -a found
   local line value about
   while IFS=$'\\t' read -r value about; do
-    found+=("\${value//:/\\\\:}:\${about}")
+    found+=("\${value//:/\\\\:}\${about:+:\${about}}")
   done < <(stepstream __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)
   if (( \${#found} )); then _describe stepstream found; else _files; fi
 }
@@ -58,8 +58,14 @@ if [ "$funcstack[1]" = "_stepstream" ]; then _stepstream "$@"; else compdef _ste
 `,
   fish: `# fish completion of stepstream
 function __stepstream_complete
-  set -l words (commandline -opc) (commandline -ct)
-  stepstream __complete -- $words[2..-1] 2>/dev/null
+  set -l begun (commandline -ct)
+  set -l words (commandline -opc) "$begun"
+  set -l found (stepstream __complete -- $words[2..-1] 2>/dev/null)
+  if test (count $found) -gt 0
+    printf '%s\\n' $found
+  else
+    __fish_complete_path "$begun"
+  end
 end
 complete -c stepstream -f -a "(__stepstream_complete)"
 `,

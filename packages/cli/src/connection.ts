@@ -37,11 +37,17 @@ export async function withBus<T>(
   const flags = command.optsWithGlobals<BusFlags>();
   const namespace = namespaceOf(flags, io);
   const nc = await dial(flags, io);
+  // Whoever waits for a run would wait for ever on a connection that is no more.
+  const lost = nc.closed().then((cause) => {
+    const why = cause ? ` (${cause.message})` : "";
+    throw new CliError(`The connection to the bus is lost, and did not come back${why}.`, EXIT.bus);
+  });
+  lost.catch(() => {});
   try {
     const log = await connectEventLog({ nats: nc, namespace, create: options.create ?? false });
     const client = await connect({ log });
     try {
-      return await work({ log, client, namespace, nc });
+      return await Promise.race([work({ log, client, namespace, nc }), lost]);
     } finally {
       await client.close();
       await log.close();
@@ -55,19 +61,21 @@ export function namespaceOf(flags: BusFlags, io: Io): string {
   return flags.namespace || io.env.STEPSTREAM_NAMESPACE || "default";
 }
 
+/** A server that is restarted, or a cluster that chooses a leader, is back in ten seconds; a person waits no longer. */
+const RECONNECT = { maxReconnectAttempts: 20, reconnectTimeWait: 500 };
+
 /** A plain connection, for those who ask what the namespace is like before they open it. */
 export async function dial(flags: BusFlags, io: Io): Promise<NatsConnection> {
   const options = await natsOptions(flags, io.env, io.cwd);
   try {
-    return await connectNats({ name: "stepstream cli", timeout: 5_000, maxReconnectAttempts: 10, ...options });
+    return await connectNats({ ...RECONNECT, name: "stepstream cli", timeout: 5_000, ...options });
   } catch (cause) {
-    const where = [options.servers]
-      .flat()
-      .join(", ")
-      .replace(/(^|[\s,/])[^\s,/@]*@/g, "$1");
+    const where = [options.servers].flat().join(", ");
     const why = (cause as Error).message;
     if (/authorization|authentication|credential/i.test(why))
       throw new CliError(`${where} does not let us in: ${why}. See --creds, --user, --context.`, EXIT.bus, { cause });
+    if (/certificate|altnames|self[- ]signed/i.test(why))
+      throw new CliError(`The certificate of ${where} is not trusted: ${why}. See --tls-ca.`, EXIT.bus, { cause });
     throw new CliError(`${where} does not answer (${why}). Does nats-server run there?`, EXIT.bus, { cause });
   }
 }

@@ -2,6 +2,7 @@ import { DeadLetter, decode } from "@stepstream/contracts";
 import type { Command } from "commander";
 import { type Bus, withBus } from "../connection.ts";
 import { CliError, EXIT } from "../errors.ts";
+import { examplesOf } from "../examples.ts";
 import type { Io } from "../io.ts";
 import { pretty } from "../json.ts";
 import { type Paint, painter } from "../print/colour.ts";
@@ -46,11 +47,13 @@ export function addDead(program: Command, io: Io): void {
     .option("--since <time>", "only later ones: 2h, 1d, or 2026-11-23T02:00:00Z")
     .option("--limit <n>", "at most so many", "100")
     .option("--json", "as JSON, a line each")
+    .addHelpText("after", examplesOf(EXAMPLES, "dead ls"))
     .action((flags: Flags, command: Command) => withBus(command, io, (bus) => ls(bus, io, flags)));
   dead
     .command("show <seq>")
     .description("one, whole")
     .option("--json", "as JSON")
+    .addHelpText("after", examplesOf(EXAMPLES, "dead show"))
     .action((seq: string, flags: { json?: boolean }, command: Command) =>
       withBus(command, io, async (bus) => {
         const one = (await read(bus, `${bus.namespace}.dead.>`)).find((buried) => `${buried.seq}` === seq);
@@ -76,7 +79,7 @@ async function ls(bus: Bus, io: Io, flags: Flags): Promise<void> {
   const paint = painter(io, io.out);
   const rows = found.map(({ seq, at, step = "", run = "", slot, letter }) => [
     `${seq}`,
-    `${ago(io.now() - at)} ago`,
+    ago(io.now() - at),
     step,
     run,
     slot ? `${slot}` : "",

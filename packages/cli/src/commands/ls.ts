@@ -108,7 +108,7 @@ function list(io: Io, rows: readonly RunRow[], json = false): void {
     row.run,
     `${row.workflow}@${row.version}`,
     paint(stateStyle(row.status), row.status),
-    `${ago(io.now() - row.startedAt)} ago`,
+    ago(io.now() - row.startedAt),
     row.endedAt === null ? "" : took(row.endedAt - row.startedAt),
     [row.code, row.message]
       .filter(Boolean)
@@ -158,6 +158,6 @@ function summary(
   const lag =
     behind === 0
       ? "up to date"
-      : `${behind.toLocaleString("en")} messages behind, as of ${at === 0 ? "never" : `${ago(io.now() - at)} ago`}`;
+      : `${behind.toLocaleString("en")} messages behind, as of ${at === 0 ? "never" : ago(io.now() - at)}`;
   return paint("gray", `${shown} · ${lag}`);
 }

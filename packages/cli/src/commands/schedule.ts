@@ -1,8 +1,9 @@
-import type { Duration } from "@stepstream/contracts";
+import { type Duration, RunAlreadyExistsError, RunClosedError, RunNotFoundError } from "@stepstream/contracts";
 import type { Overlap, ScheduleHandle, ScheduleTimes } from "@stepstream/sdk/schedule";
 import { type Command, Option } from "commander";
 import { type Bus, withBus } from "../connection.ts";
 import { CliError, EXIT } from "../errors.ts";
+import { examplesOf } from "../examples.ts";
 import type { Io } from "../io.ts";
 import { pretty, readJson } from "../json.ts";
 import { painter, stateStyle } from "../print/colour.ts";
@@ -17,8 +18,10 @@ Examples:
   $ stepstream schedule ls
   $ stepstream schedule show nightly
   $ stepstream schedule pause nightly --note "until the migration is over"
-  $ stepstream schedule trigger nightly
-  $ stepstream schedule backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z`;
+  $ stepstream schedule resume nightly
+  $ stepstream schedule trigger nightly --overlap allow-all
+  $ stepstream schedule backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z
+  $ stepstream schedule delete nightly --history`;
 
 const OVERLAPS: readonly Overlap[] = [
   "skip",
@@ -39,12 +42,14 @@ export function addSchedule(program: Command, io: Io): void {
 
   /** A command on one schedule that is there. */
   function on<F extends object>(command: Command, act: (handle: ScheduleHandle, flags: F) => Promise<string | void>) {
-    command.action((id: string, flags: F, command: Command) =>
-      withBus(command, io, async ({ client }) => {
-        const said = await act(client.schedules.get(id), flags);
-        if (said) io.err.write(`${said}\n`);
-      }),
-    );
+    command
+      .addHelpText("after", examplesOf(EXAMPLES, `schedule ${command.name()}`))
+      .action((id: string, flags: F, command: Command) =>
+        withBus(command, io, async ({ client, namespace }) => {
+          const said = await act(client.schedules.get(id), flags).catch((error) => refuse(id, namespace, error));
+          if (said) io.err.write(`${said}\n`);
+        }),
+      );
   }
 
   on<{ json?: boolean }>(
@@ -100,6 +105,20 @@ export function addSchedule(program: Command, io: Io): void {
   );
 }
 
+/** A schedule is a run, and its errors speak of that run. */
+function refuse(id: string, namespace: string, error: unknown): never {
+  if (error instanceof RunNotFoundError)
+    throw new CliError(`There is no schedule ${id} in namespace "${namespace}".`, EXIT.notFound);
+  if (error instanceof RunClosedError) throw new CliError(`Schedule ${id} is over; nothing was changed.`, EXIT.state);
+  if (error instanceof RunAlreadyExistsError)
+    throw new CliError(
+      `There is, or was, a schedule ${id} already; nothing was changed. --change makes it what is said here; ` +
+        `"stepstream schedule delete ${id} --history" makes its id free.`,
+      EXIT.state,
+    );
+  throw error;
+}
+
 function overlap(): Option {
   return new Option("--overlap <how>", "if a run is on").choices(OVERLAPS);
 }
@@ -143,6 +162,7 @@ function addCreate(schedule: Command, io: Io): void {
     .option("--id-prefix <prefix>", "what the ids of its runs begin with (default: its own id)")
     .option("--timeout <duration>", "a run fails if it has not ended in this time")
     .option("--change", "if there is a schedule with this id, make it what is said here")
+    .addHelpText("after", examplesOf(EXAMPLES, "schedule create"))
     .action((id: string, name: string, flags: CreateFlags, command: Command) =>
       withBus(command, io, (bus) => create(bus, io, id, name, flags)),
     );
@@ -157,12 +177,9 @@ async function create(bus: Bus, io: Io, id: string, called: string, flags: Creat
     ...(limit !== undefined && { limit: whole("--limit", limit) }),
   } as ScheduleTimes;
   const { name, version } = await workflowOf(bus.log, called);
-  await bus.client.schedules.create(id, {
-    ...times,
-    workflow: nameless(name, version),
-    input,
-    onConflict: change ? "change" : "reject",
-  });
+  await bus.client.schedules
+    .create(id, { ...times, workflow: nameless(name, version), input, onConflict: change ? "change" : "reject" })
+    .catch((error) => refuse(id, bus.namespace, error));
   io.err.write(`schedule ${id} starts runs of ${name}@${version}\n`);
 }
 
@@ -176,6 +193,7 @@ function addLs(schedule: Command, io: Io): void {
     .command("ls")
     .description("schedules that are not over, newest first")
     .option("--json", "as JSON, a line each")
+    .addHelpText("after", examplesOf(EXAMPLES, "schedule ls"))
     .action((flags: { json?: boolean }, command: Command) =>
       withBus(command, io, async ({ client }) => {
         const all = await client.schedules.list({ limit: 1_000 });
@@ -187,7 +205,7 @@ function addLs(schedule: Command, io: Io): void {
         const rows = all.map((one) => [
           one.id,
           paint(stateStyle(one.status), one.status),
-          `${ago(io.now() - one.createdAt)} ago`,
+          ago(io.now() - one.createdAt),
         ]);
         io.out.write(`${table([{ title: "SCHEDULE" }, { title: "STATUS" }, { title: "MADE" }], rows)}\n`);
       }),

@@ -87,7 +87,7 @@ function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[]
   const now = io.now();
   const lines = [
     `${paint("bold", id)}  ${workflow}@${version}  ${paint(stateStyle(status.status), status.status)}`,
-    `started   ${stamp(startedAt)} UTC, ${ago(now - startedAt)} ago`,
+    `started   ${stamp(startedAt)} UTC, ${ago(now - startedAt)}`,
     endedAt !== undefined && `ended     ${stamp(endedAt)} UTC, after ${took(endedAt - startedAt)}`,
     parent && `child of  ${parent.run}, slot ${parent.slot}`,
     view.lives > 1 && `lives     ${view.lives}`,
@@ -98,7 +98,7 @@ function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[]
     view.progress && `progress  ${progressBar(view.progress, paint)}`,
     view.signals.size > 0 &&
       `signals   ${[...view.signals].map(([name, count]) => `${name}${count > 1 ? ` ×${count}` : ""}`).join(", ")}`,
-    view.cancel && `cancelled ${oneLine(view.cancel.reason)}, ${ago(now - view.cancel.at)} ago`,
+    view.cancel && `cancelled ${oneLine(view.cancel.reason)}, ${ago(now - view.cancel.at)}`,
     view.closing &&
       endedAt === undefined &&
       `closing   its function has ended (${view.closing.outcome}); it settles what is open and compensates`,

@@ -1,4 +1,4 @@
-import type { Duration } from "@stepstream/contracts";
+import { type Duration, RunAlreadyExistsError } from "@stepstream/contracts";
 import type { EventLog } from "@stepstream/event-log";
 import { type OnConflict, workflow } from "@stepstream/sdk";
 import { type Command, Option } from "commander";
@@ -44,7 +44,7 @@ export function addStart(program: Command, io: Io): void {
     .option("--delay <duration>", "begin so long after the start, e.g. 10m")
     .option("--timeout <duration>", "fail if it has not ended in this time")
     .option("-w, --wait", "wait for the end and print the output; exit code 1 if it fails")
-    .option("--json", "print what was started as JSON")
+    .option("--json", "print what was started as JSON; with --wait, the outcome")
     .addHelpText("after", EXAMPLES)
     .action((name: string, flags: Flags, command: Command) =>
       withBus(command, io, (bus) => start(bus, io, name, flags)),
@@ -54,16 +54,21 @@ export function addStart(program: Command, io: Io): void {
 async function start(bus: Bus, io: Io, said: string, flags: Flags): Promise<void> {
   const input = await readJson("--input", flags.input, io);
   const { name, version } = await workflowOf(bus.log, said);
-  const run = await bus.client.start(nameless(name, version), input, {
-    ...(flags.id !== undefined && { id: flags.id }),
-    ...(flags.delay !== undefined && { delay: flags.delay }),
-    ...(flags.timeout !== undefined && { timeout: flags.timeout }),
-    onConflict: flags.onConflict,
-  });
-  const { traceId } = await run.status();
-  if (flags.json) io.out.write(`${JSON.stringify({ run: run.id, workflow: name, version, traceId })}\n`);
-  else if (!flags.wait) io.out.write(`${run.id}\n`);
+  const run = await bus.client
+    .start(nameless(name, version), input, {
+      ...(flags.id !== undefined && { id: flags.id }),
+      ...(flags.delay !== undefined && { delay: flags.delay }),
+      ...(flags.timeout !== undefined && { timeout: flags.timeout }),
+      onConflict: flags.onConflict,
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof RunAlreadyExistsError)) throw error;
+      const hint = "Choose another --id, or follow that run with --on-conflict attach.";
+      throw new CliError(`Run ${flags.id} exists already; nothing was started. ${hint}`, EXIT.state);
+    });
   if (flags.wait) return printResult(bus, io, run.id, flags);
+  const { traceId } = await run.status();
+  io.out.write(`${flags.json ? JSON.stringify({ run: run.id, workflow: name, version, traceId }) : run.id}\n`);
   const paint = painter(io, io.err);
   if (io.err.isTTY) io.err.write(paint("gray", `see it: stepstream watch ${run.id}\n`));
 }

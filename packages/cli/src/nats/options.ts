@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { homedir } from "node:os";
 import {
   type ConnectionOptions,
@@ -6,6 +7,7 @@ import {
   jwtAuthenticator,
   nkeyAuthenticator,
 } from "@nats-io/transport-node";
+import { fromUrls } from "@stepstream/event-log/jetstream";
 import { CliError, EXIT } from "../errors.ts";
 import { NatsContext, readContext, selectedContext } from "./context.ts";
 import { devServer } from "./dev-server.ts";
@@ -31,7 +33,8 @@ const DEFAULT_URL = "nats://127.0.0.1:4222";
 /**
  * Where to connect, and as whom.
  *
- * O1. What a flag says counts before its NATS_* variable, and that before the context.
+ * O1. What a flag says counts before what the URL says (user:password@), that before the NATS_* variable, and that
+ *     before the context.
  * O2. Where neither a URL nor a context is asked for, and `stepstream dev` runs in this folder: its server.
  * O3. Else, without a URL: the context that `nats context select` chose.
  * O4. Without any of it: {@link DEFAULT_URL}, as nobody.
@@ -47,9 +50,10 @@ export async function natsOptions(flags: NatsFlags, env: Env, cwd: string): Prom
 
   const creds = say(flags.creds, "NATS_CREDS", context.creds);
   const nkey = say(flags.nkey, "NATS_NKEY", context.nkey);
-  const user = say(flags.user, "NATS_USER", context.user);
-  const pass = say(flags.password, "NATS_PASSWORD", context.password);
-  const token = say(flags.token, "NATS_TOKEN", context.token);
+  const { servers, ...inUrl } = fromUrls(url || context.url || DEFAULT_URL);
+  const user = say(flags.user || inUrl.user, "NATS_USER", context.user);
+  const pass = say(flags.password || inUrl.pass, "NATS_PASSWORD", context.password);
+  const token = say(flags.token || inUrl.token, "NATS_TOKEN", context.token);
   const certFile = say(flags.tlsCert, "NATS_CERT", context.cert);
   const keyFile = say(flags.tlsKey, "NATS_KEY", context.key);
   const caFile = say(flags.tlsCa, "NATS_CA", context.ca);
@@ -60,14 +64,24 @@ export async function natsOptions(flags: NatsFlags, env: Env, cwd: string): Prom
     ...(context.tls_first && { handshakeFirst: true }),
   };
   return {
-    servers: (url || context.url || DEFAULT_URL).split(",").map((one) => one.trim()),
+    servers: servers!,
     ...(user && { user }),
     ...(pass && { pass }),
     ...(token && { token }),
-    ...(Object.keys(tls).length > 0 && { tls }),
+    ...(Object.keys(tls).length > 0 && { tls: { ...tls, ...named([servers!].flat()) } }),
     ...(context.inbox_prefix && { inboxPrefix: context.inbox_prefix }),
     ...(await authenticator(creds, nkey, context)),
   };
+}
+
+/**
+ * The name that the certificate of the server must have. nats.js says it only where it is no IP address, and Node.js then
+ * takes "localhost": https://github.com/nats-io/nats.js/issues/303
+ */
+function named(servers: readonly string[]): { host?: string } {
+  const [only = "", ...more] = servers.map((one) => new URL(one.includes("://") ? one : `nats://${one}`).hostname);
+  const host = only.replace(/^\[(.*)\]$/, "$1");
+  return more.length === 0 && isIP(host) ? { host } : {};
 }
 
 async function authenticator(creds: string, nkey: string, context: NatsContext): Promise<Partial<ConnectionOptions>> {

@@ -1,8 +1,13 @@
 /** "now", "12 s", "3 min", "2 h", "5 d": how long, in the largest unit that fits. */
-export function ago(ms: number): string {
+export function age(ms: number): string {
   if (ms < 1_000) return "now";
   const [size, unit] = UNITS.find(([size]) => ms >= size)!;
   return `${Math.floor(ms / size)} ${unit}`;
+}
+
+/** "just now", "12 s ago": the same, of what has been. */
+export function ago(ms: number): string {
+  return ms < 1_000 ? "just now" : `${age(ms)} ago`;
 }
 
 const UNITS = [

@@ -1,6 +1,6 @@
 import type { Paint } from "../print/colour.ts";
 import { table } from "../print/table.ts";
-import { ago } from "../print/time.ts";
+import { age } from "../print/time.ts";
 import type { StepQueue } from "./read.ts";
 
 const COLUMNS = [
@@ -22,7 +22,7 @@ export function shown(queues: readonly StepQueue[], now: number, paint: Paint): 
     `${queue.waiting}`,
     `${queue.running}`,
     `${Math.max(0, queue.taken - queue.running)}`,
-    queue.oldestAt === undefined ? "" : ago(now - queue.oldestAt),
+    queue.oldestAt === undefined ? "" : age(now - queue.oldestAt),
     queue.workers > 0 ? `${queue.workers}` : paint(queue.waiting + queue.taken > 0 ? "red" : "gray", "0"),
     `${queue.places}`,
     breaker(queue, paint),

@@ -11,13 +11,13 @@ export function described(what: ScheduleDescription, now: number, paint: Paint):
     every && `every ${every}`,
   ].filter(Boolean);
   const { workflow, version } = what.action;
-  const state = what.paused ? paint("yellow", "paused") : paint("green", "active");
+  const state = what.over ? paint("gray", "over") : what.paused ? paint("yellow", "paused") : paint("green", "active");
   const counts = Object.entries(what.counts).filter(([, count]) => count > 0);
   const parts = [
     `${paint("bold", what.id)}  ${state}${what.note ? `  ${what.note}` : ""}`,
     `starts   ${workflow}@${version}, ${when.join(" and ")}, overlap ${overlap}`,
     `so far   ${counts.length > 0 ? counts.map(([name, count]) => `${count} ${name}`).join(", ") : "nothing"}`,
-    `next     ${what.next.length > 0 ? what.next.slice(0, 3).map(stamp).join(", ") : "nothing"}`,
+    `next     ${what.next.length > 0 ? `${what.next.slice(0, 3).map(stamp).join(", ")} UTC` : "nothing"}`,
   ];
   if (what.running.length > 0) parts.push(`running  ${what.running.join(", ")}`);
   if (what.recent.length > 0) {
@@ -27,7 +27,7 @@ export function described(what: ScheduleDescription, now: number, paint: Paint):
         start.run,
         paint(stateStyle(start.outcome), start.outcome),
         start.cause,
-        `${ago(now - start.startedAt)} ago`,
+        ago(now - start.startedAt),
         start.message ?? "",
       ]);
     const columns = ["RUN", "STATUS", "CAUSE", "STARTED", ""].map((title) => ({ title }));

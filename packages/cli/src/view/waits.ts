@@ -60,7 +60,7 @@ function whyOf(slot: SlotView, { now, served, children }: Surroundings): string 
   if (slot.stopping) parts.push("was asked to stop, and has not answered yet");
   const last = slot.attempts.at(-1);
   if (last) {
-    parts.push(`attempt ${last.attempt} failed ${ago(now - last.at)} ago: ${last.code}: ${last.message}`);
+    parts.push(`attempt ${last.attempt} failed ${ago(now - last.at)}: ${last.code}: ${last.message}`);
     if (last.nextAt !== undefined && last.nextAt > now) parts.push(`the next one comes in ${took(last.nextAt - now)}`);
     else parts.push(`attempt ${last.attempt + 1} is queued or under way`);
   } else parts.push(`queued, or in its first attempt, for ${took(now - slot.since)}`);
@@ -69,5 +69,5 @@ function whyOf(slot: SlotView, { now, served, children }: Surroundings): string 
 }
 
 function fires({ fireAt = 0 }: SlotView, now: number): string {
-  return fireAt > now ? `fires in ${took(fireAt - now)}, at ${stamp(fireAt)}` : `was due ${ago(now - fireAt)} ago`;
+  return fireAt > now ? `fires in ${took(fireAt - now)}, at ${stamp(fireAt)}` : `was due ${ago(now - fireAt)}`;
 }

@@ -1,4 +1,10 @@
-import { type ConnectionOptions, connect, createInbox, type NatsConnection } from "@nats-io/transport-node";
+import {
+  type ConnectionOptions,
+  connect,
+  createInbox,
+  type NatsConnection,
+  PermissionViolationError,
+} from "@nats-io/transport-node";
 import { LogUnavailableError } from "@stepstream/contracts";
 import type { Clock } from "../clock.ts";
 import type { Subscription } from "../port.ts";
@@ -13,6 +19,7 @@ import type { Subscription } from "../port.ts";
  *     it is down, and drop it with the next dial; better to say so at once.
  * K4. One timer serves all time-outs (`everyTick`). It tells how late it is itself, so that a stalled
  *     event loop is not mistaken for a silent server.
+ * K5. What the server does not permit is told at once: no answer will come.
  */
 export interface Link {
   readonly nc: NatsConnection;
@@ -21,6 +28,7 @@ export interface Link {
   dead(): boolean;
   onDown(fn: (why: string) => void): Subscription;
   onUp(fn: (serverId: string) => void): Subscription;
+  onDenied(fn: (subject: string, why: string) => void): Subscription;
   everyTick(fn: (now: number, lateMs: number) => void): Subscription;
   /** How long what is read from the connection now may have lain unread: 0 but in and after a stall. */
   stallMs(): number;
@@ -49,7 +57,7 @@ export async function openLink(target: NatsTarget, name: string, clock: Clock): 
   if (isConnection(target)) return linkOver(target, clock, false);
   const options: ConnectionOptions =
     typeof target === "string" || Array.isArray(target)
-      ? { servers: target as string | string[] }
+      ? fromUrls(target as string | string[])
       : (target as ConnectionOptions);
   try {
     return linkOver(await connect({ ...DEFAULTS, name, ...options }), clock, true);
@@ -66,14 +74,38 @@ function isConnection(target: NatsTarget): target is NatsConnection {
   return typeof (target as NatsConnection).publish === "function";
 }
 
+/**
+ * What nats.js takes for URLs: it passes over `user:password@` and `token@` in them, which every other client of NATS
+ * knows. They may be percent-encoded; the first URL that has them speaks for all.
+ */
+export function fromUrls(urls: string | readonly string[]): ConnectionOptions {
+  const all = [urls].flat().flatMap((some) => some.split(",").map((one) => one.trim()));
+  const said = all.map((url) => /^(?:[a-z]+:\/\/)?([^/]*)@/i.exec(url)?.[1]).find(Boolean);
+  const servers = all.map(withoutSecrets);
+  if (said === undefined) return { servers };
+  const [user = "", ...pass] = said.split(":");
+  if (pass.length === 0) return { servers, token: decoded(user) };
+  return { servers, user: decoded(user), pass: decoded(pass.join(":")) };
+}
+
+/** What was not percent-encoded, in spite of its percent sign, is meant as it stands. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** `nats://user:password@host` → `nats://host` */
 export function withoutSecrets(urls: string): string {
-  return urls.replace(/(^|[\s,/])[^\s,/@]*@/g, "$1");
+  return urls.replace(/(^|[\s,/])[^\s,/]*@/g, "$1");
 }
 
 function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   const downs = new Set<(why: string) => void>();
   const ups = new Set<(serverId: string) => void>();
+  const denials = new Set<(subject: string, why: string) => void>();
   const ticks = new Set<(now: number, lateMs: number) => void>();
   let down = false;
   let closing = false;
@@ -100,6 +132,8 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
         down = false;
         serverId = nc.info?.server_id ?? serverId;
         for (const fn of [...ups]) fn(serverId);
+      } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
+        for (const fn of [...denials]) fn(status.error.subject, status.error.message);
       }
     }
     cut("the connection was closed");
@@ -132,6 +166,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
     dead: () => down || nc.isClosed(),
     onDown: (fn) => joined(downs, fn),
     onUp: (fn) => joined(ups, fn),
+    onDenied: (fn) => joined(denials, fn),
     everyTick(fn) {
       const sub = joined(ticks, fn);
       arm();

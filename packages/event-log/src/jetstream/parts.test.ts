@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { readRef } from "./blobs.ts";
 import { checkVersion } from "./ensure.ts";
 import { clean } from "./headers.ts";
-import { withoutSecrets } from "./link.ts";
+import { fromUrls, withoutSecrets } from "./link.ts";
 import { streamsOf } from "./streams.ts";
 import { scheduleLines } from "./timers.ts";
 
@@ -49,7 +49,19 @@ describe("what goes into a header or an error", () => {
     ["nats://eva:secret@host:4222", "nats://host:4222"],
     ["eva:secret@host, nats://token@other:1", "host, nats://other:1"],
     ["nats://host:4222,host2", "nats://host:4222,host2"],
+    ["nats://eva:s@cret@host", "nats://host"],
   ])("%s → %s", (urls, shown) => expect(withoutSecrets(urls)).toBe(shown));
+});
+
+describe("who one is, in a URL,", () => {
+  it.each([
+    ["nats://eva:secret@host:4222", { servers: ["nats://host:4222"], user: "eva", pass: "secret" }],
+    ["eva:p%40s:s%2Fs@host", { servers: ["host"], user: "eva", pass: "p@s:s/s" }],
+    ["nats://eva:50%@host", { servers: ["nats://host"], user: "eva", pass: "50%" }],
+    ["tls://t0ken@a, tls://b", { servers: ["tls://a", "tls://b"], token: "t0ken" }],
+    [["a:1", "eva:secret@b:2"], { servers: ["a:1", "b:2"], user: "eva", pass: "secret" }],
+    ["nats://[::1]:4222", { servers: ["nats://[::1]:4222"] }],
+  ])("%s is told to the server", (urls, options) => expect(fromUrls(urls)).toEqual(options));
 });
 
 describe("the streams of a namespace", () => {

@@ -40,7 +40,10 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
   const pending = new Map<string, Pending>();
   let next = 0;
 
-  const acks = nc.subscribe(`${inbox}*`, { callback: (_err, msg) => onAck(msg) });
+  const acks = nc.subscribe(`${inbox}*`, {
+    // An error is that we may not listen: nats.js gives no message with it.
+    callback: (denied, msg) => (denied ? lose(denied.message) : onAck(msg)),
+  });
 
   function onAck(msg: Msg): void {
     const key = msg.subject.slice(inbox.length);
@@ -52,10 +55,18 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
     else waiting.reject(errorOf(waiting.subject, waiting.expected, answer));
   }
 
-  const down = link.onDown((why) => {
+  function lose(why: string): void {
     const lost = [...pending.values()];
     pending.clear();
     for (const one of lost) one.reject(new LogUnavailableError(`an append to ${one.subject}`, why));
+  }
+  const down = link.onDown(lose);
+  const denials = link.onDenied((subject, why) => {
+    for (const [key, one] of pending) {
+      if (one.subject !== subject) continue;
+      pending.delete(key);
+      one.reject(new LogRefusedError(`an append to ${subject}`, 0, why));
+    }
   });
 
   // All wait equally long, so the oldest are the first in the map.
@@ -89,6 +100,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
     },
     stop() {
       down.stop();
+      denials.stop();
       ticks.stop();
       if (!nc.isClosed()) acks.unsubscribe();
     },

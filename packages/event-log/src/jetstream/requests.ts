@@ -44,7 +44,8 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
   let next = 0;
 
   const answers = nc.subscribe(`${inbox}*`, {
-    callback: (_err, msg) => {
+    callback: (denied, msg) => {
+      if (denied) return lose(denied.message);
       const key = msg.subject.slice(inbox.length);
       const one = open.get(key);
       if (!one) return;
@@ -62,11 +63,12 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
     },
   });
 
-  const down = link.onDown((why) => {
+  function lose(why: string): void {
     const lost = [...open.values()];
     open.clear();
     for (const one of lost) one.reject(new LogUnavailableError(one.what, why));
-  });
+  }
+  const down = link.onDown(lose);
   const ticks = link.everyTick((now, lateMs) => {
     if (lateMs > 1_000) return;
     for (const [key, one] of open) {

@@ -1,0 +1,65 @@
+/** A nats-server that does not let everybody in, as a child process of the test: what it asks for is in its configuration. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { findNatsServer, tellReaper } from "@stepstream/infra";
+
+export interface GuardedServer {
+  /** Where it listens: `127.0.0.1:<port>`. */
+  readonly address: string;
+  /** Ends it with SIGKILL and removes its store. */
+  stop(): Promise<void>;
+}
+
+const { path, why } = await binary();
+/** Why there is none here; undefined where there is one. */
+export const noGuardedServer = why;
+if (why) console.error(`!!! Tests on servers with TLS and credentials are NOT run: ${why}`);
+
+async function binary(): Promise<{ path?: string; why?: string }> {
+  const { NATS_URL: _, ...env } = process.env;
+  const found = await findNatsServer({ env, log: (line) => console.error(line) });
+  return found.kind === "binary" ? { path: found.path } : { why: "nats-server is to be had in Docker alone." };
+}
+
+/**
+ * Starts one with JetStream on a free port; resolves once it is ready.
+ *
+ * @param config - What stands in its configuration beside the port and the store.
+ * @throws {Error} It has ended before; with its last lines.
+ */
+export async function startGuardedServer(config: string): Promise<GuardedServer> {
+  const folder = await mkdtemp(join(tmpdir(), "stepstream-guarded-"));
+  const file = join(folder, "nats.conf");
+  await writeFile(file, `listen: "127.0.0.1:-1"\njetstream { store_dir: ${JSON.stringify(folder)} }\n${config}\n`);
+  const child = spawn(path!, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+  // Whatever becomes of the test, it does not outlive it.
+  tellReaper(`folder ${folder}`);
+  tellReaper(`+${child.pid}`);
+  const said: string[] = [];
+  const address = await new Promise<string>((resolve, reject) => {
+    let listens = "";
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      said.push(line);
+      listens ||= /Listening for client connections on (\S+)/.exec(line)?.[1] ?? "";
+      if (line.includes("Server is ready")) resolve(listens);
+    });
+    child.once("error", reject);
+    child.once("close", () => reject(new Error(`nats-server has ended:\n${said.slice(-5).join("\n")}`)));
+  });
+  return {
+    address,
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) {
+        const exit = once(child, "exit");
+        child.kill("SIGKILL");
+        await exit;
+      }
+      tellReaper(`-${child.pid}`);
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
