@@ -91,7 +91,7 @@ function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[]
     endedAt !== undefined && `ended     ${stamp(endedAt)} UTC, after ${took(endedAt - startedAt)}`,
     parent && `child of  ${parent.run}, slot ${parent.slot}`,
     view.lives > 1 && `lives     ${view.lives}`,
-    `history   ${history.inbox + history.journal} messages, ${view.slots.size} slots${view.lateResults > 0 ? `, ${view.lateResults} late results that changed nothing` : ""}`,
+    `history   ${counted(history.inbox + history.journal, "message")}, ${counted(view.slots.size, "slot")}${view.lateResults > 0 ? `, ${view.lateResults} late results that changed nothing` : ""}`,
     `trace     ${traceId}`,
     `input     ${value(view.input)}`,
     view.status === "completed" && `output    ${value(view.output)}`,
@@ -139,4 +139,8 @@ function parked({ code, error, since }: NonNullable<RunStatus["parked"]>, now: n
     ...error.message.split("\n").map((line) => `  ${line}`),
     "It goes on by itself within half a minute of a coordinator being up that can handle it.",
   ];
+}
+
+function counted(count: number, what: string): string {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -47,6 +47,8 @@ export interface RunView {
   error?: Failure;
   reason?: string;
   parent?: { run: string; slot: number };
+  /** Journal messages. 0: no coordinator has taken it up yet. */
+  decisions: number;
   /** Starts of the workflow function: one more for each `continueAsNew`. */
   lives: number;
   slots: Map<number, SlotView>;
@@ -66,6 +68,7 @@ export function emptyView(run: string): RunView {
     version: 0,
     status: "running",
     startedAt: 0,
+    decisions: 0,
     lives: 0,
     slots: new Map(),
     signals: new Map(),
@@ -82,6 +85,7 @@ export function see(view: RunView, entries: readonly HistoryEntry[]): void {
         else happened(view, entry.message, entry.at);
         break;
       case "journal":
+        view.decisions++;
         for (const event of entry.message.events) decided(view, event, entry.at);
         break;
       case "attempt": {

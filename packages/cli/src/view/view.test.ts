@@ -90,6 +90,11 @@ describe("what a run waits for", () => {
     expect(waits(view)[0]!.why).toContain("stepstream replay order-1");
   });
 
+  it("a coordinator, as long as nothing was decided", () => {
+    expect(waits(told().view)).toHaveLength(1);
+    expect(waits(told().view)[0]).toMatchObject({ what: "a coordinator", why: expect.stringContaining("order@2") });
+  });
+
   it("nothing, once it is over; what was asked to stop is waited for", () => {
     const stopping = told()
       .decided(1, charge)

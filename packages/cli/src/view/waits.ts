@@ -28,6 +28,13 @@ export function waitsOf(view: RunView, around: Surroundings): Wait[] {
     if (slot.name === "delay" && slot.kind === "timer")
       waits.push({ slot: slot.slot, what: "its start", why: fires(slot, around.now) });
   if (waits.length > 0) return waits;
+  if (view.decisions === 0)
+    return [
+      {
+        what: "a coordinator",
+        why: `nothing was decided on it yet: none is up that runs ${view.workflow}@${view.version}, it is busy, or the workflow waits for a signal at once; stepstream doctor tells which are up`,
+      },
+    ];
   return [
     {
       what: "a signal, an update or a condition",
