@@ -114,11 +114,14 @@ describe("the process", () => {
 
   it.skipIf(process.platform === "win32")("ends with 130 on the first Ctrl-C", async () => {
     const { child, exited } = start("history", "held", "--follow");
-    let said = "";
-    for await (const text of child.stdout.setEncoding("utf8")) {
-      said += text;
-      if (said.includes("RunStarted")) break;
-    }
+    // Leaving a loop over the stream would close it, and the command ends well when nobody reads on.
+    await new Promise<void>((resolve) => {
+      let said = "";
+      child.stdout.setEncoding("utf8").on("data", (text) => {
+        said += text;
+        if (said.includes("RunStarted")) resolve();
+      });
+    });
     child.kill("SIGINT");
     expect(await exited).toEqual([130, null]);
   });
