@@ -41,7 +41,7 @@ class UnreadablePage extends Error {
   }
 }
 
-export async function play({ serve, client, events, say }: Stage) {
+export async function play({ serve, client, events, until, say }: Stage) {
   await serve([archive], (worker) =>
     worker
       .handle(download, ({ url }) => ({ url, text: url.endsWith("/empty") ? "<p>" : "<title>Tea</title>" }))
@@ -54,6 +54,8 @@ export async function play({ serve, client, events, say }: Stage) {
   );
   const good = await client.start(archive, { url: "https://example.org/tea" });
   await good.result();
+  // The run may know of it before the worker has heard that its report is stored.
+  await until((event) => event.type === "completed" && event.step === "store");
   const order = events.flatMap((event) => (event.type === "completed" ? [event.step] : []));
   say(`in order   ${order.join(", ")}`);
 

@@ -288,6 +288,8 @@ describe("a schedule in the hands of people", () => {
     const { run, outcome } = await handle.trigger();
     expect(run).toMatch(/^hands-t-\d{8}T\d{6,9}Z$/);
     expect(outcome).toBe("started");
+    // Decided on, and about to be: its start is stored after the schedule has answered.
+    await started("hands", 1);
     await client.handle(quick, run).result();
     expect(await handle.describe()).toMatchObject({ paused: true, counts: { started: 1 } });
     await handle.resume("go");

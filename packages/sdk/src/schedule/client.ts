@@ -133,7 +133,8 @@ export class ScheduleHandle {
   }
 
   /**
-   * Starts a run now, also in a pause; its id is `<idPrefix>-t-<time>`.
+   * Starts a run now, also in a pause; its id is `<idPrefix>-t-<time>`. Resolves once that is decided: the run itself can
+   * be found a moment later.
    *
    * @param options.overlap - If a run is on. Default: as the schedule.
    * @param options.id - Its identity: the same id again is the same trigger. Default: a random one.
