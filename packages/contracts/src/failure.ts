@@ -1,5 +1,7 @@
 import { z } from "zod";
 import * as errors from "./errors.ts";
+import { isDeeper, MAX_DATA_DEPTH } from "./limits.ts";
+import { decodeValue, encodeValue } from "./value-codec.ts";
 
 /**
  * Errors as data.
@@ -85,7 +87,7 @@ const OWN = new Map(
 /**
  * An error as data.
  *
- * Own enumerable properties travel as `data` as far as they are JSON, errors among them as failures. Something
+ * Own enumerable properties travel as `data` as far as they are JSON (of at most 64 levels), errors among them as failures. Something
  * thrown that is no error becomes the message of one. Causes are kept to a depth of 8, each stack to 8,000
  * characters, 100 errors in all; an error that is its own cause is written down once.
  */
@@ -102,6 +104,9 @@ function write(thrown: unknown, above: readonly unknown[], budget: { errors: num
     const worthy = thrown.cause !== undefined && path.length <= MAX_DEPTH && !path.includes(thrown.cause);
     const cause = worthy && budget.errors > 0 ? write(thrown.cause, path, budget) : undefined;
     const data = toJson(thrown instanceof errors.RemoteError ? { ...thrown.data } : carried(thrown), path, budget);
+    const field = VALUE_FIELDS.get(thrown.name as string);
+    if (field && data[field] !== undefined)
+      set(data, field, fieldOf((thrown as Record<string, unknown>)[field], data[field]));
     const name = typeof thrown.name === "string" && thrown.name ? thrown.name : "Error";
     return {
       name,
@@ -135,6 +140,17 @@ function carried(error: ErrorLike): Record<string, unknown> {
   };
 }
 
+/** Fields of our own errors that hold values of users: they survive as all values do. Name of the class → field. */
+const VALUE_FIELDS: ReadonlyMap<string, string> = new Map([
+  ["DeclaredError", "data"],
+  ["StepError", "input"],
+]);
+
+/** @param json - What is left of it, if it cannot be sent. */
+function fieldOf(value: unknown, json: unknown): unknown {
+  return attempt(() => encodeValue(value)) ?? encodeValue(json);
+}
+
 /** A JSON copy, as far as it goes: functions, symbols and circles are left out, errors written as failures. */
 function toJson(
   value: Record<string, unknown>,
@@ -152,7 +168,8 @@ function toJson(
           : write(inner, path, budget);
       }),
     );
-    if (json !== undefined) set(copy, key, JSON.parse(json));
+    const parsed = json === undefined ? undefined : JSON.parse(json);
+    if (parsed !== undefined && !isDeeper(parsed, MAX_DATA_DEPTH)) set(copy, key, parsed);
   }
   return copy;
 }
@@ -190,7 +207,9 @@ function classOf({ name, code, data }: Failure): { prototype: Error } | undefine
 /** Not by the constructor: that would write the message anew, from parts it was never given. */
 function rebuild({ name, code, message, data }: Failure, known: { prototype: Error }): Error {
   const error = Object.setPrototypeOf(new Error(message), known.prototype) as Error;
-  for (const [key, value] of Object.entries({ retry: "never", detail: {}, ...data })) set(error, key, value);
+  const field = VALUE_FIELDS.get(name);
+  for (const [key, value] of Object.entries({ retry: "never", detail: {}, ...data }))
+    set(error, key, key === field ? (attempt(() => decodeValue(value)) ?? value) : value);
   for (const [key, value] of Object.entries({ name, code })) set(error, key, value);
   hide(error, "message", message);
   return error;

@@ -44,5 +44,9 @@ export {
 export { Failure, fromFailure, toFailure } from "./failure.ts";
 export { deepFreeze } from "./freeze.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
+export { MAX_DEPTH, MAX_DURATION_MS, MAX_MESSAGE_DEPTH, MAX_SCHEDULE_MS } from "./limits.ts";
 export * from "./messages.ts";
+export { schemaFault } from "./schema-walk.ts";
 export { DEADLINE, type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";
+export { decodeValue, encodeValue, UnsendableError } from "./value-codec.ts";
+export { type Checked, checkValue, fromWire, type Invalid, toWire } from "./values.ts";

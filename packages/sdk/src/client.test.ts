@@ -168,7 +168,7 @@ describe("starting a run", () => {
     const failure = await client.start(order, { n: "x" } as never).catch((e) => e);
     expect(failure).toBeInstanceOf(InvalidInputError);
     expect(failure.path).toBe("n");
-    await expect(client.start(other, 1n)).rejects.toThrow(InvalidInputError);
+    await expect(client.start(other, () => 1)).rejects.toThrow(InvalidInputError);
     await expect(client.start(order, { n: 1 }, { id: "no.dots" })).rejects.toThrow(RangeError);
     expect(log.messages).toEqual([]);
   });

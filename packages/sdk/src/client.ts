@@ -4,8 +4,8 @@ import {
   InvalidInputError,
   Namespace,
   NotRunningError,
-  pathOf,
   type Signal,
+  toWire,
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, systemClock } from "@stepstream/event-log";
 import type { NatsTarget } from "@stepstream/event-log/jetstream";
@@ -179,14 +179,12 @@ export class Client {
     this.#mustBeOpen();
     const { signal, ...rest } = options;
     const { name, payload, id = newId(this.#clock) } = signal;
-    const read = workflow.signals[name]?.safeParse(payload);
-    if (!read) throw new RangeError(`Workflow "${workflow.name}" declares no signal "${name}".`);
-    if (!read.success) {
-      const issue = read.error.issues[0]!;
-      throw new InvalidInputError(`signal "${name}"`, pathOf(issue.path), issue.message, { run: options.id });
-    }
+    if (!Object.hasOwn(workflow.signals, name))
+      throw new RangeError(`Workflow "${workflow.name}" declares no signal "${name}".`);
+    const sent = toWire(workflow.signals[name], payload);
+    if (!sent.ok) throw new InvalidInputError(`signal "${name}"`, sent.path, sent.message, { run: options.id });
     const start = { ...rest, onConflict: "attach" as const };
-    const status = await this.#start(workflow, input, start, [{ id, name, payload }]);
+    const status = await this.#start(workflow, input, start, [{ id, name, payload: sent.value }]);
     const handle = this.#handle(options.id, workflow, true);
     if (status === "attached") await (handle as RunHandle).signal(name, payload, { id });
     return handle;
@@ -205,11 +203,8 @@ export class Client {
   ): Promise<RunHandle<StepOutput<S>, None, None, None>> {
     this.#mustBeOpen();
     const { retry, timeout, ...start } = options;
-    const read = step.input.safeParse(input);
-    if (!read.success) {
-      const issue = read.error.issues[0]!;
-      throw new InvalidInputError(`step "${step.name}"`, pathOf(issue.path), issue.message);
-    }
+    const sent = toWire(step.input, input);
+    if (!sent.ok) throw new InvalidInputError(`step "${step.name}"`, sent.path, sent.message);
     const { id = newId(this.#clock) } = start;
     const { name, heartbeatMs } = step;
     const job: StepJob = { step: name, input, ...policiesOf(step, { retry, timeout }), heartbeatMs };

@@ -4,10 +4,10 @@ import {
   durationMs,
   type Failure,
   fromFailure,
+  fromWire,
   InvalidInputError,
   InvalidOutputError,
   type Progress,
-  pathOf,
   QueryAnswer,
   QueryFailedError,
   type QueryRun,
@@ -15,6 +15,7 @@ import {
   RunNotFoundError,
   SignalRefusedError,
   type TerminalEvent,
+  toWire,
   UpdateRefusedError,
   WorkflowCancelledError,
   WorkflowTerminatedError,
@@ -201,11 +202,10 @@ export class RunHandle<
   async signal<K extends keyof S & string>(name: K, ...[payload, options = {}]: SignalArguments<S[K]>): Promise<void> {
     const { clock } = this.#context;
     const { id = newId(clock) } = options;
-    const read = this.#workflow?.signals[name]?.safeParse(payload);
-    if (read && !read.success) throw invalid(`signal "${name}"`, read.error, this.id);
+    const sent = this.#sent(`signal "${name}"`, this.#workflow?.signals[name], payload);
     const refused = await tellRun(
       this.#telling(options),
-      { v: 1, type: "SignalReceived", id, name, payload },
+      { v: 1, type: "SignalReceived", id, name, payload: sent },
       (event) => {
         if (event.type === "SignalAccepted" && event.id === id) return { value: undefined };
         if (event.type === "SignalRefused" && event.id === id) return { value: event.error };
@@ -231,12 +231,11 @@ export class RunHandle<
     const { clock } = this.#context;
     const { id = newId(clock) } = options;
     const schemas = this.#workflow?.updates[name];
-    const read = schemas?.input.safeParse(input);
-    if (read && !read.success) throw invalid(`update "${name}"`, read.error, this.id);
+    const sent = this.#sent(`update "${name}"`, schemas?.input, input);
     type Answer = { output?: unknown } | { failed: Failure } | { refused: Failure };
     const answer = await tellRun<Answer>(
       this.#telling(options),
-      { v: 1, type: "UpdateRequested", id, name, input },
+      { v: 1, type: "UpdateRequested", id, name, input: sent },
       (event) => {
         if (event.type === "UpdateCompleted" && event.id === id) return { value: { output: event.output } };
         if (event.type === "UpdateFailed" && event.id === id) return { value: { failed: event.error } };
@@ -268,11 +267,10 @@ export class RunHandle<
     const { log, clock, closed } = this.#context;
     const declared = this.#workflow?.queries[name];
     const schemas = declared && "output" in declared ? declared : { input: undefined, output: declared };
-    const read = schemas.input?.safeParse(input);
-    if (read && !read.success) throw invalid(`query "${name}"`, read.error, this.id);
+    const sent = this.#sent(`query "${name}"`, schemas.input, input);
     const timeoutMs = durationMs(options.timeout ?? "5s");
     const until = clock.now() + timeoutMs;
-    const text = JSON.stringify({ v: 1, type: "QueryRun", name, input } satisfies QueryRun);
+    const text = JSON.stringify({ v: 1, type: "QueryRun", name, input: sent } satisfies QueryRun);
     for (let left = timeoutMs; left > 0; left = until - clock.now()) {
       closed.throwIfAborted();
       const said = await log.ask(log.subjects.query(this.id), text, left);
@@ -313,12 +311,17 @@ export class RunHandle<
     };
   }
 
+  /** What travels. @throws {InvalidInputError} */
+  #sent(what: string, schema: z.ZodType | undefined, value: unknown): unknown {
+    const sent = toWire(schema, value);
+    if (!sent.ok) throw new InvalidInputError(what, sent.path, sent.message, { run: this.id });
+    return sent.value;
+  }
+
   #checked(what: string, schema: z.ZodType | undefined, value: unknown): unknown {
-    const read = schema?.safeParse(value);
-    if (!read) return value;
-    if (read.success) return read.data;
-    const issue = read.error.issues[0]!;
-    throw new InvalidOutputError(what, pathOf(issue.path), issue.message, { run: this.id });
+    const read = fromWire(schema, value);
+    if (read.ok) return read.value;
+    throw new InvalidOutputError(what, read.path, read.message, { run: this.id });
   }
 
   #watch(reread: () => Promise<readonly Stored[]>, see: (stored: Stored) => boolean, signal?: AbortSignal) {
@@ -342,9 +345,4 @@ export class RunHandle<
     if (end.type === "RunTerminated") throw new WorkflowTerminatedError(this.id, end.reason);
     return this.#checked(`workflow "${this.#workflow?.name}"`, this.#workflow?.output, end.output) as O;
   }
-}
-
-function invalid(what: string, error: z.ZodError, run: string): InvalidInputError {
-  const issue = error.issues[0]!;
-  return new InvalidInputError(what, pathOf(issue.path), issue.message, { run });
 }

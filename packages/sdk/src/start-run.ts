@@ -3,10 +3,10 @@ import {
   InboxMessage,
   InvalidInputError,
   LogUnavailableError,
-  pathOf,
   RunAlreadyExistsError,
   RunId,
   type RunStarted,
+  toWire,
   WrongLastSequenceError,
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event-log";
@@ -25,7 +25,7 @@ const BACKOFF = exponential({ initial: "100ms", max: "2s", jitter: "equal" });
  * S2. No answer is not a failure: the same message is sent again, for up to 30 s.
  * S3. A start that is refused reads the first message. Its own: it had been stored all along.
  *
- * @throws {InvalidInputError} The input does not fit, or is no JSON; nothing was sent.
+ * @throws {InvalidInputError} The input does not fit, or cannot be sent; nothing was sent.
  * @throws {RunAlreadyExistsError} There is a run with this id (and `onConflict` is "reject", or its workflow another).
  * @throws {LogUnavailableError} No answer for 30 s. Starting again with the same run id is safe.
  */
@@ -82,18 +82,11 @@ export async function readStart(
 
 function startMessage(workflow: AnyWorkflow, input: unknown, id: string, extra: Partial<RunStarted>): string {
   const what = `workflow "${workflow.name}"`;
-  const read = workflow.input.safeParse(input);
-  if (!read.success) {
-    const issue = read.error.issues[0]!;
-    throw new InvalidInputError(what, pathOf(issue.path), issue.message);
-  }
+  const sent = toWire(workflow.input, input);
+  if (!sent.ok) throw new InvalidInputError(what, sent.path, sent.message);
   const { name, version } = workflow;
-  const message: RunStarted = { v: 1, type: "RunStarted", id, workflow: name, version, input, ...extra };
-  try {
-    return JSON.stringify(message);
-  } catch (error) {
-    throw new InvalidInputError(what, "", `it is no JSON (${(error as Error).message})`);
-  }
+  const message: RunStarted = { v: 1, type: "RunStarted", id, workflow: name, version, input: sent.value, ...extra };
+  return JSON.stringify(message);
 }
 
 /** Does it again, with growing waits, while the log does not answer. For what may safely be done twice. */

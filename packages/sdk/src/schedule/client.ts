@@ -4,12 +4,13 @@ import {
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  toWire,
 } from "@stepstream/contracts";
 import type { Client } from "../client.ts";
 import type { HandleOf } from "../run-handle.ts";
 import type { RunStatus } from "../run-status.ts";
 import type { AnyWorkflow, WorkflowInput } from "../workflow.ts";
-import { checkTimes, parsed } from "./preview.ts";
+import { checkTimes, parsed, under } from "./preview.ts";
 import type { Backfilled, Triggered } from "./protocol.ts";
 import { type Instant, instantMs, Note, type Overlap, ScheduleAction, ScheduleId, type ScheduleTimes } from "./spec.ts";
 import type { ScheduleDescription, ScheduleStart } from "./state.ts";
@@ -259,7 +260,8 @@ function read(id: string, said: ScheduleOptions<AnyWorkflow>) {
   if (note !== undefined) parsed(what, Note, note, ["note"]);
   if (workflow === undefined) return { times, action: undefined, paused, note };
   const { name, version } = workflow as AnyWorkflow;
-  parsed(`${what}, workflow "${name}"`, workflow.input, input, ["input"]);
+  const sent = toWire(workflow.input, input);
+  if (!sent.ok) throw new InvalidInputError(`${what}, workflow "${name}"`, under("input", sent.path), sent.message);
   const action = { workflow: name, version, input, idPrefix, ...(timeout === undefined ? {} : { timeout }) };
   return { times, action: parsed(what, ScheduleAction, action), paused, note };
 }

@@ -1,4 +1,4 @@
-import { InvalidInputError, pathOf } from "@stepstream/contracts";
+import { checkValue, InvalidInputError, pathOf } from "@stepstream/contracts";
 import type { z } from "zod";
 import { type Instant, instantMs, ScheduleTimes } from "./spec.ts";
 import { problemOf, timesIn, timesOf } from "./times.ts";
@@ -29,8 +29,12 @@ export function checkTimes(what: string, said: unknown): ScheduleTimes {
 
 /** @throws {InvalidInputError} */
 export function parsed<S extends z.ZodType>(what: string, schema: S, value: unknown, at: string[] = []): z.output<S> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  throw new InvalidInputError(what, pathOf([...at, ...issue.path]), issue.message);
+  const result = checkValue(schema, value);
+  if (result.ok) return result.value;
+  throw new InvalidInputError(what, under(pathOf(at), result.path), result.message);
+}
+
+/** The path of what is at `path` inside of `parent`. */
+export function under(parent: string, path: string): string {
+  return parent && path && !path.startsWith("[") ? `${parent}.${path}` : parent + path;
 }

@@ -12,7 +12,7 @@
  * S7. Deleting a schedule leaves its runs alone. It lives on, and starts nothing, until one that it may stop has ended.
  */
 
-import { ChildError, durationMs, InvalidInputError, pathOf } from "@stepstream/contracts";
+import { ChildError, durationMs, encodeValue, InvalidInputError, pathOf } from "@stepstream/contracts";
 import { z } from "zod";
 import { defineWorkflow, type None, type ScopedPromise, type WorkflowContext } from "../workflow.ts";
 import { type Look, look } from "./look.ts";
@@ -395,7 +395,7 @@ const STOPPED = { abandon: "cancelled", cancel: "cancelled", terminate: "termina
 
 /** Both have been through the same schema, so their keys are in the same order. */
 function same(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+  return JSON.stringify(encodeValue(one)) === JSON.stringify(encodeValue(other));
 }
 
 function outcomeOf({ cause }: ChildError): RunOutcome {

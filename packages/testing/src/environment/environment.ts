@@ -13,6 +13,7 @@ import {
   type WorkflowInput,
   type WorkflowOutput,
 } from "@stepstream/sdk";
+import { runStep } from "@stepstream/sdk/builtin";
 import type { Handler } from "@stepstream/step-worker";
 import { Chance } from "../chance.ts";
 import { VirtualClock } from "../clock.ts";
@@ -359,7 +360,7 @@ export function createTestEnvironment(options: TestEnvironmentOptions): Promise<
 
 /** A step of which only the name is known. */
 function anyStep(name: string): AnyStep {
-  const anything = { safeParse: (data: unknown) => ({ success: true, data }) };
+  const anything = runStep.output;
   return {
     kind: "step",
     name,
@@ -372,7 +373,7 @@ function anyStep(name: string): AnyStep {
     heartbeatMs: undefined,
     concurrency: 50,
     breaker: undefined,
-  } as unknown as AnyStep;
+  };
 }
 
 async function exportedOf(run: RunHandle<any> | ExportedRun | string | URL): Promise<ExportedRun> {

@@ -1,4 +1,4 @@
-import { type Failure, InvalidOutputError, pathOf, toFailure, WorkflowCancelledError } from "@stepstream/contracts";
+import { type Failure, InvalidOutputError, toFailure, toWire, WorkflowCancelledError } from "@stepstream/contracts";
 import type { AnyStep } from "@stepstream/sdk";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
@@ -17,7 +17,7 @@ import type { Ended, Life } from "./life.ts";
 export class Closing {
   readonly #run: RunExecution;
   readonly #life: Life;
-  readonly #compensations: { step: AnyStep; input: unknown }[] = [];
+  readonly #compensations: { step: AnyStep; inputText: string }[] = [];
   #outcome: "completed" | "failed" | "cancelled" | "continued" | undefined;
   #output: unknown;
   #failure: Failure | undefined;
@@ -32,8 +32,8 @@ export class Closing {
     return this.#compensations.length > 0;
   }
 
-  add(step: AnyStep, input: unknown): void {
-    this.#compensations.push({ step, input });
+  add(step: AnyStep, inputText: string): void {
+    this.#compensations.push({ step, inputText });
   }
 
   /** As far as it goes in this turn. @returns whether more is to come of it, after the next macrotask. */
@@ -55,7 +55,7 @@ export class Closing {
       return true;
     }
     const next = this.#outcome === "completed" ? undefined : this.#compensations.pop();
-    if (next) this.#compensate(next.step, next.input);
+    if (next) this.#compensate(next.step, next.inputText);
     else if (this.#outcome === "completed") run.decide({ type: "RunCompleted", output: this.#output });
     else if (this.#outcome === "cancelled") run.decide({ type: "RunCancelled", reason: run.cancelRequest!.reason });
     else run.decide({ type: "RunFailed", error: this.#failure! });
@@ -87,18 +87,10 @@ export class Closing {
   #checkOutput(value: unknown): void {
     const run = this.#run;
     const what = `workflow "${run.workflow.name}"`;
-    const read = run.workflow.output.safeParse(value);
-    if (!read.success) {
-      const issue = read.error.issues[0];
-      return this.#fail(new InvalidOutputError(what, pathOf(issue.path), issue.message, run.where));
-    }
-    try {
-      JSON.stringify(value);
-    } catch (error) {
-      return this.#fail(new InvalidOutputError(what, "", `it is no JSON (${(error as Error).message})`, run.where));
-    }
+    const sent = toWire(run.workflow.output, value);
+    if (!sent.ok) return this.#fail(new InvalidOutputError(what, sent.path, sent.message, run.where));
     this.#outcome = "completed";
-    this.#output = value;
+    this.#output = sent.value;
   }
 
   #fail(error: unknown): void {
@@ -106,7 +98,7 @@ export class Closing {
     this.#failure = toFailure(this.#run.failure(error));
   }
 
-  #compensate(step: AnyStep, input: unknown): void {
+  #compensate(step: AnyStep, inputText: string): void {
     const run = this.#run;
     this.#waiting = true;
     const slot = run.lastSlot + 1;
@@ -114,7 +106,7 @@ export class Closing {
       this.#waiting = false;
     };
     frames.exit(() =>
-      run.openStep(step, input, undefined, true).then(done, (error) => {
+      run.openStep(step, inputText, undefined, true).then(done, (error) => {
         done();
         run.decide({ type: "CompensationFailed", slot, error: toFailure(error) });
       }),

@@ -1,15 +1,16 @@
 import {
   type ChildEnded,
   ChildError,
+  decodeValue,
   deepFreeze,
   ForbiddenInQueryError,
   fromFailure,
+  fromWire,
   type InboxMessage,
   InvalidInputError,
   InvalidOutputError,
   isTerminal,
   type NonDeterminismError,
-  pathOf,
   RemoteError,
   type RunContinued,
   type RunEvent,
@@ -19,6 +20,7 @@ import {
   type StepstreamError,
   TimeoutError,
   toFailure,
+  toWire,
   ValidationError,
   WorkflowCancelledError,
   WorkflowFailedError,
@@ -325,12 +327,11 @@ export class RunExecution {
   }
 
   #complete(slot: Slot, step: StepSlot, output: unknown, attempt: number): void {
-    const read = step.definition.output.safeParse(output);
-    if (read.success) return this.settle(slot, undefined, deepFreeze(read.data));
-    const issue = read.error.issues[0]!;
+    const read = fromWire(step.definition.output, output);
+    if (read.ok) return this.settle(slot, undefined, deepFreeze(read.value));
     const what = `step "${step.definition.name}"`;
     const where = { run: this.runId, slot: slot.slot, attempt };
-    const error = new InvalidOutputError(what, pathOf(issue.path), issue.message, where);
+    const error = new InvalidOutputError(what, read.path, read.message, where);
     this.settle(slot, this.#stepError(slot, step, attempt, error));
   }
 
@@ -343,10 +344,9 @@ export class RunExecution {
         return this.settle(slot, slot.cancelled);
       return fail(error ? fromFailure(error) : new WorkflowCancelledError(child.run, outcome));
     }
-    const read = child.definition.output.safeParse(output);
-    if (read.success) return this.settle(slot, undefined, deepFreeze(read.data));
-    const issue = read.error.issues[0];
-    fail(new InvalidOutputError(`workflow "${name}"`, pathOf(issue.path), issue.message, { run: child.run }));
+    const read = fromWire(child.definition.output, output);
+    if (read.ok) return this.settle(slot, undefined, deepFreeze(read.value));
+    fail(new InvalidOutputError(`workflow "${name}"`, read.path, read.message, { run: child.run }));
   }
 
   #terminate(reason: string): void {
@@ -399,14 +399,13 @@ export class RunExecution {
 
   // ---------------------------------------------------------------- slots
 
-  /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
+  /** @param inputText - As `stepInputText` returned it. */
   openStep(
     definition: AnyStep,
-    input: unknown,
+    inputText: string,
     options: RunOptions | undefined,
     compensation: boolean,
   ): Promise<unknown> {
-    const inputText = this.stepInputText(definition, input);
     const slot = this.lastSlot + 1;
     const head: RunEvent = { type: "StepScheduled", slot, step: definition.name, input: undefined };
     const tail = compensation ? `,"compensation":true}` : "}";
@@ -477,7 +476,7 @@ export class RunExecution {
     return this.groups.own(promise, { slot: number });
   }
 
-  /** JSON of a step's input, checked against its schema; empty for undefined. */
+  /** @returns JSON of a step's input, checked against its schema; empty for undefined. @throws {InvalidInputError} */
   stepInputText(definition: AnyStep, input: unknown): string {
     return this.#inputText(`step "${definition.name}"`, definition, input);
   }
@@ -487,16 +486,9 @@ export class RunExecution {
   }
 
   #inputText(what: string, definition: AnyStep | AnyWorkflow, input: unknown): string {
-    const read = definition.input.safeParse(input);
-    if (!read.success) {
-      const issue = read.error.issues[0];
-      throw new InvalidInputError(what, pathOf(issue.path), issue.message, this.where);
-    }
-    try {
-      return JSON.stringify(input) ?? "";
-    } catch (error) {
-      throw new InvalidInputError(what, "", `it is no JSON (${(error as Error).message})`, this.where);
-    }
+    const sent = toWire(definition.input, input);
+    if (!sent.ok) throw new InvalidInputError(what, sent.path, sent.message, this.where);
+    return JSON.stringify(sent.value) ?? "";
   }
 
   /** Asks for the given slots to be given up, as far as they are open. Timers end at once. */
@@ -556,7 +548,7 @@ export class RunExecution {
 
   #stepError(slot: Slot, step: StepSlot, attempt: number, cause: Error): StepError {
     const where = { run: this.runId, step: step.definition.name, slot: slot.slot, attempt };
-    return new StepError(where, step.inputText === "" ? undefined : JSON.parse(step.inputText), cause);
+    return new StepError(where, step.inputText === "" ? undefined : decodeValue(JSON.parse(step.inputText)), cause);
   }
 
   #reasonOf(slot: Slot): Error {

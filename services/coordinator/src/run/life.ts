@@ -1,15 +1,18 @@
 import { createHash } from "node:crypto";
 import {
   type Duration,
+  decodeValue,
   deepFreeze,
   durationMs,
   ForbiddenInQueryError,
+  fromWire,
   InvalidInputError,
-  pathOf,
+  InvalidOutputError,
   QueryFailedError,
   RunId,
   type RunStarted,
   TimeoutError,
+  toWire,
   WorkflowCancelledError,
 } from "@stepstream/contracts";
 import type { AnyStep, AnyWorkflow, ChildOptions, RunOptions, ScopedPromise } from "@stepstream/sdk";
@@ -94,16 +97,15 @@ export class Life {
     const run = this.#run;
     const { workflow } = run;
     if (this.ended) return;
-    const input = workflow.input.safeParse(this.started.input);
-    if (!input.success) {
-      const issue = input.error.issues[0]!;
+    const input = fromWire(workflow.input, this.started.input);
+    if (!input.ok) {
       const what = `workflow "${workflow.name}"`;
-      return this.end({ ok: false, error: new InvalidInputError(what, pathOf(issue.path), issue.message, run.where) });
+      return this.end({ ok: false, error: new InvalidInputError(what, input.path, input.message, run.where) });
     }
     const context = createContext(run, this, this.#abort.signal);
     frames.run(this.#frame(this.root), async () => {
       try {
-        this.end({ ok: true, value: await workflow.run(deepFreeze(input.data), context) });
+        this.end({ ok: true, value: await workflow.run(deepFreeze(input.value), context) });
       } catch (error) {
         this.end({ ok: false, error });
       }
@@ -158,14 +160,11 @@ export class Life {
     const handler = this.#queries[name];
     if (!handler) throw fail("the workflow has not come to its w.onQuery() yet.");
     const schemas = "output" in declared ? declared : { input: undefined, output: declared };
-    const read = schemas.input?.safeParse(input);
-    if (read && !read.success) {
-      const issue = read.error.issues[0];
-      throw new InvalidInputError(`query "${name}"`, pathOf(issue.path), issue.message, run.where);
-    }
+    const read = fromWire(schemas.input, schemas.input && input);
+    if (!read.ok) throw new InvalidInputError(`query "${name}"`, read.path, read.message, run.where);
     let answer: unknown;
     try {
-      answer = frames.run({ ...this.#frame(this.root), readOnly: true }, () => handler(deepFreeze(read?.data)));
+      answer = frames.run({ ...this.#frame(this.root), readOnly: true }, () => handler(deepFreeze(read.value)));
     } catch (error) {
       throw fail((error as Error).message ?? String(error), error);
     }
@@ -173,10 +172,9 @@ export class Life {
       answer.catch(() => {});
       throw fail("its handler is async; a query is answered at once, from what the workflow has in its variables.");
     }
-    const checked = schemas.output.safeParse(answer);
-    if (checked.success) return answer;
-    const issue = checked.error.issues[0];
-    throw fail(`its answer is not valid at ${pathOf(issue.path) || "its root"}: ${issue.message}.`);
+    const sent = toWire(schemas.output, answer);
+    if (sent.ok) return sent.value;
+    throw fail(`its answer is not valid at ${sent.path || "its root"}: ${sent.message}.`);
   }
 
   // ---------------------------------------------------------------- what the workflow asks for
@@ -184,7 +182,9 @@ export class Life {
   /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
   step(definition: AnyStep, input: unknown, options?: RunOptions): Promise<unknown> {
     if (this.#stray(`w.run(${definition.name})`)) return never();
-    return this.#mayAsk() ?? this.#run.openStep(definition, input, options, false);
+    const refused = this.#mayAsk();
+    if (refused) return refused;
+    return this.#run.openStep(definition, this.#run.stepInputText(definition, input), options, false);
   }
 
   timer(ms: number): Promise<unknown> {
@@ -294,15 +294,19 @@ export class Life {
   sideEffect<T>(fn: () => T): T {
     this.#mayChange("w.sideEffect()");
     const recorded = this.#run.recorder.next;
-    const value = recorded?.type === "SideEffectRecorded" ? recorded.value : frames.exit(fn);
-    const text = JSON.stringify(value);
-    this.#run.decide({ type: "SideEffectRecorded", value: text === undefined ? undefined : JSON.parse(text) });
-    return text === undefined ? (undefined as T) : deepFreeze(JSON.parse(text));
+    const sent =
+      recorded?.type === "SideEffectRecorded"
+        ? ({ ok: true, value: recorded.value } as const)
+        : toWire(undefined, frames.exit(fn));
+    if (!sent.ok) throw new InvalidOutputError("w.sideEffect", sent.path, sent.message, this.#run.where);
+    const text = JSON.stringify(sent.value);
+    this.#run.decide({ type: "SideEffectRecorded", value: sent.value });
+    return text === undefined ? (undefined as T) : (deepFreeze(decodeValue(JSON.parse(text))) as T);
   }
 
   addCompensation(definition: AnyStep, input: unknown): void {
     this.#mayChange("w.compensate()");
-    this.closing.add(definition, this.#run.stepInputText(definition, input) && structuredClone(input));
+    this.closing.add(definition, this.#run.stepInputText(definition, input));
   }
 
   reportProgress(progress: { step: number; total: number; name: string }): void {

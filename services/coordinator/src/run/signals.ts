@@ -1,4 +1,4 @@
-import { deepFreeze, InvalidInputError, pathOf, type Signal, toFailure } from "@stepstream/contracts";
+import { deepFreeze, fromWire, InvalidInputError, type Signal, toFailure } from "@stepstream/contracts";
 import type { RunExecution } from "./execution.ts";
 
 import type { Seen } from "./seen.ts";
@@ -94,10 +94,9 @@ export class Signals {
     } catch (error) {
       return { error: error as Error };
     }
-    const read = this.#run.workflow.signals[name].safeParse(payload);
-    if (read.success) return { value: read.data };
-    const issue = read.error.issues[0];
-    return { error: new InvalidInputError(`signal "${name}"`, pathOf(issue.path), issue.message, this.#run.where) };
+    const read = fromWire(this.#run.workflow.signals[name], payload);
+    if (read.ok) return { value: read.value };
+    return { error: new InvalidInputError(`signal "${name}"`, read.path, read.message, this.#run.where) };
   }
 }
 

@@ -1,4 +1,4 @@
-import { deepFreeze, InvalidInputError, InvalidOutputError, pathOf, toFailure } from "@stepstream/contracts";
+import { deepFreeze, fromWire, InvalidInputError, InvalidOutputError, toFailure, toWire } from "@stepstream/contracts";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
 
@@ -64,13 +64,12 @@ export class Updates {
   #answer({ id, name, input }: Request, handler: Handler): void {
     const { input: schema, output } = this.#run.workflow.updates[name];
     const frame = { execution: this.#run, scope: new Scope(this.#root) };
-    const read = schema.safeParse(input);
-    if (!read.success) {
-      const issue = read.error.issues[0];
+    const read = fromWire(schema, input);
+    if (!read.ok) {
       const what = `update "${name}"`;
-      return this.#refuse(id, new InvalidInputError(what, pathOf(issue.path), issue.message, this.#run.where));
+      return this.#refuse(id, new InvalidInputError(what, read.path, read.message, this.#run.where));
     }
-    const value = deepFreeze(read.data);
+    const value = deepFreeze(read.value);
     try {
       frames.run({ ...frame, readOnly: true }, () => handler.validate?.(value));
     } catch (error) {
@@ -80,11 +79,9 @@ export class Updates {
     frames.run(frame, async () => {
       try {
         const answer = await handler.run(value);
-        const checked = output.safeParse(answer);
-        if (checked.success) return this.#run.decide({ type: "UpdateCompleted", id, output: answer });
-        const issue = checked.error.issues[0];
-        const what = `update "${name}"`;
-        throw new InvalidOutputError(what, pathOf(issue.path), issue.message, this.#run.where);
+        const sent = toWire(output, answer);
+        if (sent.ok) return this.#run.decide({ type: "UpdateCompleted", id, output: sent.value });
+        throw new InvalidOutputError(`update "${name}"`, sent.path, sent.message, this.#run.where);
       } catch (error) {
         this.#run.decide({ type: "UpdateFailed", id, error: toFailure(error) });
       }

@@ -1,12 +1,13 @@
 import {
   decode,
   deepFreeze,
+  fromWire,
   InvalidInputError,
   InvalidOutputError,
   MalformedMessageError,
-  pathOf,
   RunStep,
   type Subjects,
+  toWire,
   type Where,
 } from "@stepstream/contracts";
 import type { AnyStep } from "@stepstream/sdk";
@@ -33,11 +34,9 @@ export function readCommand(subjects: Subjects, subject: string, seq: number, te
 /** @throws {InvalidInputError} */
 export function readInput(step: AnyStep, input: unknown, where: Where): unknown {
   const what = `step "${step.name}"`;
-  const read = safely(() => step.input.safeParse(input));
-  if ("threw" in read) throw new InvalidInputError(what, "", `its schema threw (${read.threw})`, where);
-  if (read.success) return deepFreeze(read.data);
-  const issue = read.error.issues[0]!;
-  throw new InvalidInputError(what, pathOf(issue.path), issue.message, where);
+  const read = fromWire(step.input, input);
+  if (read.ok) return deepFreeze(read.value);
+  throw new InvalidInputError(what, read.path, read.message, where);
 }
 
 /**
@@ -57,20 +56,7 @@ export function checkDeclared(step: AnyStep, code: string, data: unknown, where:
 }
 
 function writeJson(what: string, schema: AnyStep["output"], value: unknown, where: Where): string {
-  const written = safely(() => ({ text: JSON.stringify(value) as string | undefined }));
-  if ("threw" in written) throw new InvalidOutputError(what, "", `it is no JSON (${written.threw})`, where);
-  const { text } = written;
-  const read = safely(() => schema.safeParse(text === undefined ? undefined : JSON.parse(text)));
-  if ("threw" in read) throw new InvalidOutputError(what, "", `its schema threw (${read.threw})`, where);
-  if (read.success) return text ?? "";
-  const issue = read.error.issues[0]!;
-  throw new InvalidOutputError(what, pathOf(issue.path), issue.message, where);
-}
-
-function safely<T>(fn: () => T): T | { threw: string } {
-  try {
-    return fn();
-  } catch (error) {
-    return { threw: error instanceof Error ? error.message : String(error) };
-  }
+  const sent = toWire(schema, value);
+  if (!sent.ok) throw new InvalidOutputError(what, sent.path, sent.message, where);
+  return JSON.stringify(sent.value) ?? "";
 }

@@ -1,4 +1,4 @@
-import { DeclaredError, type Trace } from "@stepstream/contracts";
+import { DeclaredError, fromWire, type Trace } from "@stepstream/contracts";
 import type { AnyStep, StepErrors } from "@stepstream/sdk";
 import { activeIds } from "@stepstream/telemetry";
 import { checkDeclared } from "../attempt/payload.ts";
@@ -22,8 +22,9 @@ export interface StepContext<S = AnyStep> {
   /** When `signal` aborts at the latest, in epoch milliseconds; undefined if never. */
   readonly deadlineAt: number | undefined;
   /**
-   * "Still at it." To be called more often than the step's `heartbeat`, if it has one. `details` (any JSON) are
-   * kept, at most twice per heartbeat time-out, and handed to the next attempt, also after a crash.
+   * "Still at it." To be called more often than the step's `heartbeat`, if it has one. `details` (anything that can be
+   * sent) are kept, at most twice per heartbeat time-out, and handed to the next attempt, also after a crash.
+   * @throws {InvalidOutputError} `details` cannot be sent.
    */
   heartbeat(details?: unknown): void;
   /** The last details of the attempts before this one; undefined if there were none. */
@@ -68,7 +69,8 @@ class Context implements StepContext {
     this.attempt = where.attempt;
     this.idempotencyKey = command.idempotencyKey;
     this.deadlineAt = Number.isFinite(running.deadline.at) ? running.deadline.at : undefined;
-    this.heartbeatDetails = at.details;
+    const details = fromWire(undefined, at.details);
+    this.heartbeatDetails = details.ok ? details.value : at.details;
     this.trace = command.trace;
     this.heartbeat = (details) => running.heartbeat(details);
     this.fail = (code, data) => {

@@ -1,4 +1,4 @@
-import { StepCancelledError, type Where } from "@stepstream/contracts";
+import { InvalidOutputError, StepCancelledError, toWire, type Where } from "@stepstream/contracts";
 import { type Deadline, deadlineOf } from "../attempt/deadline.ts";
 import { outOfTime } from "../attempt/verdict.ts";
 import type { AttemptLog } from "./attempt-log.ts";
@@ -25,7 +25,7 @@ export class Running {
   cancelled = false;
   /** Its worker shuts down. */
   draining = false;
-  /** The last heartbeat's details; those of the attempt before until there are some. */
+  /** The last heartbeat's details, as they travel; those of the attempt before until there are some. */
   details: unknown;
   readonly #deps: Deps;
   readonly #job: Job;
@@ -142,8 +142,11 @@ export class Running {
     const now = this.#deps.clock.now();
     this.#beatAt = now;
     if (details === undefined) return;
-    // A copy: the handler may go on changing its own. Throws to the handler what is no JSON.
-    this.details = JSON.parse(JSON.stringify(details) ?? "null");
+    const sent = toWire(undefined, details);
+    if (!sent.ok)
+      throw new InvalidOutputError(`heartbeat of step "${this.where.step}"`, sent.path, sent.message, this.where);
+    // A copy: the handler may go on changing its own.
+    this.details = JSON.parse(JSON.stringify(sent.value));
     this.#dirty = true;
     if (now >= this.#storedAt + this.#storeEveryMs) this.#store(now);
     else this.#deps.pulse.sooner(this.#storedAt + this.#storeEveryMs);
