@@ -312,8 +312,8 @@ describe("a consumption", () => {
     await Promise.all(Array.from({ length: 200 }, (_, i) => log.append(log.subjects.inbox(`r${i}`), "x")));
     const all = await caught.count(200);
     expect(all.map(({ consumerSeq }) => consumerSeq)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
-    await expect.poll(() => log.delivered("EVENTS", "all")).toBe(200);
-    expect(await log.delivered("EVENTS", "nobody")).toBe(0);
+    await expect.poll(async () => (await log.progress("EVENTS", "all")).delivered).toBe(200);
+    expect(await log.progress("EVENTS", "nobody")).toEqual({ delivered: 0, ackFloor: 0 });
   });
 });
 
@@ -462,7 +462,7 @@ describe("many subjects", () => {
       const rest = await log.read(log.subjects.inbox("r"), { fresh, fromSeq: all[2_400]!.seq });
       expect(texts(rest)).toEqual(wrote.slice(2_400));
     }
-    expect(await log.purge(log.subjects.inbox("r"), { keep: 1 })).toBe(2_499);
+    expect(await log.remove(log.subjects.inbox("r"), { keep: 1 })).toBe(2_499);
     expect(texts(await log.read(log.subjects.inbox("r"), { fresh: true }))).toEqual([wrote.at(-1)]);
     expect(await log.read(log.subjects.inbox("other"))).toHaveLength(2_500);
   });

@@ -57,12 +57,12 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
     it("is deleted: up to a sequence, or all but the last", async () => {
       const [, b] = await write(inbox, "a", "b", "c", "d");
       await write(journal, "j");
-      expect(await log.purge(inbox, { upTo: b! })).toBe(2);
+      expect(await log.remove(inbox, { upTo: b! })).toBe(2);
       expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["c", "d"]);
-      expect(await log.purge(inbox, { upTo: b! })).toBe(0);
-      expect(await log.purge(inbox, { keep: 1 })).toBe(1);
+      expect(await log.remove(inbox, { upTo: b! })).toBe(0);
+      expect(await log.remove(inbox, { keep: 1 })).toBe(1);
       expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["d"]);
-      expect(await log.purge(inbox)).toBe(1);
+      expect(await log.remove(inbox)).toBe(1);
       expect(texts(await log.read(journal, { fresh: true }))).toEqual(["j"]);
     });
 
@@ -190,7 +190,7 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       await write(command, "1");
       const { came } = await takeCommands(log, "charge", { ackWaitMs: ACK_WAIT_MS });
       await came.count(1);
-      expect(await log.purge(command)).toBe(1);
+      expect(await log.remove(command)).toBe(1);
       await write(log.subjects.command("charge", "r1", 2), "2");
       // The second one is delivered again: by then the first would have been.
       await came.until((all) => all.filter(({ text }) => text === "2").length === 2);
@@ -305,10 +305,10 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
 
     it("remembers, whoever comes after, how far it is", async () => {
       const seqs = await write(inbox, "1", "2");
-      expect(await log.delivered("EVENTS", "inboxes")).toBe(0);
+      expect(await log.progress("EVENTS", "inboxes")).toEqual({ delivered: 0, ackFloor: 0 });
       const first = await takeInboxes(log, { on: ack });
       await first.came.count(2);
-      await expect.poll(() => log.delivered("EVENTS", "inboxes")).toBe(seqs[1]);
+      await expect.poll(async () => (await log.progress("EVENTS", "inboxes")).delivered).toBe(seqs[1]);
       await first.stop();
       await write(inbox, "3");
       const second = await takeInboxes(await bed.connect(), { on: ack });
@@ -502,22 +502,22 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
     });
   });
 
-  describe(`${name}: a purge`, () => {
+  describe(`${name}: a removal`, () => {
     it("deletes a subject's messages and says how many", async () => {
       await write(inbox, "1", "2", "3");
       await write(journal, "j");
-      expect(await log.purge(inbox)).toBe(3);
+      expect(await log.remove(inbox)).toBe(3);
       expect(await log.read(inbox, { fresh: true })).toEqual([]);
       expect(texts(await log.read(journal))).toEqual(["j"]);
-      expect(await log.purge(inbox)).toBe(0);
+      expect(await log.remove(inbox)).toBe(0);
       expect((await log.append(inbox, "4", { expectLast: 0 })).duplicate).toBe(false);
     });
 
     it("keeps the last ones if asked to, and with them the fence", async () => {
       const seqs = await write(inbox, "1", "2", "3");
-      expect(await log.purge(inbox, { keep: 1 })).toBe(2);
+      expect(await log.remove(inbox, { keep: 1 })).toBe(2);
       expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["3"]);
-      expect(await log.purge(inbox, { keep: 5 })).toBe(0);
+      expect(await log.remove(inbox, { keep: 5 })).toBe(0);
       await expect(log.append(inbox, "4", { expectLast: 0 })).rejects.toThrow(WrongLastSequenceError);
       await log.append(inbox, "4", { expectLast: seqs[2]! });
     });
@@ -613,7 +613,7 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
         same(read[0]);
         expect(texts(read.slice(1))).toEqual(["small"]);
       }
-      await log.purge(journal);
+      await log.remove(journal);
       await log.append(journal, text);
       for (const fresh of [false, true]) same(await log.last(journal, { fresh }));
     });

@@ -154,7 +154,7 @@ describe("a coordinator that is killed", () => {
     const { seq } = await log.append(subject, JSON.stringify(late));
     await start({ telemetry });
     const consumer = `inbox-${log.subjects.parse(subject)!.partition}`;
-    await until(async () => (await log.delivered("EVENTS", consumer)) >= seq);
+    await until(async () => (await log.progress("EVENTS", consumer)).delivered >= seq);
     await coordinators.pop()!.stop();
     expect(ended).toEqual(["r1"]);
   });

@@ -191,7 +191,7 @@ describe("a message on its way", () => {
     ]);
   });
 
-  it("comes again also if the one before it has been purged", async () => {
+  it("comes again also if the one before it has been removed", async () => {
     const { all } = await taken(log);
     server.append(log.subjects.inbox("gone"), "gone");
     write("x");
@@ -199,7 +199,7 @@ describe("a message on its way", () => {
     // Nobody asks while their time is up: both wait to be taken again.
     log.kill();
     await pass(ACK_WAIT_MS + 1);
-    server.purge(log.subjects.inbox("gone"), 0);
+    server.remove(log.subjects.inbox("gone"));
     const again = await taken(server.connect("q"));
     await pass(LATENCY_MS);
     expect([texts(all), texts(again.all)]).toEqual([["gone", "x"], ["x"]]);
@@ -421,7 +421,7 @@ describe("a process that is paused", () => {
     await pass(3_000);
     write("x");
     await pass(1_000);
-    expect(server.delivered("EVENTS", "inboxes")).toBe(0);
+    expect(server.progress("EVENTS", "inboxes").delivered).toBe(0);
     await pass(1_000 + 3 * LATENCY_MS);
     expect(all).toMatchObject([{ text: "x", deliveries: 1 }]);
   });
@@ -553,7 +553,7 @@ describe("a server that is restarted", () => {
     write("new");
     await pass(20);
     server.restart({ downMs: 10, forgetMs: 100 });
-    expect(server.delivered("EVENTS", "inboxes")).toBe(1);
+    expect(server.progress("EVENTS", "inboxes").delivered).toBe(1);
     write("after");
     await pass(2 * ACK_WAIT_MS);
     // As if for the first time, and under the same consumer sequence.

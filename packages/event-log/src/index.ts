@@ -8,6 +8,7 @@ export type {
   Consumption,
   Delivery,
   EventLog,
+  Progress,
   ReadOptions,
   Stored,
   Subscription,

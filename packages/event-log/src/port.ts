@@ -36,10 +36,19 @@ export interface EventLog {
   /** The subjects (wildcards allowed) that hold messages, with how many. For people and takeovers, not the hot path. */
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
   /**
-   * Deletes the messages of one exact subject: all, all but the last `keep`, or those up to the stream sequence `upTo`.
-   * @returns how many.
+   * The oldest message at or after a stream sequence whose subject matches (wildcards allowed), as the leader has it.
+   * @param fromSeq - Default 1.
    */
-  purge(subject: string, options?: { keep?: number; upTo?: number }): Promise<number>;
+  oldest(stream: StreamKind, filter: string, fromSeq?: number): Promise<Pick<Stored, "subject" | "seq"> | undefined>;
+  /**
+   * Removes the messages of one exact subject, each by its sequence: all, all but the last `keep`, or those up to the
+   * stream sequence `upTo`. The oldest goes first. What is stored during the call stays. Consumers skip what is gone.
+   *
+   * @returns How many. A message that another has removed is not counted, and is no error.
+   * @throws {LogUnavailableError} No answer came: some may be gone. Calling again is safe.
+   * @throws {LogRefusedError} The server said no.
+   */
+  remove(subject: string, options?: { keep?: number; upTo?: number }): Promise<number>;
 
   /** Stores a timer: a message on `due` of run and slot at `atMs` (epoch) or soon after. Again is a replacement. */
   setTimer(run: string, slot: number, atMs: number): Promise<void>;
@@ -48,8 +57,8 @@ export interface EventLog {
 
   /** Takes messages from a durable consumer, which is made if it is not there. */
   consume(options: ConsumeOptions): Promise<Consumption>;
-  /** The highest stream sequence that a durable consumer has ever delivered; 0 if it does not exist. */
-  delivered(stream: StreamKind, consumer: string): Promise<number>;
+  /** How far a durable consumer has come; both are 0 if it does not exist. */
+  progress(stream: StreamKind, consumer: string): Promise<Progress>;
   /** What the durable consumers of a stream have not done with, by their names. For metrics. */
   backlog(stream: StreamKind): Promise<Map<string, Backlog>>;
 
@@ -71,6 +80,14 @@ export interface EventLog {
   onReconnect(fn: (serverId: string) => void): Subscription;
   /** Sends what is buffered, then disconnects (if the connection is the log's own). */
   close(): Promise<void>;
+}
+
+/** How far a durable consumer has come, in stream sequences. */
+export interface Progress {
+  /** The highest that was delivered. */
+  delivered: number;
+  /** No message up to this one will be delivered again, whether or not it was acknowledged. */
+  ackFloor: number;
 }
 
 /** Messages of one consumer. */

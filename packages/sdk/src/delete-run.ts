@@ -30,6 +30,6 @@ export async function deleteRun({ log, clock }: { log: EventLog; clock: Clock },
     }
   const attempts = await act(() => log.list("EVENTS", subjects.all.attemptsOfRun(run)));
   for (const subject of [subjects.inbox(run), subjects.journal(run), subjects.parked(run), ...attempts.keys()])
-    await act(() => log.purge(subject));
+    await act(() => log.remove(subject));
   return slots;
 }

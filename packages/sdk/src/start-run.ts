@@ -57,7 +57,7 @@ export async function startRun(
     if (onConflict === "attach" && first?.started?.workflow === workflow.name) return "attached";
     // What came after a run was deleted, from a worker that was slow, say, is no run.
     if (!first?.stray || attempt === TRIES) throw new RunAlreadyExistsError(run);
-    await untilAnswered(clock, `start run ${run}`, () => log.purge(subject, { upTo: first.stored.seq }));
+    await untilAnswered(clock, `start run ${run}`, () => log.remove(subject, { upTo: first.stored.seq }));
   }
 }
 

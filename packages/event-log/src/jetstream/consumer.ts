@@ -1,5 +1,5 @@
 import type { Subjects } from "@stepstream/contracts";
-import type { Backlog, ConsumeOptions } from "../port.ts";
+import type { Backlog, ConsumeOptions, Progress } from "../port.ts";
 import { API, granted, isFault, type Requests } from "./requests.ts";
 
 /**
@@ -32,12 +32,13 @@ export async function ensureConsumer(requests: Requests, stream: string, options
   granted(`consumer ${options.consumer} of ${stream}`, await requests.api(name, ask, { timeoutMs: 15_000 }));
 }
 
-/** The highest stream sequence the consumer has delivered; 0 if there is no such consumer. */
-export async function deliveredUpTo(requests: Requests, stream: string, consumer: string): Promise<number> {
-  type Info = { delivered: { stream_seq: number } };
+/** How far the consumer has come; nowhere if there is no such consumer. */
+export async function progressOf(requests: Requests, stream: string, consumer: string): Promise<Progress> {
+  type Info = { delivered: { stream_seq: number }; ack_floor: { stream_seq: number } };
   const info = await requests.api<Info>(`CONSUMER.INFO.${stream}.${consumer}`);
-  if (isFault(info) && info.fault.code === API.consumerNotFound) return 0;
-  return granted(`consumer ${consumer} of ${stream}`, info).delivered.stream_seq;
+  if (isFault(info) && info.fault.code === API.consumerNotFound) return { delivered: 0, ackFloor: 0 };
+  const { delivered, ack_floor } = granted(`consumer ${consumer} of ${stream}`, info);
+  return { delivered: delivered.stream_seq, ackFloor: ack_floor.stream_seq };
 }
 
 /** What all durable consumers of a stream have not done with. The server tells 256 at a time. */

@@ -4,13 +4,14 @@ import { LogUnavailableError } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { AppendOptions, EventLog, Stored, Subscription } from "../port.ts";
 import { createBlobs } from "./blobs.ts";
-import { backlogOf, deliveredUpTo } from "./consumer.ts";
+import { backlogOf, progressOf } from "./consumer.ts";
 import { ensureNamespace } from "./ensure.ts";
 import { followStored } from "./follow.ts";
 import { type NatsTarget, openLink } from "./link.ts";
 import { createPublisher } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
+import { createRemover } from "./remover.ts";
 import { createRequests } from "./requests.ts";
 import { createTimers } from "./timers.ts";
 
@@ -57,7 +58,8 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
   const publisher = createPublisher(link, timeoutMs);
   const blobs = createBlobs(publisher, requests, subjects, nc.info?.max_payload ?? 1_048_576);
   const reader = createReader(requests, subjects, blobs);
-  const timers = createTimers(publisher, reader, subjects);
+  const remover = createRemover(requests, reader, subjects);
+  const timers = createTimers(publisher, remover, subjects);
   const parts = { link, requests, blobs, subjects };
 
   async function appendLarge(subject: string, whole: string, options?: AppendOptions) {
@@ -129,12 +131,13 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     read: reader.read,
     last: reader.last,
     list: reader.list,
-    purge: (subject, options) => reader.purge(subject, options?.keep ?? 0, options?.upTo),
+    oldest: (stream, filter, fromSeq = 1) => reader.oldest(stream, filter, fromSeq),
+    remove: (subject, options = {}) => remover.remove(subject, options),
     setTimer: timers.set,
     cancelTimer: timers.cancel,
     consume: async (options) => kept(await startPuller(parts, options)),
     backlog: (stream) => backlogOf(requests, subjects.streamName(stream)),
-    delivered: (stream, consumer) => deliveredUpTo(requests, subjects.streamName(stream), consumer),
+    progress: (stream, consumer) => progressOf(requests, subjects.streamName(stream), consumer),
     followJournal: (run: string, onStored: (stored: Stored) => void) =>
       kept(followStored(link, blobs, subjects, run, onStored)),
     broadcast(subject, text) {

@@ -1,3 +1,4 @@
+import type { Msg } from "@nats-io/transport-node";
 import type { StreamKind, Subjects } from "@stepstream/contracts";
 import { LogRefusedError } from "@stepstream/contracts";
 import type { ReadOptions, Stored } from "../port.ts";
@@ -19,12 +20,15 @@ export interface Reader {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
-  purge(subject: string, keep: number, upTo?: number): Promise<number>;
+  /** The oldest message from `fromSeq` on whose subject matches, as the leader has it. */
+  oldest(stream: StreamKind, filter: string, fromSeq: number): Promise<{ subject: string; seq: number } | undefined>;
+  /** The sequences of all messages of a subject that were acknowledged before the call. */
+  sequences(subject: string): Promise<number[]>;
 }
 
 /** Messages per request. The server ends a batch earlier if it grows too large for it. */
 const BATCH = 1_000;
-/** Listing and purging hundreds of thousands of subjects takes the server a while. */
+/** Listing hundreds of thousands of subjects takes the server a while. */
 const SLOW_MS = 30_000;
 
 interface RawMessage {
@@ -41,6 +45,18 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   /** All of a subject from `fromSeq` on, as a replica has it. */
   async function direct(stream: string, subject: string, fromSeq: number): Promise<(Stored | Promise<Stored>)[]> {
     const found: (Stored | Promise<Stored>)[] = [];
+    await pages(stream, subject, fromSeq, (seq, msg, block) =>
+      found.push(stored(subject, seq, header(block, "Nats-Time-Stamp"), msg.string(), block)),
+    );
+    return found;
+  }
+
+  async function pages(
+    stream: string,
+    subject: string,
+    fromSeq: number,
+    onMessage: (seq: number, msg: Msg, block: string) => void,
+  ): Promise<void> {
     let from = fromSeq;
     for (;;) {
       let last = 0;
@@ -55,10 +71,10 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
           if (code !== 0) return true;
         }
         last = Number(header(block, "Nats-Sequence"));
-        found.push(stored(subject, last, header(block, "Nats-Time-Stamp"), msg.string(), block));
+        onMessage(last, msg, block);
         return false;
       });
-      if (!more || last === 0) return found;
+      if (!more || last === 0) return;
       from = last + 1;
     }
   }
@@ -141,14 +157,28 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       }
     },
 
-    async purge(subject, keep, upTo) {
-      // The server's `seq` is the first that stays.
-      const limit = upTo !== undefined ? { seq: upTo + 1 } : keep > 0 ? { keep } : {};
-      const ask = { filter: subject, ...limit };
-      const purged = await requests.api<{ purged: number }>(`STREAM.PURGE.${streamName(subject)}`, ask, {
-        timeoutMs: SLOW_MS,
+    async oldest(kind, filter, fromSeq) {
+      const raw = await fromLeader(subjects.streamName(kind), { seq: fromSeq, next_by_subj: filter });
+      return raw && { subject: raw.subject, seq: raw.seq };
+    },
+
+    async sequences(subject) {
+      const stream = streamName(subject);
+      const last = (await fromLeader(stream, { last_by_subj: subject }))?.seq ?? 0;
+      if (last === 0) return [];
+      // A command is alone on its subject.
+      if (subjects.streamOf(subject) === "COMMANDS") return [last];
+      const found: number[] = [];
+      await pages(stream, subject, 1, (seq) => {
+        if (seq <= last) found.push(seq);
       });
-      return granted(`a purge of ${subject}`, purged).purged;
+      for (let next = (found.at(-1) ?? 0) + 1; next <= last; ) {
+        const raw = await fromLeader(stream, { seq: next, next_by_subj: subject });
+        if (!raw) break;
+        found.push(raw.seq);
+        next = raw.seq + 1;
+      }
+      return found;
     },
   };
 }

@@ -138,5 +138,6 @@ export const API = {
   consumerNotFound: 10014,
   streamNotFound: 10059,
   noMessage: 10037,
+  sequenceNotFound: 10043,
   streamNameInUse: 10058,
 } as const;

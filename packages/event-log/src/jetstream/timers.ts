@@ -1,6 +1,6 @@
 import type { Subjects } from "@stepstream/contracts";
 import type { Publisher } from "./publisher.ts";
-import type { Reader } from "./reader.ts";
+import type { Remover } from "./remover.ts";
 
 /**
  * Durable timers, as message schedules of the server.
@@ -18,7 +18,7 @@ export interface Timers {
 
 const DUE = '{"v":1,"type":"TimerDue"}';
 
-export function createTimers(publisher: Publisher, reader: Reader, subjects: Subjects): Timers {
+export function createTimers(publisher: Publisher, remover: Remover, subjects: Subjects): Timers {
   return {
     async set(run, slot, atMs) {
       await publisher.publish(subjects.timer(run, slot), DUE, {
@@ -26,7 +26,7 @@ export function createTimers(publisher: Publisher, reader: Reader, subjects: Sub
       });
     },
     async cancel(run, slot) {
-      await reader.purge(subjects.timer(run, slot), 0);
+      await remover.removeTimer(subjects.timer(run, slot));
     },
   };
 }

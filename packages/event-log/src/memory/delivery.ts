@@ -44,7 +44,8 @@ export class MemoryDelivery implements Delivery {
   }
 
   nak(delayMs = 0): void {
-    if (this.#end() && this.#ours()) this.#source.say("nak", (consumer) => consumer.nak(this.seq, delayMs));
+    if (this.#end() && this.#ours())
+      this.#source.say("nak", (consumer) => consumer.nak(this.seq, this.consumerSeq, delayMs));
   }
 
   working(): void {

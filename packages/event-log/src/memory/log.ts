@@ -7,6 +7,7 @@ import type {
   ConsumeOptions,
   Consumption,
   EventLog,
+  Progress,
   ReadOptions,
   Stored,
   Subscription,
@@ -99,8 +100,21 @@ export class MemoryLog implements EventLog {
     return this.#ask(`list ${filter}`, () => this.server.stream(stream).list(filter));
   }
 
-  purge(subject: string, { keep = 0, upTo }: { keep?: number; upTo?: number } = {}): Promise<number> {
-    return this.#ask(`purge ${subject}`, () => this.server.purge(subject, keep, upTo));
+  oldest(stream: StreamKind, filter: string, fromSeq = 1): Promise<Stored | undefined> {
+    return this.#ask(`look for the oldest of ${filter}`, () => this.server.oldest(stream, filter, fromSeq));
+  }
+
+  /** Message by message, as the JetStream log does it (V1 to V4 of its remover.ts): a crash can come between any two. */
+  async remove(subject: string, { keep = 0, upTo = Number.POSITIVE_INFINITY } = {}): Promise<number> {
+    const all = await this.#ask(`read ${subject}`, () => this.server.read(subject, 1, 0));
+    const doomed = all.slice(0, Math.max(0, all.length - keep)).filter(({ seq }) => seq <= upTo);
+    const stream = this.server.stream(this.subjects.streamOf(subject));
+    const removeOne = ({ seq }: Stored) => this.#ask(`remove ${subject}`, () => stream.delete(seq));
+    const [first, ...rest] = doomed;
+    let removed = 0;
+    if (first) removed += Number(await removeOne(first));
+    for (const one of await Promise.all(rest.map(removeOne))) removed += Number(one);
+    return removed;
   }
 
   setTimer(run: string, slot: number, atMs: number): Promise<void> {
@@ -111,8 +125,8 @@ export class MemoryLog implements EventLog {
     return this.#ask(`cancel timer ${run}.${slot}`, () => this.server.cancelTimer(run, slot));
   }
 
-  delivered(stream: StreamKind, consumer: string): Promise<number> {
-    return this.#ask(`look at consumer ${consumer}`, () => this.server.delivered(stream, consumer));
+  progress(stream: StreamKind, consumer: string): Promise<Progress> {
+    return this.#ask(`look at consumer ${consumer}`, () => this.server.progress(stream, consumer));
   }
 
   backlog(stream: StreamKind): Promise<Map<string, Backlog>> {

@@ -1,10 +1,11 @@
 import { type StreamKind, Subjects } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Appended, AppendOptions, Backlog, Stored } from "../port.ts";
+import type { Appended, AppendOptions, Backlog, Progress, Stored } from "../port.ts";
 import { callAt } from "./at.ts";
 import { MemoryConsumer } from "./consumer.ts";
 import type { Faults } from "./faults.ts";
 import { MemoryLog } from "./log.ts";
+import { matcher } from "./matcher.ts";
 import { MemoryStream, RULES } from "./stream.ts";
 
 export interface MemoryServerOptions {
@@ -78,6 +79,10 @@ export class MemoryServer {
     });
     this.#streams = each((kind) => new MemoryStream(RULES[kind], dedupeMs));
     this.#consumers = each(() => new Map());
+    for (const kind of Object.keys(RULES) as StreamKind[])
+      this.#streams[kind].onRemoved = (seq) => {
+        for (const consumer of this.#consumers[kind].values()) consumer.removed(seq);
+      };
   }
 
   get serverId(): string {
@@ -139,8 +144,20 @@ export class MemoryServer {
     return all.findLast((stored) => stored.at <= until);
   }
 
-  purge(subject: string, keep: number, upTo?: number): number {
-    return this.#streams[this.subjects.streamOf(subject)].purge(subject, keep, upTo);
+  /** Removes messages by their sequences. */
+  remove(subject: string, keep?: number, upTo?: number): number {
+    return this.#streams[this.subjects.streamOf(subject)].remove(subject, keep, upTo);
+  }
+
+  /** What `STREAM.PURGE` with a subject does, which is more than to remove messages: see {@link MemoryConsumer.purged}. */
+  purge(subject: string, keep?: number, upTo?: number): number {
+    const kind = this.subjects.streamOf(subject);
+    return this.#streams[kind].purge(subject, keep, upTo, this.#consumers[kind].values());
+  }
+
+  /** The oldest message from a sequence on whose subject matches. */
+  oldest(kind: StreamKind, filter: string, fromSeq: number): Stored | undefined {
+    return this.#streams[kind].next(matcher(filter), fromSeq);
   }
 
   /** A schedule is a message: replaced by the next on its subject, and off once it is purged. */
@@ -152,7 +169,7 @@ export class MemoryServer {
     const fire = () => {
       if (stream.lastOf(subject) !== seq) return;
       if (this.downMs > 0) return wait(this.#upAt);
-      stream.purge(subject, 0);
+      stream.remove(subject);
       this.append(this.subjects.due(run, slot), DUE);
     };
     const wait = (at: number) => {
@@ -162,7 +179,7 @@ export class MemoryServer {
   }
 
   cancelTimer(run: string, slot: number): void {
-    this.purge(this.subjects.timer(run, slot), 0);
+    this.remove(this.subjects.timer(run, slot));
   }
 
   /** Makes it if it is not there. */
@@ -199,8 +216,9 @@ export class MemoryServer {
     return next;
   }
 
-  delivered(kind: StreamKind, name: string): number {
-    return this.#consumers[kind].get(name)?.delivered ?? 0;
+  progress(kind: StreamKind, name: string): Progress {
+    const { delivered = 0, ackFloor = 0 } = this.#consumers[kind].get(name) ?? {};
+    return { delivered, ackFloor };
   }
 
   backlog(kind: StreamKind): Map<string, Backlog> {

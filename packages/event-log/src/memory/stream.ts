@@ -10,6 +10,11 @@ export interface Rules {
   readonly second: "keep" | "refuse" | "replace";
 }
 
+/** A consumer, which a purge does something to. */
+export interface Purged {
+  purged(subject: string): void;
+}
+
 /** The same settings as on the server: see streams.ts of the JetStream log. */
 export const RULES: Readonly<Record<StreamKind, Rules>> = {
   EVENTS: { workQueue: false, second: "keep" },
@@ -28,6 +33,8 @@ export const RULES: Readonly<Record<StreamKind, Rules>> = {
  */
 export class MemoryStream {
   readonly rules: Rules;
+  /** Called for each message that was removed by its sequence, or replaced: its consumers are done with it. */
+  onRemoved: (seq: number) => void = () => {};
   readonly #messages = new Map<number, Stored>();
   readonly #bySubject = new Map<string, Stored[]>();
   readonly #ids = new Map<string, { seq: number; at: number }>();
@@ -45,6 +52,11 @@ export class MemoryStream {
     return this.#seq;
   }
 
+  /** The sequence of its oldest message; where it has none, that of the next. */
+  get firstSeq(): number {
+    return this.#messages.keys().next().value ?? this.#seq + 1;
+  }
+
   /** How many messages it holds. */
   get size(): number {
     return this.#messages.size;
@@ -57,7 +69,7 @@ export class MemoryStream {
     if (first !== undefined) return { seq: first, duplicate: true };
     if (last > 0 && this.rules.second === "refuse")
       throw new LogRefusedError(`a message on ${subject}`, 10077, "maximum messages per subject exceeded");
-    if (last > 0 && this.rules.second === "replace") this.purge(subject, 0);
+    if (last > 0 && this.rules.second === "replace") this.remove(subject);
 
     const seq = ++this.#seq;
     this.#lastAt = Math.max(this.#lastAt, Math.floor(now));
@@ -74,6 +86,12 @@ export class MemoryStream {
     return this.#messages.get(seq);
   }
 
+  /** The oldest from a sequence on whose subject matches. */
+  next(matches: (subject: string) => boolean, fromSeq: number): Stored | undefined {
+    for (const stored of this.#messages.values()) if (stored.seq >= fromSeq && matches(stored.subject)) return stored;
+    return undefined;
+  }
+
   /** The last sequence of a subject; 0 for none. */
   lastOf(subject: string): number {
     return this.#bySubject.get(subject)?.at(-1)?.seq ?? 0;
@@ -84,23 +102,46 @@ export class MemoryStream {
     return this.#bySubject.get(subject) ?? [];
   }
 
-  delete(seq: number): void {
+  /** @returns whether it was there. */
+  delete(seq: number): boolean {
+    if (!this.#drop(seq)) return false;
+    this.onRemoved(seq);
+    return true;
+  }
+
+  /** Deletes the messages of a subject one by one, but for the last `keep` and those after `upTo`. @returns how many. */
+  remove(subject: string, keep = 0, upTo?: number): number {
+    const doomed = this.#doomed(subject, keep, upTo);
+    for (const { seq } of doomed) this.delete(seq);
+    return doomed.length;
+  }
+
+  /**
+   * The same in one go, as `STREAM.PURGE` does it: consumers learn of the purge first, and of a message that was the only
+   * one also by its sequence.
+   */
+  purge(subject: string, keep = 0, upTo?: number, consumers: Iterable<Purged> = []): number {
+    const doomed = this.#doomed(subject, keep, upTo);
+    for (const { seq } of doomed) this.#drop(seq);
+    for (const consumer of consumers) consumer.purged(subject);
+    if (doomed.length === 1) this.onRemoved(doomed[0]!.seq);
+    return doomed.length;
+  }
+
+  #doomed(subject: string, keep: number, upTo = Number.POSITIVE_INFINITY): Stored[] {
+    const all = this.of(subject);
+    return all.slice(0, Math.max(0, all.length - keep)).filter(({ seq }) => seq <= upTo);
+  }
+
+  #drop(seq: number): boolean {
     const stored = this.#messages.get(seq);
-    if (!stored) return;
+    if (!stored) return false;
     this.#messages.delete(seq);
     this.#keep(
       stored.subject,
       this.of(stored.subject).filter((other) => other.seq !== seq),
     );
-  }
-
-  /** Deletes all messages of a subject but for the last `keep`. @returns how many. */
-  purge(subject: string, keep: number, upTo = Number.POSITIVE_INFINITY): number {
-    const all = this.of(subject);
-    const gone = all.slice(0, Math.max(0, all.length - keep)).filter(({ seq }) => seq <= upTo);
-    for (const { seq } of gone) this.#messages.delete(seq);
-    this.#keep(subject, all.slice(gone.length));
-    return gone.length;
+    return true;
   }
 
   /** How many messages each matching subject holds. Looks at every subject. */
@@ -116,7 +157,7 @@ export class MemoryStream {
     for (; this.#seq > 0; this.#seq--) {
       const stored = this.#messages.get(this.#seq);
       if (stored && stored.at <= at) break;
-      if (stored) this.delete(this.#seq);
+      if (stored) this.#drop(this.#seq);
     }
     this.forgetIdsOfTheGone();
   }

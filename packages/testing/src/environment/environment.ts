@@ -281,7 +281,7 @@ export class TestEnvironment implements AsyncDisposable {
       staleMs: () => 0,
       timerLateMs: () => 0,
       onEffect: (process, effect) => {
-        if (/^(append|purge|set timer|cancel timer|ask)/.test(effect)) this.#activity++;
+        if (/^(append|remove|set timer|cancel timer|ask)/.test(effect)) this.#activity++;
         if (effect.startsWith("append ")) this.#onCommand(effect.slice("append ".length));
         this.#crashes.onEffect(process, effect);
       },

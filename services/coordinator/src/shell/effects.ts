@@ -246,7 +246,7 @@ export class Effects {
       const command = await log.last(log.subjects.command(name, this.#run.runId, slot.slot), { fresh: true });
       // Not out yet, or done already: look again.
       if (!command) return this.#timers.set(`deadline.${slot.slot}`, 1_000, () => this.#lookAfter(slot));
-      const delivered = await log.delivered("COMMANDS", log.subjects.stepConsumer(name));
+      const { delivered } = await log.progress("COMMANDS", log.subjects.stepConsumer(name));
       if (command.seq > delivered) return this.#timeOut(slot, "queue");
       return this.#watchDeadline(slot, true);
     }
@@ -306,7 +306,7 @@ export class Effects {
     await retrying(
       this.#deps,
       () => `remove ${subject}`,
-      () => log.purge(subject),
+      () => log.remove(subject),
       this.#wanted,
     );
   }

@@ -62,7 +62,7 @@ async function clear(
       const hint: CancelSlots = { v: 1, type: "CancelSlots", run, slots, reason: end.reason, upTo };
       log.broadcast(subjects.cancel(run), JSON.stringify(hint));
     }
-    for (const subject of commands.keys()) await log.purge(subject);
+    for (const subject of commands.keys()) await log.remove(subject);
     const timers = await log.list("TIMERS", subjects.all.timersOfRun(run));
     for (const subject of timers.keys()) await log.cancelTimer(run, subjects.parse(subject)!.slot!);
   };

@@ -60,7 +60,7 @@ export async function unpark(deps: Deps, run: string, upTo: number): Promise<voi
   const removed = await retrying(
     deps,
     () => `unpark run ${run}`,
-    () => log.purge(log.subjects.parked(run), { upTo }),
+    () => log.remove(log.subjects.parked(run), { upTo }),
     () => true,
   );
   if (removed) deps.emit({ type: "unparked", run });
