@@ -45,7 +45,7 @@ async function trace(raw: RawStream, filter: string, steps: readonly Step[]): Pr
       for (let i = 0; i < 2; i++) await raw.publish(what);
       await raw.purge(what);
     } else if (word === "remove") await raw.remove(what);
-    else if (word !== "take" && given.length > 0) await raw[word]("c", given[what % given.length]!);
+    else if (word !== "take" && given.length > 0) await raw[word]("c", given[Number(what) % given.length]!);
     seen.push(`${word} ${what}: ${JSON.stringify(came)} ${JSON.stringify(await settled(raw))} ${await raw.stored()}`);
   }
   await raw.close();
