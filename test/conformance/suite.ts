@@ -4,7 +4,7 @@
  *
  * Tests wait for events. Where nothing may come, they wait for something that would come later.
  */
-import { LogRefusedError, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
+import { LogRefusedError, LogUnavailableError, MAX_DURATION_MS, WrongLastSequenceError } from "@stepstream/contracts";
 import type { Delivery, EventLog, Stored } from "@stepstream/event-log";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ack, type Bed, Caught, counted, takeCommands, takeDue, takeInboxes, texts } from "./bed.ts";
@@ -456,6 +456,19 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
         log.subjects.due("r1", 1),
         log.subjects.due("r1", 2),
       ]);
+    });
+
+    it("of centuries to come do not fire now", async () => {
+      const { came } = await takeDue(log);
+      const far = [Date.now() + MAX_DURATION_MS, Date.UTC(2262, 3, 12), Date.UTC(2500, 0, 1), 8.64e15];
+      for (const [i, at] of far.entries()) await log.setTimer("r1", i + 1, at);
+      // The server's ticks are 250 ms apart: the last of these comes after several.
+      for (const slot of [11, 12, 13, 14]) {
+        await log.setTimer("r1", slot, Date.now() + 300);
+        await came.count(slot - 10);
+      }
+      expect(came.all.map(({ subject }) => log.subjects.parse(subject)!.slot)).toEqual([11, 12, 13, 14]);
+      await expect.poll(async () => (await log.list("TIMERS", ">")).size).toBe(far.length);
     });
 
     it("set again fire at their new time, sooner or later than the old one, once", async () => {

@@ -1,3 +1,18 @@
+export {
+  checkBackoff,
+  checkCode,
+  checkDefinition,
+  checkDuration,
+  checkFunction,
+  checkId,
+  checkName,
+  checkObject,
+  checkOneOf,
+  checkSchema,
+  checkWhole,
+  refuse,
+  TIMER,
+} from "./check.ts";
 export { decode, pathOf } from "./codec.ts";
 export { type Duration, durationMs, RetryPolicy, TimeoutPolicy } from "./duration.ts";
 export {
@@ -44,9 +59,10 @@ export {
 export { Failure, fromFailure, toFailure } from "./failure.ts";
 export { deepFreeze } from "./freeze.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
-export { MAX_DEPTH, MAX_DURATION_MS, MAX_MESSAGE_DEPTH, MAX_SCHEDULE_MS } from "./limits.ts";
+export { MAX_DEPTH, MAX_DURATION_MS, MAX_MESSAGE_DEPTH, MAX_SCHEDULE_MS, MAX_TIME_MS, MAX_TIMER_MS } from "./limits.ts";
 export * from "./messages.ts";
 export { schemaFault } from "./schema-walk.ts";
+export { shown } from "./shown.ts";
 export { DEADLINE, type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";
 export { decodeValue, encodeValue, UnsendableError } from "./value-codec.ts";
 export { type Checked, checkValue, fromWire, type Invalid, toWire } from "./values.ts";

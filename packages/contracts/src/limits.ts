@@ -23,5 +23,11 @@ export function isDeeper(value: unknown, levels: number): boolean {
  */
 export const MAX_DURATION_MS = 36_525 * 86_400_000;
 
+/** The longest wait of a timer in a process that is not split, in milliseconds: 24 days. */
+export const MAX_TIMER_MS = 24 * 86_400_000;
+
+/** The latest time that a Date can hold. */
+export const MAX_TIME_MS = 8.64e15;
+
 /** The latest time that nats-server can schedule a message for: 2262-01-01T00:00:00Z. */
 export const MAX_SCHEDULE_MS = 9_214_646_400_000;

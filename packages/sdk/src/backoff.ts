@@ -1,4 +1,4 @@
-import { type Duration, durationMs, type RetryPolicy } from "@stepstream/contracts";
+import { checkBackoff, type Duration, durationMs, type RetryPolicy } from "@stepstream/contracts";
 
 /** How long to wait between attempts. */
 export interface Backoff {
@@ -14,6 +14,7 @@ export interface Backoff {
  * @param options.initial - Ceiling of the first wait. Default "200ms".
  * @param options.factor - What each ceiling is multiplied with for the next. Default 2.
  * @param options.max - No wait is longer. Default "30s".
+ * @throws {RangeError} A duration, factor or jitter that makes no sense.
  * @param options.jitter - "full" (default): evenly from [0, ceiling), so that steps that failed together do not
  *   come back together; "equal": from [ceiling / 2, ceiling); "none": the ceiling itself.
  */
@@ -21,13 +22,15 @@ export function exponential(
   options: { initial?: Duration; factor?: number; max?: Duration; jitter?: "full" | "equal" | "none" } = {},
 ): Backoff {
   const { initial = "200ms", factor = 2, max = "30s", jitter = "full" } = options;
-  if (!(factor >= 1)) throw new RangeError(`A backoff's factor is at least 1, not ${factor}.`);
-  return { initialMs: durationMs(initial), factor, maxMs: durationMs(max), jitter };
+  const initialMs = durationMs(initial, "initial of a backoff");
+  const backoff = { initialMs, factor, maxMs: durationMs(max, "max of a backoff"), jitter };
+  checkBackoff("backoff", backoff);
+  return backoff;
 }
 
 /** The same wait before every attempt. */
 export function fixed(wait: Duration): Backoff {
-  const ms = durationMs(wait);
+  const ms = durationMs(wait, "wait of a backoff");
   return { initialMs: ms, factor: 1, maxMs: ms, jitter: "none" };
 }
 
@@ -48,7 +51,9 @@ export const DEFAULT_RETRY: RetryPolicy = { maxAttempts: 5, ...exponential() };
 export function backoffMs(failed: number, backoff: Backoff, draw: number): number {
   if (!Number.isInteger(failed) || failed < 1) throw new RangeError(`failed attempts: 1, 2, 3, …, not ${failed}`);
   if (!(draw >= 0 && draw < 1)) throw new RangeError(`a draw is in [0, 1), not ${draw}`);
-  const ceiling = Math.min(backoff.maxMs, backoff.initialMs * backoff.factor ** (failed - 1));
+  // The power may be infinite, and no wait is still none.
+  const grown = backoff.initialMs === 0 ? 0 : backoff.initialMs * backoff.factor ** (failed - 1);
+  const ceiling = Math.min(backoff.maxMs, grown);
   const share = { full: draw, equal: 0.5 + draw / 2, none: 1 }[backoff.jitter];
   return Math.floor(ceiling * share);
 }

@@ -1,9 +1,16 @@
 import {
+  checkDefinition,
+  checkDuration,
+  checkId,
+  checkObject,
+  checkOneOf,
+  checkWhole,
   type Duration,
   durationMs,
   InvalidInputError,
   Namespace,
   NotRunningError,
+  refuse,
   type Signal,
   toWire,
 } from "@stepstream/contracts";
@@ -120,6 +127,7 @@ export class Client {
     options: StartOptions = {},
   ): Promise<HandleOf<W>> {
     this.#mustBeOpen();
+    checkDefinition("workflow", "workflow", workflow);
     const { id = newId(this.#clock) } = options;
     await this.#start(workflow, input, { ...options, id });
     return this.#handle(id, workflow, true);
@@ -137,7 +145,9 @@ export class Client {
     options: StartManyOptions = {},
   ): Promise<StartOutcome[]> {
     this.#mustBeOpen();
+    checkDefinition("workflow", "workflow", workflow);
     const { concurrency = 256, onConflict = "reject", onOutcome } = options;
+    checkWhole("concurrency", concurrency);
     const outcomes: StartOutcome[] = [];
     const going = new Set<Promise<void>>();
     let index = 0;
@@ -177,7 +187,10 @@ export class Client {
     },
   ): Promise<HandleOf<W>> {
     this.#mustBeOpen();
+    checkDefinition("workflow", "workflow", workflow);
+    checkObject("options of signalWithStart", options);
     const { signal, ...rest } = options;
+    checkObject("signal of signalWithStart", signal);
     const { name, payload, id = newId(this.#clock) } = signal;
     if (!Object.hasOwn(workflow.signals, name))
       throw new RangeError(`Workflow "${workflow.name}" declares no signal "${name}".`);
@@ -202,6 +215,7 @@ export class Client {
     options: RunStepOptions = {},
   ): Promise<RunHandle<StepOutput<S>, None, None, None>> {
     this.#mustBeOpen();
+    checkDefinition("step", "step", step);
     const { retry, timeout, ...start } = options;
     const sent = toWire(step.input, input);
     if (!sent.ok) throw new InvalidInputError(`step "${step.name}"`, sent.path, sent.message);
@@ -214,6 +228,7 @@ export class Client {
 
   /** A handle on a run of that workflow. Looks nothing up: its methods do. */
   handle<W extends AnyWorkflow>(workflow: W, id: string): HandleOf<W> {
+    checkDefinition("workflow", "workflow", workflow);
     return this.#handle(id, workflow);
   }
 
@@ -265,9 +280,11 @@ export class Client {
     signals?: Signal[],
   ): Promise<"started" | "attached"> {
     const { id, onConflict = "reject", delay, timeout } = options;
+    checkId("id of a run", id);
+    checkOneOf("onConflict", onConflict, ["reject", "attach", "terminate"]);
     const extra = {
-      ...(delay === undefined ? {} : { delayMs: durationMs(delay) }),
-      ...(timeout === undefined ? {} : { timeoutMs: durationMs(timeout) }),
+      ...(delay === undefined ? {} : { delayMs: durationMs(delay, "delay of a run") }),
+      ...(timeout === undefined ? {} : { timeoutMs: checkDuration("timeout of a run", timeout, { min: 1 }) }),
       ...(signals ? { signals } : {}),
     };
     const log = this.#log;
@@ -306,8 +323,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { clock = systemClock } = options;
   const telemetry = options.telemetry ?? createTelemetry({ namespace: log?.subjects.namespace ?? namespace });
   if (log) return new Client(log, false, clock, telemetry);
-  if (!Namespace.safeParse(namespace).success)
-    throw new RangeError(`A namespace is 1 to 32 of A-Z a-z 0-9 _ -, not "${namespace}".`);
+  if (!Namespace.safeParse(namespace).success) refuse("namespace", namespace, "1 to 32 of A-Z a-z 0-9 _ -");
   // Only here: who brings a log needs no driver for NATS.
   const { connectEventLog } = await import("@stepstream/event-log/jetstream");
   const own = await connectEventLog({ nats, namespace, clock, ...(partitions === undefined ? {} : { partitions }) });

@@ -7,13 +7,24 @@
  * G4. What is thrown then is the ValidationError itself, with all that the command has printed.
  */
 
-import { type Duration, durationMs, StepError, ValidationError } from "@stepstream/contracts";
+import {
+  checkDuration,
+  type Duration,
+  durationMs,
+  MAX_DURATION_MS,
+  StepError,
+  ValidationError,
+} from "@stepstream/contracts";
 import { z } from "zod";
 import { type StepOutput, step } from "./step.ts";
-import type { WorkflowContext } from "./workflow.ts";
+import type { RunOptions, WorkflowContext } from "./workflow.ts";
 
 /** A gate whose command takes longer has not passed, if it says nothing else. */
 const DEFAULT_TIMEOUT: Duration = "5m";
+const HOUR_MS = 3_600_000;
+/** The time-out of the step, where no gate needs more. */
+const STEP_MS = 24 * HOUR_MS;
+const LIMITS = { min: 1, max: MAX_DURATION_MS - HOUR_MS };
 
 /**
  * The built-in step behind every gate: a command for the shell of a worker that has the files at hand.
@@ -43,7 +54,7 @@ export const gate = step("gate", {
   }),
   retry: { maxAttempts: 1 },
   // The command's own time-out is what counts: it keeps what was printed.
-  timeout: { attempt: "24h", total: "24h" },
+  timeout: { attempt: STEP_MS, total: STEP_MS },
 });
 
 /** What to check, and when in the order of checks. */
@@ -91,18 +102,27 @@ export async function runGate(w: Pick<WorkflowContext, "run">, spec: GateSpec): 
   if (manual) return { status: "skipped", gate: name, level, why: "manual" };
   if (!command) return { status: "skipped", gate: name, level, why: "no command" };
   try {
-    const passed = await w.run(gate, {
+    const timeoutMs = timeout === undefined ? undefined : checkDuration(`timeout of gate "${name}"`, timeout, LIMITS);
+    const input = {
       gate: name,
       level,
       command,
-      ...(timeout === undefined ? {} : { timeoutMs: durationMs(timeout) }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env }),
-    });
+    };
+    const passed = await w.run(gate, input, stepTimeout(timeoutMs));
     return { status: "passed", ...passed };
   } catch (error) {
     throw error instanceof StepError && error.cause instanceof ValidationError ? unwrap(error, error.cause) : error;
   }
+}
+
+/** The step's own time-out must not come before the command's: only that keeps what was printed. */
+function stepTimeout(timeoutMs = 0): RunOptions | undefined {
+  if (timeoutMs + HOUR_MS <= STEP_MS) return undefined;
+  const ms = timeoutMs + HOUR_MS;
+  return { timeout: { attempt: ms, total: ms } };
 }
 
 /** The ValidationError, which now also knows where in the run it happened. */

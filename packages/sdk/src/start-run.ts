@@ -1,10 +1,10 @@
 import {
+  checkId,
   decode,
   InboxMessage,
   InvalidInputError,
   LogUnavailableError,
   RunAlreadyExistsError,
-  RunId,
   type RunStarted,
   toWire,
   WrongLastSequenceError,
@@ -109,7 +109,7 @@ export async function untilAnswered<T>(clock: Clock, what: string, act: () => Pr
 
 /** @throws {RangeError} It could not be a token of a subject. */
 export function checkRunId(run: string): void {
-  if (!RunId.safeParse(run).success) throw new RangeError(`A run's id is 1 to 64 of A-Z a-z 0-9 _ -, not "${run}".`);
+  checkId("id of a run", run);
 }
 
 /** 128 random bits, from the clock, so that a simulation can be repeated. */

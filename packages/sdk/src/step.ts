@@ -1,4 +1,18 @@
-import { type Duration, durationMs, Name, type RetryPolicy, type TimeoutPolicy } from "@stepstream/contracts";
+import {
+  checkBackoff,
+  checkCode,
+  checkDuration,
+  checkFunction,
+  checkName,
+  checkObject,
+  checkSchema,
+  checkWhole,
+  type Duration,
+  durationMs,
+  type RetryPolicy,
+  TIMER,
+  type TimeoutPolicy,
+} from "@stepstream/contracts";
 import { z } from "zod";
 import { type Backoff, DEFAULT_RETRY } from "./backoff.ts";
 
@@ -82,25 +96,37 @@ export interface StepDefinition<I extends Schema, O extends Schema, E extends Er
  * Defines a step. Workers `handle` it, workflows `run` it.
  *
  * @param name - One token of the bus: A-Z a-z 0-9 _ -. Also the name of its queue.
- * @throws {RangeError} A name, duration or number that makes no sense.
+ * @throws {RangeError} A name, schema, duration or number that makes no sense.
  */
 export function step<I extends Schema, O extends Schema, E extends ErrorSchemas = Record<never, never>>(
   name: string,
   definition: StepDefinition<I, O, E>,
 ): Step<I, O, E> {
-  if (!Name.safeParse(name).success)
-    throw new RangeError(`A step's name is 1 to 64 of A-Z a-z 0-9 _ -, not "${name}".`);
-  const { retry = {}, timeout = {}, breaker, heartbeat, concurrency = 50 } = definition;
+  checkName("name of a step", name);
+  const of = `of step "${name}"`;
+  checkObject(`definition ${of}`, definition);
+  const { retry = {}, timeout = {}, errors = {} as E, breaker, heartbeat, concurrency = 50 } = definition;
+  checkSchema(`input ${of}`, definition.input);
+  checkSchema(`output ${of}`, definition.output);
+  checkObject(`errors ${of}`, errors);
+  for (const [code, schema] of Object.entries(errors)) {
+    checkCode(`code of an error ${of}`, code);
+    checkSchema(`error ${code} ${of}`, schema);
+  }
+  checkOptions(of, { retry, timeout });
+  checkWhole(`concurrency ${of}`, concurrency);
+  if (breaker !== undefined) {
+    checkObject(`breaker ${of}`, breaker);
+    checkName(`breaker.name ${of}`, breaker.name ?? name);
+    checkWhole(`breaker.failures ${of}`, breaker.failures);
+  }
   const maxAttempts = retry.maxAttempts ?? DEFAULT_RETRY.maxAttempts;
-  positive(`maxAttempts of step "${name}"`, maxAttempts);
-  positive(`concurrency of step "${name}"`, concurrency);
-  if (breaker) positive(`breaker.failures of step "${name}"`, breaker.failures);
   return Object.freeze({
     kind: "step",
     name,
     input: definition.input,
     output: definition.output,
-    errors: definition.errors ?? ({} as E),
+    errors,
     retry: { ...DEFAULT_RETRY, ...retry.backoff, maxAttempts },
     retryIf: retry.retryIf,
     timeout: {
@@ -108,24 +134,30 @@ export function step<I extends Schema, O extends Schema, E extends ErrorSchemas 
       totalMs: durationMs(timeout.total ?? "24h"),
       ...(timeout.queue === undefined ? {} : { queueMs: durationMs(timeout.queue) }),
     },
-    heartbeatMs: heartbeat === undefined ? undefined : durationMs(heartbeat),
+    heartbeatMs: heartbeat === undefined ? undefined : checkDuration(`heartbeat ${of}`, heartbeat, TIMER),
     concurrency,
     breaker: breaker && {
       name: breaker.name ?? name,
       failures: breaker.failures,
-      cooldownMs: durationMs(breaker.cooldown),
+      cooldownMs: checkDuration(`breaker.cooldown ${of}`, breaker.cooldown, TIMER),
     },
   });
 }
 
-/** What a step says of retries and time-outs, with what is said instead. */
+interface Instead {
+  retry?: StepDefinition<any, any, any>["retry"] | undefined;
+  timeout?: StepDefinition<any, any, any>["timeout"] | undefined;
+}
+
+/**
+ * What a step says of retries and time-outs, with what is said instead.
+ * @throws {RangeError} A number or duration that makes no sense.
+ */
 export function policiesOf(
-  { retry, timeout }: AnyStep,
-  instead: {
-    retry?: StepDefinition<any, any, any>["retry"] | undefined;
-    timeout?: StepDefinition<any, any, any>["timeout"] | undefined;
-  },
+  { name, retry, timeout }: AnyStep,
+  instead: Instead,
 ): { retry: RetryPolicy; timeout: TimeoutPolicy } {
+  if (instead.retry !== undefined || instead.timeout !== undefined) checkOptions(`of step "${name}"`, instead);
   const { maxAttempts, backoff } = instead.retry ?? {};
   const { attempt, total, queue } = instead.timeout ?? {};
   return {
@@ -139,8 +171,16 @@ export function policiesOf(
   };
 }
 
-function positive(what: string, value: number): void {
-  if (!Number.isInteger(value) || value < 1) throw new RangeError(`${what} is a whole number from 1, not ${value}.`);
+/** @throws {RangeError} */
+function checkOptions(of: string, options: Instead): void {
+  const { retry = {}, timeout = {} } = options;
+  checkObject(`retry ${of}`, retry);
+  checkObject(`timeout ${of}`, timeout);
+  if (retry.maxAttempts !== undefined) checkWhole(`retry.maxAttempts ${of}`, retry.maxAttempts);
+  if (retry.backoff !== undefined) checkBackoff("retry.backoff", retry.backoff, of);
+  if (retry.retryIf !== undefined) checkFunction(`retry.retryIf ${of}`, retry.retryIf);
+  for (const clock of ["attempt", "total", "queue"] as const)
+    if (timeout[clock] !== undefined) checkDuration(`timeout.${clock} ${of}`, timeout[clock], { min: 1 });
 }
 
 /** For a step without input or output. */

@@ -1,4 +1,14 @@
-import { type Duration, Name, type ParentClosePolicy, type Progress } from "@stepstream/contracts";
+import {
+  checkFunction,
+  checkName,
+  checkObject,
+  checkSchema,
+  checkWhole,
+  type Duration,
+  type ParentClosePolicy,
+  type Progress,
+  refuse,
+} from "@stepstream/contracts";
 import type { z } from "zod";
 import type { Backoff } from "./backoff.ts";
 import type { AnyStep, StepDefinition, StepInput, StepOutput } from "./step.ts";
@@ -265,7 +275,7 @@ export interface WorkflowDefinition<
  * Defines a workflow: a plain async function that asks `w` for everything that takes time or chance.
  *
  * @param name - A-Z a-z 0-9 _ -, not beginning with _.
- * @throws {RangeError} A name or version that makes no sense.
+ * @throws {RangeError} A name, schema or version that makes no sense.
  */
 export function workflow<
   I extends Schema,
@@ -278,7 +288,8 @@ export function workflow<
   definition: WorkflowDefinition<I, O, S, Q, U>,
   run: (input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>,
 ): Workflow<I, O, S, Q, U> {
-  if (name.startsWith("_")) throw new RangeError(`Names that begin with _ are Stepstream's own, not "${name}".`);
+  if (typeof name === "string" && name.startsWith("_"))
+    refuse("name of a workflow", name, "a name that does not begin with _: those are Stepstream's own");
   return defineWorkflow(name, definition, run);
 }
 
@@ -294,14 +305,20 @@ export function defineWorkflow<
   definition: WorkflowDefinition<I, O, S, Q, U>,
   run: (input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>,
 ): Workflow<I, O, S, Q, U> {
+  checkName("name of a workflow", name);
+  const of = `of workflow "${name}"`;
+  checkObject(`definition ${of}`, definition);
   const { input, output, version = 1, signals, queries, updates } = definition;
-  if (!Name.safeParse(name).success)
-    throw new RangeError(`A workflow's name is 1 to 64 of A-Z a-z 0-9 _ -, not "${name}".`);
-  if (!Number.isInteger(version) || version < 1)
-    throw new RangeError(`A version is a whole number from 1, not ${version}.`);
-  for (const other of [signals, queries, updates].flatMap((declared) => Object.keys(declared ?? {})))
-    if (!Name.safeParse(other).success)
-      throw new RangeError(`Signals, queries and updates are named with 1 to 64 of A-Z a-z 0-9 _ -, not "${other}".`);
+  checkSchema(`input ${of}`, input);
+  checkSchema(`output ${of}`, output);
+  checkWhole(`version ${of}`, version);
+  checkDeclared("signal", of, signals, checkSchema);
+  checkDeclared("query", of, queries, (what, query) => {
+    if (isPair(query)) checkPair(what, query);
+    else checkSchema(what, query);
+  });
+  checkDeclared("update", of, updates, checkPair);
+  checkFunction(`function ${of}`, run);
   return Object.freeze({
     kind: "workflow",
     name,
@@ -313,4 +330,29 @@ export function defineWorkflow<
     updates: updates ?? ({} as U),
     run,
   });
+}
+
+function checkDeclared(
+  kind: "signal" | "query" | "update",
+  of: string,
+  declared: unknown,
+  check: (what: string, schema: unknown) => void,
+): void {
+  if (declared === undefined) return;
+  checkObject(`${kind} definitions ${of}`, declared);
+  for (const [name, schema] of Object.entries(declared as object)) {
+    checkName(`name of a ${kind} ${of}`, name);
+    check(`${kind} "${name}" ${of}`, schema);
+  }
+}
+
+/** Two schemas, not one: of what is asked and what is answered. */
+function isPair(declared: unknown): declared is { input: unknown; output: unknown } {
+  return typeof declared === "object" && declared !== null && !("_zod" in declared) && "output" in declared;
+}
+
+function checkPair(what: string, declared: unknown): void {
+  if (!isPair(declared)) refuse(what, declared, "{ input: schema, output: schema }");
+  checkSchema(`input of ${what}`, declared.input);
+  checkSchema(`output of ${what}`, declared.output);
 }

@@ -1,4 +1,4 @@
-import { type Duration, durationMs } from "@stepstream/contracts";
+import { checkDefinition, checkFunction, type Duration, durationMs } from "@stepstream/contracts";
 import type { Clock } from "@stepstream/event-log";
 import type { AnyStep, HandlerInput, HandlerOutput } from "@stepstream/sdk";
 import type { Handler, StepContext, Worker } from "@stepstream/step-worker";
@@ -42,6 +42,8 @@ export function handle<S extends AnyStep>(step: S, handler: TestHandler<S>): Han
 export function listHandlers(handlers: Handlers): Map<string, Handled> {
   const found = new Map<string, Handled>();
   const add = (step: AnyStep, handler: Handled["handler"]) => {
+    checkDefinition("step", "step of a handler", step);
+    checkFunction(`handler of step "${step.name}"`, handler);
     if (found.has(step.name)) throw new RangeError(`Step "${step.name}" has two handlers.`);
     found.set(step.name, { step, handler });
   };

@@ -1,4 +1,4 @@
-import { NotRunningError } from "@stepstream/contracts";
+import { checkDefinition, checkObject, NotRunningError, refuse } from "@stepstream/contracts";
 import { type Clock, type Consumption, type EventLog, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
@@ -53,6 +53,8 @@ export interface Coordinator {
  * @throws {RangeError} Two workflows of the same name and version.
  */
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
+  checkObject("options of a coordinator", options);
+  if (!Array.isArray(options.workflows)) refuse("workflows of a coordinator", options.workflows, "an array");
   const clock = options.clock ?? systemClock;
   const id = `c-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
   const workflows = byNameAndVersion([...builtinWorkflows, ...options.workflows]);
@@ -160,6 +162,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
 function byNameAndVersion(workflows: readonly AnyWorkflow[]): Map<string, AnyWorkflow> {
   const map = new Map<string, AnyWorkflow>();
   for (const workflow of workflows) {
+    checkDefinition("workflow", "workflow of a coordinator", workflow);
     const key = keyOf({ workflow: workflow.name, version: workflow.version });
     if (map.has(key) && map.get(key) !== workflow)
       throw new RangeError(`Workflow "${workflow.name}" version ${workflow.version} is given twice.`);

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { StringDecoder } from "node:string_decoder";
 import { ValidationError } from "@stepstream/contracts";
+import { systemClock } from "@stepstream/event-log";
 import type { gate, HandlerInput, HandlerOutput } from "@stepstream/sdk";
 import type { StepContext } from "./shell/context.ts";
 
@@ -59,13 +60,13 @@ export function gateHandler({ cwd, env }: GateOptions = {}) {
         signal("SIGTERM");
         harder = setTimeout(() => signal("SIGKILL"), KILL_AFTER_MS);
       };
-      const timer = setTimeout(() => end(`killed after ${timeoutMs} ms`), timeoutMs);
+      const timer = systemClock.setTimeout(() => end(`killed after ${timeoutMs} ms`), timeoutMs);
       const onAbort = () => end("aborted");
       ctx.signal.addEventListener("abort", onAbort);
       if (ctx.signal.aborted) onAbort();
 
       const over = (exitCode: number | undefined, because: string | undefined) => {
-        clearTimeout(timer);
+        systemClock.clearTimeout(timer);
         clearTimeout(harder);
         ctx.signal.removeEventListener("abort", onAbort);
         if (ctx.signal.aborted && why === "aborted") return reject(ctx.signal.reason);

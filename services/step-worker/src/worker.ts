@@ -1,4 +1,13 @@
-import { type BreakerChanged, NotRunningError, type WorkerPresence } from "@stepstream/contracts";
+import {
+  type BreakerChanged,
+  checkDefinition,
+  checkFunction,
+  checkObject,
+  checkWhole,
+  MAX_TIMER_MS,
+  NotRunningError,
+  type WorkerPresence,
+} from "@stepstream/contracts";
 import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import { type AnyStep, gate, type HandlerInput, type HandlerOutput } from "@stepstream/sdk";
@@ -70,6 +79,10 @@ const no = () => false;
  * @example await createWorker({ nats, namespace }).handle(charge, async (input, ctx) => { … }).start();
  */
 export function createWorker(options: WorkerOptions): Worker {
+  checkObject("options of a worker", options);
+  for (const setting of ["ackWaitMs", "cleanUpMs", "drainMs"] as const)
+    if (options[setting] !== undefined)
+      checkWhole(setting, options[setting], setting === "ackWaitMs" ? 1 : 0, MAX_TIMER_MS);
   const clock = options.clock ?? systemClock;
   const name = options.name ?? `w-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
   const logger = options.logger ?? console;
@@ -205,8 +218,10 @@ export function createWorker(options: WorkerOptions): Worker {
   const worker: Worker = {
     name,
     handle(step, handler) {
+      checkDefinition("step", "step of handle()", step);
       if (state !== "new")
         throw new NotRunningError(`The worker, to be given step "${step.name}",`, `${state} already`);
+      checkFunction(`handler of step "${step.name}"`, handler);
       if (steps.has(step.name)) throw new RangeError(`Step "${step.name}" has a handler in this worker already.`);
       const ackWaitMs = step.heartbeatMs ?? settings.ackWaitMs;
       steps.set(step.name, { step, handler, breaker: breakerOf(step), ackWaitMs });

@@ -1,4 +1,4 @@
-import type { Subjects } from "@stepstream/contracts";
+import { MAX_SCHEDULE_MS, type Subjects } from "@stepstream/contracts";
 import type { Publisher } from "./publisher.ts";
 import type { Remover } from "./remover.ts";
 
@@ -10,6 +10,8 @@ import type { Remover } from "./remover.ts";
  * T2. Setting it again replaces it: a schedule's subject holds one message.
  * T3. The time of a fired timer is in the past for every server clock. A time already past fires at
  *     the next tick.
+ * T4. The server counts nanoseconds in 64 bits, and fires what is later than the year 2262 at once. Such a time becomes
+ *     2262; who set it sees that it is not due yet, and sets it again.
  */
 export interface Timers {
   set(run: string, slot: number, atMs: number): Promise<void>;
@@ -31,10 +33,7 @@ export function createTimers(publisher: Publisher, remover: Remover, subjects: S
   };
 }
 
-/** The furthest a schedule can name (RFC 3339 has four digits for the year). */
-const LATEST_MS = Date.parse("9999-12-31T23:59:59.999Z");
-
 export function scheduleLines(atMs: number, target: string): string {
-  const at = new Date(Math.min(LATEST_MS, Math.max(0, Math.ceil(atMs)))).toISOString();
+  const at = new Date(Math.min(MAX_SCHEDULE_MS, Math.max(0, Math.ceil(atMs)))).toISOString();
   return `Nats-Schedule: @at ${at}\r\nNats-Schedule-Target: ${target}\r\n`;
 }

@@ -1,9 +1,12 @@
 import {
+  checkDefinition,
+  checkObject,
   type Duration,
   InvalidInputError,
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  refuse,
   toWire,
 } from "@stepstream/contracts";
 import type { Client } from "../client.ts";
@@ -77,7 +80,9 @@ export async function createSchedule<W extends AnyWorkflow>(
   options: ScheduleOptions<W>,
 ): Promise<ScheduleHandle> {
   checkId(id);
+  checkObject(`options of schedule "${id}"`, options);
   const { onConflict = "reject", ...rest } = options;
+  checkDefinition("workflow", `workflow of schedule "${id}"`, rest.workflow);
   const { times, action, paused, note } = read(id, rest as ScheduleOptions<W>);
   const input = {
     id,
@@ -259,6 +264,7 @@ function read(id: string, said: ScheduleOptions<AnyWorkflow>) {
   const times = checkTimes(what, rest);
   if (note !== undefined) parsed(what, Note, note, ["note"]);
   if (workflow === undefined) return { times, action: undefined, paused, note };
+  checkDefinition("workflow", `workflow of ${what}`, workflow);
   const { name, version } = workflow as AnyWorkflow;
   const sent = toWire(workflow.input, input);
   if (!sent.ok) throw new InvalidInputError(`${what}, workflow "${name}"`, under("input", sent.path), sent.message);
@@ -278,6 +284,5 @@ function noted(note: string | undefined): { note?: string } {
 
 /** @throws {RangeError} */
 function checkId(id: string): void {
-  if (!ScheduleId.safeParse(id).success)
-    throw new RangeError(`A schedule's id is 1 to 42 of A-Z a-z 0-9 _ -, not "${id}".`);
+  if (!ScheduleId.safeParse(id).success) refuse("id of a schedule", id, "1 to 42 of A-Z a-z 0-9 _ -");
 }

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type Duration, durationMs, NotRunningError } from "@stepstream/contracts";
+import { checkDefinition, checkFunction, type Duration, durationMs, NotRunningError } from "@stepstream/contracts";
 import type { Clock } from "@stepstream/event-log";
 import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
 import {
@@ -200,6 +200,8 @@ export class TestEnvironment implements AsyncDisposable {
    * @example env.fake(charge).fails("the bank is down", { times: 2 });
    */
   fake<S extends AnyStep>(step: S, handler?: TestHandler<S>): Fake<S> {
+    checkDefinition("step", "step of a fake", step);
+    if (handler !== undefined) checkFunction(`fake of step "${step.name}"`, handler);
     const fake = new Fake<S>(handler);
     this.#fakes.set(step.name, { step, fake: fake as unknown as Fake });
     this.#unhandled.delete(step.name);

@@ -10,6 +10,7 @@ import {
   InvalidInputError,
   InvalidOutputError,
   isTerminal,
+  MAX_TIME_MS,
   type NonDeterminismError,
   RemoteError,
   type RunContinued,
@@ -244,7 +245,7 @@ export class RunExecution {
           slot.state = "waiting";
           slot.cause = this.folded;
           slot.attempt = message.attempt;
-          slot.fireAt = this.#now + Math.ceil(message.delayMs);
+          slot.fireAt = Math.min(MAX_TIME_MS, this.#now + Math.ceil(message.delayMs));
           this.decide({ type: "RetryScheduled", slot: slot.slot, attempt: slot.attempt, fireAt: slot.fireAt });
         });
       case "TimerFired":
@@ -439,7 +440,7 @@ export class RunExecution {
 
   /** @param purpose - What it is for, if the workflow did not ask for it. */
   openTimer(fireAt: number, purpose: TimerPurpose | undefined, scope: Scope | undefined): Promise<unknown> {
-    const at = Math.ceil(fireAt);
+    const at = Math.min(MAX_TIME_MS, Math.ceil(fireAt));
     this.decide({ type: "TimerStarted", slot: this.lastSlot + 1, fireAt: at, ...(purpose && { for: purpose }) });
     return this.#open("timer", { fireAt: at, purpose, scope });
   }

@@ -1,0 +1,105 @@
+import type { z } from "zod";
+import { pathOf } from "./codec.ts";
+import { type Duration, durationMs, type RetryPolicy } from "./duration.ts";
+import { Code, Name, RunId } from "./ids.ts";
+import { MAX_TIMER_MS } from "./limits.ts";
+import { schemaFault } from "./schema-walk.ts";
+import { shown } from "./shown.ts";
+
+/**
+ * Checks of what callers pass to definitions and calls: types do not stop JavaScript. Each throws a RangeError in one
+ * wording, "Invalid <what> <value>. Use <what is allowed>.", where the wrong value was written.
+ */
+
+/** @throws {RangeError} Always. */
+export function refuse(what: string, value: unknown, use: string): never {
+  throw new RangeError(`Invalid ${what} ${shown(value)}. Use ${use}.`);
+}
+
+const NAME = "1 to 64 of A-Z a-z 0-9 _ -";
+
+/** A step's, workflow's, signal's, query's, update's or breaker's name. */
+export function checkName(what: string, name: unknown): asserts name is string {
+  if (!Name.safeParse(name).success) refuse(what, name, NAME);
+}
+
+/** The code of a declared error. */
+export function checkCode(what: string, code: unknown): asserts code is string {
+  if (!Code.safeParse(code).success) refuse(what, code, "a letter, then up to 63 of A-Z a-z 0-9 _");
+}
+
+export function checkId(what: string, id: unknown): asserts id is string {
+  if (!RunId.safeParse(id).success) refuse(what, id, NAME);
+}
+
+export function checkWhole(what: string, value: unknown, min = 1, max = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return;
+  const range = max === Number.MAX_SAFE_INTEGER ? `a whole number from ${min}` : `a whole number from ${min} to ${max}`;
+  refuse(what, value, range);
+}
+
+export function checkOneOf<T extends string>(what: string, value: unknown, allowed: readonly T[]): asserts value is T {
+  if (!allowed.includes(value as T)) refuse(what, value, allowed.map((one) => `"${one}"`).join(" or "));
+}
+
+export function checkFunction(what: string, value: unknown): void {
+  if (typeof value !== "function") refuse(what, value, "a function");
+}
+
+export function checkObject(what: string, value: unknown): void {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(what, value, "an object");
+}
+
+/**
+ * @param options.min - The shortest that is allowed, in milliseconds. Default 0.
+ * @param options.max - The longest. Default 100 years, the longest duration of all.
+ * @returns Milliseconds.
+ */
+export function checkDuration(
+  what: string,
+  duration: Duration,
+  { min = 0, max = Number.POSITIVE_INFINITY }: { min?: number; max?: number } = {},
+): number {
+  const ms = durationMs(duration, what);
+  if (ms < min) refuse(what, duration, min === 1 ? "at least 1 ms" : `at least ${min} ms`);
+  if (ms > max) refuse(what, duration, `at most ${max} ms (${Math.floor(max / 86_400_000)}d)`);
+  return ms;
+}
+
+/** What a heartbeat or a circuit breaker may last: a timer of Node's, 24 days. */
+export const TIMER = { min: 1, max: MAX_TIMER_MS };
+
+/** @param of - Whose it is, e.g. `of step "charge"`. */
+export function checkBackoff(
+  what: string,
+  backoff: unknown,
+  of = "",
+): asserts backoff is Omit<RetryPolicy, "maxAttempts"> {
+  if (typeof backoff !== "object" || backoff === null)
+    refuse(
+      `${what}${of && " "}${of}`,
+      backoff,
+      "exponential({ … }), fixed(…), or { initialMs, factor, maxMs, jitter }",
+    );
+  const { initialMs, factor, maxMs, jitter } = backoff as Partial<RetryPolicy>;
+  const field = (key: string) => `${what}.${key}${of && " "}${of}`;
+  durationMs(initialMs as number, field("initialMs"));
+  durationMs(maxMs as number, field("maxMs"));
+  if (!(Number.isFinite(factor) && factor! >= 1)) refuse(field("factor"), factor, "a number from 1");
+  checkOneOf(field("jitter"), jitter, ["full", "equal", "none"]);
+}
+
+/** What `step()` or `workflow()` returned, and nothing else. */
+export function checkDefinition(kind: "step" | "workflow", what: string, value: unknown): void {
+  const made = typeof value === "object" && value !== null && (value as { kind?: unknown }).kind === kind;
+  if (!made) refuse(what, value, kind === "step" ? "what step(…) returned" : "what workflow(…) returned");
+}
+
+/** A schema of zod 4 for values that can be sent; what is async as far as that can be seen is refused. */
+export function checkSchema(what: string, schema: unknown): asserts schema is z.ZodType {
+  const fault = schemaFault(schema);
+  if (fault)
+    throw new RangeError(
+      `Invalid ${what}${fault.path.length > 0 ? ` at ${pathOf(fault.path)}` : ""}: ${fault.message}.`,
+    );
+}
