@@ -34,11 +34,10 @@ const basket = workflow(
   { input: Customer, output: z.array(z.string()), signals: { put: z.string(), order: z.void() } },
   async (_, w) => {
     const things: string[] = [];
-    const ordered = w.waitFor("order").then(() => undefined);
     for (;;) {
-      const thing = await w.race([w.waitFor("put"), ordered]);
-      if (thing === undefined) return things;
-      things.push(thing);
+      const first = await w.race({ put: () => w.waitFor("put"), order: () => w.waitFor("order") });
+      if (first.name === "order") return things;
+      things.push(first.value);
     }
   },
 );

@@ -87,6 +87,40 @@ export const limit = workflow("limit", limits, async (input, w) => {
   same<typeof kept, number>(true);
   const recorded = w.sideEffect(() => ({ at: 1 }));
   same<typeof recorded, { at: number }>(true);
+  w.sideEffect(() => {
+    throw new Error("recorded too");
+  });
+
+  // Named branches narrow by name; lists and records take functions as well as promises.
+  const first = await w.race({ ok: () => w.waitFor("approve"), late: () => w.sleep("3d"), n: async () => 5 });
+  same<typeof first.name, "ok" | "late" | "n">(true);
+  if (first.name === "ok") same<typeof first.value, { by: string }>(true);
+  if (first.name === "n") same<typeof first.value, number>(true);
+  const any = await w.any({ ok: w.waitFor("approve"), n: () => twice(w) });
+  same<
+    typeof any,
+    { readonly name: "ok"; readonly value: { by: string } } | { readonly name: "n"; readonly value: number }
+  >(true);
+  const listed = await w.race([() => w.waitFor("approve"), w.run(measure, "x")]);
+  same<typeof listed, { by: string } | number>(true);
+  const record = await w.all({ ok: () => w.waitFor("approve"), n: w.run(measure, "x"), five: 5 });
+  same<typeof record, { ok: { by: string }; n: number; five: number }>(true);
+  const outcomes = await w.allSettled({ n: () => twice(w) });
+  same<typeof outcomes, { n: PromiseSettledResult<number> }>(true);
+
+  const thrown = await w.waitFor("approve", { timeout: "1h", onTimeout: "throw" });
+  same<typeof thrown, { by: string }>(true);
+  const mine = await w.waitFor("approve", { where: ({ by }) => by === "eva" });
+  same<typeof mine, { by: string }>(true);
+  const check = (by: number): void => void by;
+  w.onUpdate("raise", (by) => by, { validate: check });
+  w.onUpdate("raise", (by) => by, { validate: (by) => by > 0 });
+  w.onUpdate("raise", (by) => by, {
+    validate(by) {
+      if (by < 0) throw new RangeError("only upwards");
+    },
+  });
+  same<typeof w.updatesInProgress, number>(true);
   if (w.history.continueSuggested) return w.continueAsNew(input);
   return w.patched("more") ? top : 0;
 });

@@ -148,6 +148,20 @@ l.onQuery("status", async () => "x");
 l.onUpdate("raise", () => "x");
 // @ts-expect-error: Property 'length' does not exist on type 'number'
 l.onUpdate("raise", (by) => by.length);
+// @ts-expect-error: Type 'Promise<undefined>' is not assignable to type 'void | NotAPromise'
+l.onUpdate("raise", (by) => by, { validate: async (by) => void by });
+// @ts-expect-error: This callback must not be async. Use a step instead.
+w.sideEffect(async () => 1);
+// @ts-expect-error: Type 'Promise<boolean>' is not assignable to type 'boolean'
+w.until(async () => true);
+// @ts-expect-error: Type 'Promise<boolean>' is not assignable to type 'boolean'
+l.waitFor("approve", { where: async ({ by }) => by === "eva" });
+// @ts-expect-error: Property 'to' does not exist on type '{ by: string; }'
+l.waitFor("approve", { where: ({ to }) => to === "eva" });
+// @ts-expect-error: '"later"' is not assignable to type
+l.waitFor("approve", { timeout: "1h", onTimeout: "later" });
+// @ts-expect-error: Property 'by' does not exist on type 'void | { by: string; }'
+(await l.race({ ok: () => l.waitFor("approve"), late: () => l.sleep("1d") })).value.by;
 // @ts-expect-error: Argument of type 'string' is not assignable to parameter of type '{ id: string; }'
 w.child(limit, "l-1");
 // @ts-expect-error: Type '"kill"' is not assignable to type

@@ -57,7 +57,7 @@ export class StepError extends StepstreamError {
 }
 
 /** What a time-out was about. */
-export type TimeoutKind = "attempt" | "total" | "queue" | "heartbeat" | "run" | "scope";
+export type TimeoutKind = "attempt" | "total" | "queue" | "heartbeat" | "run" | "scope" | "signal";
 
 /** Something took too long. `kind` says which of its clocks ran out. */
 export class TimeoutError extends StepstreamError {
@@ -73,6 +73,7 @@ export class TimeoutError extends StepstreamError {
       heartbeat: `The attempt sent no heartbeat for ${ms} ms`,
       run: `The run had not ended ${ms} ms after its start`,
       scope: `The scope had not ended after ${ms} ms`,
+      signal: `The signal was not received within ${ms} ms`,
     }[kind];
     super(`${what}${place(where)}.`, { kind, ms, ...where });
     this.kind = kind;
@@ -194,6 +195,42 @@ export class WorkflowFailedError extends StepstreamError {
 
   constructor(run: string, cause: Error) {
     super(`Run ${run} failed: ${cause.message}`, { run }, { cause });
+    this.run = run;
+  }
+}
+
+/** A promise of the workflow was rejected, and no code had awaited it when the workflow function ended. */
+export class UnhandledRejectionError extends StepstreamError {
+  readonly code = "UNHANDLED_REJECTION";
+  readonly retry = "never";
+  readonly run: string;
+
+  /** @param cause - The first such rejection. @param count - How many there were. */
+  constructor(run: string, cause: Error, count: number) {
+    const which = count === 1 ? "A rejection was" : `${count} rejections were`;
+    super(
+      `Run ${run} failed: ${which} unhandled when its workflow function ended: ${cause.message}. ` +
+        "Await every promise that `w` returns, or catch its error.",
+      { run, count },
+      { cause },
+    );
+    this.run = run;
+  }
+}
+
+/** A branch of a race that lost may still wait for a signal, and cannot be cancelled: `w` did not start it. */
+export class UntrackedBranchError extends StepstreamError {
+  readonly code = "UNTRACKED_BRANCH";
+  readonly retry = "never";
+  readonly run: string;
+
+  constructor(run: string, group: string, signals: readonly string[]) {
+    super(
+      `${group} of run ${run} has a branch that it cannot cancel: a promise of an async function, which may hold the wait ` +
+        `for signal ${signals.map((name) => `"${name}"`).join(", ")}. If that branch loses, its wait would take a signal ` +
+        `that no code reads. Let ${group} start its branches: ${group}({ first: () => …, second: () => … }).`,
+      { run },
+    );
     this.run = run;
   }
 }

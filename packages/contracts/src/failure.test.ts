@@ -31,6 +31,8 @@ const SPECIMENS: Record<string, Error> = {
   RunStillGoingError: new errors.RunStillGoingError("r1"),
   StepCancelledError: new errors.StepCancelledError(where, "no longer wanted"),
   WorkflowFailedError: new errors.WorkflowFailedError("r1", cause),
+  UnhandledRejectionError: new errors.UnhandledRejectionError("r1", new Error("boom"), 2),
+  UntrackedBranchError: new errors.UntrackedBranchError("r1", "w.race()", ["approve"]),
   WorkerLostError: new errors.WorkerLostError(where, 11),
   SlotAbandonedError: new errors.SlotAbandonedError(where),
   CircuitOpenError: new errors.CircuitOpenError("stripe", "charge"),

@@ -55,6 +55,8 @@ const OWN = new Map(
     CHILD_FAILED: errors.ChildError,
     STEP_CANCELLED: errors.StepCancelledError,
     WORKFLOW_FAILED: errors.WorkflowFailedError,
+    UNHANDLED_REJECTION: errors.UnhandledRejectionError,
+    UNTRACKED_BRANCH: errors.UntrackedBranchError,
     WORKER_LOST: errors.WorkerLostError,
     SLOT_ABANDONED: errors.SlotAbandonedError,
     CIRCUIT_OPEN: errors.CircuitOpenError,

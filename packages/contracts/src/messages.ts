@@ -43,6 +43,9 @@ export const Signal = z.object({
 });
 export type Signal = z.infer<typeof Signal>;
 
+/** An update that was sent to a run and has no answer yet. */
+const Update = z.object({ id: z.string().min(1), name: Name, input: Payload });
+
 /** What becomes of a child that is still going on when its parent ends. */
 export const ParentClosePolicy = z.enum(["terminate", "cancel", "abandon"]);
 export type ParentClosePolicy = z.infer<typeof ParentClosePolicy>;
@@ -76,6 +79,8 @@ export const RunStarted = z.object({
   since: EpochMs.optional(),
   /** Signals that are there from the start. */
   signals: z.array(Signal).optional(),
+  /** Where the run goes on as new: updates that came before, and that no handler has answered. */
+  updates: z.array(Update).optional(),
   /** Where the run goes on as new: ids of the latest signals and updates, so that a repeat is known for one. */
   seen: z.array(z.string()).optional(),
 });
@@ -169,9 +174,7 @@ export const SignalReceived = z.object({ v, type: z.literal("SignalReceived"), .
 export const UpdateRequested = z.object({
   v,
   type: z.literal("UpdateRequested"),
-  id: z.string().min(1),
-  name: Name,
-  input: Payload,
+  ...Update.shape,
 });
 
 /** A child has ended, or could not be started. Said by the coordinator that has the child (or tried to start it). */
@@ -262,8 +265,13 @@ export const UpdateCompleted = z.object({ type: z.literal("UpdateCompleted"), id
 export const UpdateFailed = z.object({ type: z.literal("UpdateFailed"), id: z.string(), error: Failure });
 /** The code goes the new way at this place: `w.patched(id)` was true. */
 export const Patched = z.object({ type: z.literal("Patched"), id: z.string() });
-/** What `w.sideEffect` returned; every replay gets it from here. */
-export const SideEffectRecorded = z.object({ type: z.literal("SideEffectRecorded"), value: Payload });
+/** What `w.sideEffect` returned or threw; every replay gets it from here. */
+export const SideEffectRecorded = z.object({
+  type: z.literal("SideEffectRecorded"),
+  value: Payload,
+  /** Set if the function threw. */
+  error: Failure.optional(),
+});
 /** The run's time is up: it is cancelled, and will fail with a TIMEOUT. */
 export const RunTimedOut = z.object({ type: z.literal("RunTimedOut"), timeoutMs: Ms });
 /** The run goes on as if it had been started anew: same id, a history that begins here. */

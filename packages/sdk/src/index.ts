@@ -28,6 +28,8 @@ export {
   StepError,
   StepstreamError,
   TimeoutError,
+  UnhandledRejectionError,
+  UntrackedBranchError,
   UpdateRefusedError,
   ValidationError,
   WorkerLostError,
@@ -70,6 +72,8 @@ export {
 } from "./step.ts";
 export {
   type AnyWorkflow,
+  type Branch,
+  type Branches,
   type ChildOptions,
   type GraphNode,
   type GroupOptions,

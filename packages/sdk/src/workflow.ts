@@ -99,6 +99,20 @@ export interface ChildOptions {
   trace?: "same" | "linked" | undefined;
 }
 
+/** What several things at once are given as: a promise or a value, or a function that begins it in a scope of its own. */
+export type Branch<T> = T extends (...args: any[]) => infer R ? Awaited<R> : Awaited<T>;
+/** Named branches: which of them came first, and with what. Narrow by `name`. */
+export type Winner<T extends Branches> = {
+  [K in keyof T & string]: { readonly name: K; readonly value: Branch<T[K]> };
+}[keyof T & string];
+/** Branches by name. */
+export type Branches = Readonly<Record<string, unknown>>;
+
+/** What a callback that must be synchronous may return: anything but a promise. */
+export type NotAPromise = undefined | null | boolean | number | string | bigint | symbol | { readonly then?: never };
+/** `T`, unless it is a promise: then a sentence that says so, which no function fits. */
+type Synchronous<T> = T extends PromiseLike<unknown> ? "This callback must not be async. Use a step instead." : T;
+
 /** A piece of workflow code that can be cancelled by itself. */
 export interface ScopedPromise<T> extends Promise<T> {
   /** Cancels what it waits for, and whatever it still asks for. */
@@ -128,26 +142,39 @@ export interface WorkflowContext<
    */
   run<S extends AnyStep>(step: S, input: StepInput<S>, options?: RunOptions): Promise<StepOutput<S>>;
 
-  /** All or nothing: the results, or the first failure. Takes a list or a record of promises. */
+  /**
+   * All or nothing: the results, or the first failure. Takes a list or a record of promises, or of functions that begin
+   * them: what a function has asked for is cancelled with it when another branch fails.
+   */
   all<T extends readonly unknown[] | []>(
-    promises: T,
+    branches: T,
     options?: GroupOptions,
-  ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
-  all<T extends Record<string, unknown>>(
-    promises: T,
-    options?: GroupOptions,
-  ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
-  /** Every outcome, as success or failure. */
+  ): Promise<{ -readonly [K in keyof T]: Branch<T[K]> }>;
+  all<T extends Branches>(branches: T, options?: GroupOptions): Promise<{ -readonly [K in keyof T]: Branch<T[K]> }>;
+  /** Every outcome, as success or failure. Takes what `all` takes. */
   allSettled<T extends readonly unknown[] | []>(
-    promises: T,
-  ): Promise<{ -readonly [K in keyof T]: PromiseSettledResult<Awaited<T[K]>> }>;
-  allSettled<T extends Record<string, unknown>>(
-    promises: T,
-  ): Promise<{ -readonly [K in keyof T]: PromiseSettledResult<Awaited<T[K]>> }>;
-  /** The first to end, well or badly; the others are cancelled. */
-  race<T extends readonly unknown[] | []>(promises: T): Promise<Awaited<T[number]>>;
-  /** The first to succeed; the others are cancelled. @throws {AggregateError} None succeeded. */
-  any<T extends readonly unknown[] | []>(promises: T): Promise<Awaited<T[number]>>;
+    branches: T,
+  ): Promise<{ -readonly [K in keyof T]: PromiseSettledResult<Branch<T[K]>> }>;
+  allSettled<T extends Branches>(
+    branches: T,
+  ): Promise<{ -readonly [K in keyof T]: PromiseSettledResult<Branch<T[K]>> }>;
+  /**
+   * The first to end, well or badly; the others are cancelled.
+   *
+   * Takes branches by name, as functions: each begins in a scope of its own, and is cancelled as a whole when it loses.
+   * Takes a list too: then only promises that `w` returned, and those made of them by `then`, `catch` and `finally`, can
+   * be cancelled.
+   * @returns With names: `{ name, value }` of the first. With a list: its value.
+   * @throws {UntrackedBranchError} A branch that cannot be cancelled may hold a wait for a signal.
+   * @example
+   * const first = await w.race({ paid: () => w.waitFor("paid"), late: () => w.sleep("3d") });
+   * if (first.name === "paid") return first.value.receipt;
+   */
+  race<T extends readonly unknown[] | []>(branches: T): Promise<Branch<T[number]>>;
+  race<T extends Branches>(branches: T): Promise<Winner<T>>;
+  /** The first to succeed; the others are cancelled. Takes what `race` takes. @throws {AggregateError} None succeeded. */
+  any<T extends readonly unknown[] | []>(branches: T): Promise<Branch<T[number]>>;
+  any<T extends Branches>(branches: T): Promise<Winner<T>>;
   /** Results in the order of the items, at most `concurrency` (default 10) at a time. */
   map<T, R>(
     items: readonly T[],
@@ -160,12 +187,29 @@ export interface WorkflowContext<
 
   /**
    * Waits for a signal. Signals are kept until they are asked for, in their order; each is handed out once.
+   *
+   * @param options.where - Takes only a signal whose payload it holds for; others are kept for other waits. It must be
+   * synchronous and change nothing. If it throws, this wait fails with that.
+   * @param options.onTimeout - What comes of a time-out: "undefined" (default), or "throw", which tells it from a signal
+   * whose payload is undefined.
    * @returns Its payload; undefined if none came within `timeout`. Without a time-out it waits as long as it takes.
+   * @throws {TimeoutError} None came within `timeout`, with `onTimeout: "throw"`.
    */
-  waitFor<K extends keyof S & string>(signal: K, options?: { timeout?: undefined }): Promise<z.output<S[K]>>;
   waitFor<K extends keyof S & string>(
     signal: K,
-    options: { timeout: Duration | undefined },
+    options?: { timeout?: undefined; where?: (payload: z.output<S[K]>) => boolean },
+  ): Promise<z.output<S[K]>>;
+  waitFor<K extends keyof S & string>(
+    signal: K,
+    options: { timeout: Duration | undefined; onTimeout: "throw"; where?: (payload: z.output<S[K]>) => boolean },
+  ): Promise<z.output<S[K]>>;
+  waitFor<K extends keyof S & string>(
+    signal: K,
+    options: {
+      timeout: Duration | undefined;
+      onTimeout?: "undefined";
+      where?: (payload: z.output<S[K]>) => boolean;
+    },
   ): Promise<z.output<S[K]> | undefined>;
   /**
    * Waits until something about the workflow's own variables is so, e.g. after an update has changed them. It is asked
@@ -183,13 +227,20 @@ export interface WorkflowContext<
    *
    * @param handler - May change the workflow's variables and wait for steps; what it returns is the answer, what it
    * throws is the sender's error.
-   * @param options.validate - Throws to refuse the update, before anything is changed. It must not change anything.
+   * @param options.validate - Throws to refuse the update, before anything is changed. It must be synchronous and not
+   * change anything.
    */
   onUpdate<K extends keyof U & string>(
     update: K,
     handler: (input: z.output<U[K]["input"]>) => z.input<U[K]["output"]> | Promise<z.input<U[K]["output"]>>,
-    options?: { validate?: (input: z.output<U[K]["input"]>) => void },
+    // biome-ignore lint/suspicious/noConfusingVoidType: functions without a return are what most validators are.
+    options?: { validate?: (input: z.output<U[K]["input"]>) => void | NotAPromise },
   ): void;
+  /**
+   * Updates that were accepted and are not answered yet. When the workflow function ends, they are cancelled and their
+   * senders get `UPDATE_REFUSED`; to let them finish: `await w.until(() => w.updatesInProgress === 0)`.
+   */
+  readonly updatesInProgress: number;
 
   /**
    * Runs another workflow as a run of its own, and waits for its end. Cancelling the parent cancels it.
@@ -222,8 +273,11 @@ export interface WorkflowContext<
    * those that were here before it. The answer is in the history.
    */
   patched(id: string): boolean;
-  /** Calls `fn` once and records what it returns (as JSON); every replay gets that. For what is no step's business. */
-  sideEffect<T>(fn: () => T): T;
+  /**
+   * Calls `fn` once and records what it returns (as JSON) or throws; every replay gets that. For what is no step's
+   * business. `fn` must be synchronous.
+   */
+  sideEffect<T>(fn: (() => T) & (() => Synchronous<T>)): T;
   /** The time of the message that is being handled, in epoch ms: the same in every replay; never goes back. */
   now(): number;
   /** In [0, 1), the same in every replay. */

@@ -16,6 +16,7 @@ import {
   type Settings,
 } from "./shell/deps.ts";
 import { takeDueTimers } from "./shell/due.ts";
+import { ForgottenAsks } from "./shell/forgotten.ts";
 import { Guests } from "./shell/guests.ts";
 import { Membership } from "./shell/membership.ts";
 import { observe } from "./shell/observe.ts";
@@ -124,6 +125,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         boundary: options.boundary ?? createBoundary(),
         telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
         emit: options.onEvent ?? (() => {}),
+        forgotten: new ForgottenAsks(),
         later: new DelayQueue(clock, settings.deadlineAfterMs),
         settings,
       };

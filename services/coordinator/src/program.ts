@@ -20,6 +20,16 @@ export const told: Told<CoordinatorEvent> = {
   moved: ["debug", () => "another coordinator had decided first"],
   parked: ["error", ({ run, error }) => `run ${run} is parked: ${error.message}`],
   unparked: ["info", ({ run }) => `run ${run} goes on`],
+  early: [
+    "warn",
+    ({ run, slot, seq, at, fireAt }) =>
+      `ignored a message (sequence ${seq}) that the timer of slot ${slot} of run ${run} had fired, ${fireAt - at} ms early`,
+  ],
+  forgotten: [
+    "warn",
+    ({ run, workflow, what, position }) =>
+      `workflow "${workflow}" ended without awaiting ${what}${position ? `, asked for at ${position}` : ""}; run ${run} cancelled it`,
+  ],
   dead: ["error", ({ error }) => `a message went to the dead letters: ${error.message}`],
   handedOn: ["debug", ({ to }) => `handed on to ${to}`],
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],

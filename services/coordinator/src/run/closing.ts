@@ -1,8 +1,18 @@
-import { type Failure, InvalidOutputError, toFailure, toWire, WorkflowCancelledError } from "@stepstream/contracts";
+import {
+  type Failure,
+  InvalidOutputError,
+  RemoteError,
+  toFailure,
+  toWire,
+  UnhandledRejectionError,
+  WorkflowCancelledError,
+} from "@stepstream/contracts";
 import type { AnyStep } from "@stepstream/sdk";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
 import type { Ended, Life } from "./life.ts";
+import type { Slot } from "./slot.ts";
+import type { Wait } from "./waits.ts";
 
 /**
  * The end of a life of a run, once its workflow function has ended:
@@ -28,6 +38,11 @@ export class Closing {
     this.#life = life;
   }
 
+  /** What was open when the function ended has been given up. */
+  get begun(): boolean {
+    return this.#outcome !== undefined;
+  }
+
   get hasCompensations(): boolean {
     return this.#compensations.length > 0;
   }
@@ -42,21 +57,25 @@ export class Closing {
     if (!this.#outcome) {
       const left = this.#life.root.slots.size > 0 || this.#life.waits.size > 0;
       this.#begin(ended);
-      // What was given up just now is told to the code of this life before the next one begins.
-      if (left && this.#outcome === "continued") return true;
+      // The code of this run segment handles what was given up just now before anything else is decided.
+      if (left) return true;
     }
     if (run.openSlots > 0 || this.#life.shields > 0 || this.#waiting || run.fault) return false;
     // Somebody has asked for its end while it settled.
     if (this.#outcome === "continued" && this.#life.timedOut) this.#fail(this.#life.timedOut);
     else if (this.#outcome === "continued" && this.#life.cancelRequest) this.#outcome = "cancelled";
     if (this.#outcome === "continued") {
-      this.#life.updates.refuseKept("The run goes on as new; send the update again.");
+      this.#life.updates.refuseInProgress();
       run.goOn("next" in ended ? ended.next : "");
       return true;
     }
     const next = this.#outcome === "completed" ? undefined : this.#compensations.pop();
-    if (next) this.#compensate(next.step, next.inputText);
-    else if (this.#outcome === "completed") run.decide({ type: "RunCompleted", output: this.#output });
+    if (next) {
+      this.#compensate(next.step, next.inputText);
+      return false;
+    }
+    this.#life.updates.refuseInProgress();
+    if (this.#outcome === "completed") run.decide({ type: "RunCompleted", output: this.#output });
     else if (this.#outcome === "cancelled") run.decide({ type: "RunCancelled", reason: run.cancelRequest!.reason });
     else run.decide({ type: "RunFailed", error: this.#failure! });
     return false;
@@ -65,13 +84,16 @@ export class Closing {
   #begin(ended: Ended): void {
     const run = this.#run;
     const life = this.#life;
+    const { rejections } = life;
     const stopped = "next" in ended ? life.cancelRequest !== undefined : !ended.ok && isCancellation(ended.error);
     if (stopped && life.timedOut) this.#fail(life.timedOut);
     else if (stopped && life.cancelRequest) this.#outcome = "cancelled";
+    else if (("next" in ended || ended.ok) && rejections.count > 0) this.#failUnhandled(rejections.first);
     else if ("next" in ended) this.#outcome = "continued";
     else if (ended.ok) this.#checkOutput(ended.value);
     else this.#fail(ended.error);
 
+    if (("next" in ended || ended.ok) && !stopped) run.forget(this.#open());
     const reason = () => life.cancelledError("the run is ending");
     life.root.mark(reason);
     // Also what is left of scopes that were cancelled before.
@@ -82,6 +104,27 @@ export class Closing {
       const error = this.#failure && { error: this.#failure };
       run.decide({ type: "RunClosing", outcome: this.#outcome!, ...error });
     }
+  }
+
+  #failUnhandled(reason: unknown): void {
+    const cause = reason instanceof Error ? reason : new RemoteError(toFailure(reason));
+    this.#fail(new UnhandledRejectionError(this.#run.runId, cause, this.#life.rejections.count));
+  }
+
+  /** What the workflow asked for and nothing has awaited: work that is given up now. */
+  #open(): (Slot | Wait)[] {
+    const { root, waits, updates, limits } = this.#life;
+    const slots = [...root.slots].flatMap((number) => this.#run.slots.get(number) ?? []);
+    return [
+      ...slots.filter(
+        ({ slot, state, scope, child }) =>
+          (state === "open" || state === "waiting") &&
+          child?.onParentClose !== "abandon" &&
+          !limits.has(slot) &&
+          !(scope && updates.owns(scope)),
+      ),
+      ...[...waits.open].filter(({ scope }) => scope?.isWithin(root) && !updates.owns(scope)),
+    ];
   }
 
   #checkOutput(value: unknown): void {

@@ -70,20 +70,6 @@ describe("a run", () => {
       message: expect.stringContaining("lines[1].cents"),
     });
   });
-
-  it("fails when a rejection is handled by nobody", async () => {
-    const play = new Play(
-      flow(async (_n, w) => {
-        void w.run(a, 0);
-        await w.run(b, 0);
-      }),
-    );
-    await play.start(0);
-    await play.failed(1, a, "unseen");
-    await play.cancelled(2, b);
-    expect(play.spelled).toBe("a1 b2 !2 closing:failed failed");
-    expect(last(play).error.cause.message).toBe("unseen");
-  });
 });
 
 describe("several at once", () => {

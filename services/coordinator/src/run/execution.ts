@@ -22,6 +22,7 @@ import {
   TimeoutError,
   toFailure,
   toWire,
+  UnhandledRejectionError,
   ValidationError,
   WorkflowCancelledError,
   WorkflowFailedError,
@@ -34,8 +35,10 @@ import { Groups } from "./groups.ts";
 import { type CancelRequest, Life } from "./life.ts";
 import type { Observer } from "./observer.ts";
 import { type Decided, Recorder } from "./recorder.ts";
+import { markCancelReason } from "./rejections.ts";
 import type { Scope } from "./scope.ts";
 import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
+import type { Wait } from "./waits.ts";
 
 export type { Decided } from "./recorder.ts";
 
@@ -81,6 +84,8 @@ export class RunExecution {
   /** Up to this message the journal has the decisions already. */
   readonly #recordedUpTo: number;
   #done: number[] = [];
+  #early: EarlyTimer[] = [];
+  #forgotten: (Slot | Wait)[] = [];
   #turnOpen = false;
   #continued = 0;
   #now = 0;
@@ -155,13 +160,17 @@ export class RunExecution {
   #beginTurn(): void {
     this.#turnOpen = true;
     this.#continued = 0;
-    if (this.life) this.life.length++;
+    if (!this.life) return;
+    this.life.length++;
+    this.life.waits.beginTurn();
   }
 
   /** After a macrotask: does more follow from the message? Then wait for the next macrotask and ask again. */
   advance(): boolean {
     const { life } = this;
     if (!life || !this.#turnOpen || this.fault || this.closed) return false;
+    // Once the function has ended, what it left open is given up first.
+    if ((!life.ended || life.closing.begun) && life.signals.deliver()) return true;
     if (life.waits.check()) return true;
     return life.ended !== undefined && life.closing.advance(life.ended);
   }
@@ -249,7 +258,7 @@ export class RunExecution {
           this.decide({ type: "RetryScheduled", slot: slot.slot, attempt: slot.attempt, fireAt: slot.fireAt });
         });
       case "TimerFired":
-        return this.#withSlot(message.slot, (slot) => this.#fire(slot));
+        return this.#withSlot(message.slot, (slot) => (this.#isEarly(slot) ? this.#ignore(slot) : this.#fire(slot)));
       case "ChildEnded":
         return this.#withSlot(message.slot, (slot) => {
           if (slot.child?.run === message.child) this.#childEnded(slot, slot.child, message);
@@ -285,6 +294,7 @@ export class RunExecution {
     if (++this.#continued > MAX_CONTINUED)
       return this.#stall("has gone on as new 100 times without waiting for anything.");
     const signals = life.signals.left;
+    const updates = life.updates.handOver();
     const seen = life.seen.latest;
     const start: RunStarted = {
       v: 1,
@@ -301,12 +311,43 @@ export class RunExecution {
       slots: this.lastSlot,
       since: this.startedAtMs,
       ...(signals.length > 0 && { signals }),
+      ...(updates.length > 0 && { updates }),
       ...(seen.length > 0 && { seen }),
     };
     this.decide({ type: "RunContinued", after: this.folded, at: this.#now, start });
     if (this.fault) return;
     this.slots.clear();
     this.#begin(start);
+  }
+
+  /** The time of the messages is what counts, whoever says that the timer has fired. */
+  #isEarly(slot: Slot): boolean {
+    return slot.fireAt !== undefined && this.#now < slot.fireAt && (slot.kind === "timer" || slot.state === "waiting");
+  }
+
+  /** Its stored timer may be used up by this message, so that it has to be armed again. */
+  #ignore(slot: Slot): void {
+    slot.early++;
+    if (!this.replaying) this.#early.push({ slot: slot.slot, seq: this.folded, at: this.#now, fireAt: slot.fireAt! });
+  }
+
+  /** The timers that have fired early, and were ignored, since this was last asked. */
+  takeEarly(): EarlyTimer[] {
+    const early = this.#early;
+    this.#early = [];
+    return early;
+  }
+
+  /** What the workflow function has left open at its end, without awaiting it. */
+  forget(open: readonly (Slot | Wait)[]): void {
+    this.#forgotten.push(...open);
+  }
+
+  /** What was left open since this was last asked; `when` is of use to those who replay. */
+  takeForgotten(): (Slot | Wait)[] {
+    const forgotten = this.#forgotten;
+    this.#forgotten = [];
+    return forgotten;
   }
 
   #fire(slot: Slot): void {
@@ -320,7 +361,7 @@ export class RunExecution {
         const ms = slot.fireAt! - slot.scheduledAt;
         this.#terminate(`${this.cancelRequest?.reason} (its clean-up took longer than ${ms} ms)`);
       }
-    } else if (slot.state === "waiting" && this.#now >= slot.fireAt!) {
+    } else if (slot.state === "waiting") {
       slot.state = "open";
       slot.fireAt = undefined;
       this.decide({ type: "StepRescheduled", slot: slot.slot, attempt: slot.attempt });
@@ -374,10 +415,6 @@ export class RunExecution {
       if (message.after !== undefined && message.after !== slot.after) return;
       if (slot.step?.definition.name === message.step) then(slot, slot.step);
     });
-  }
-
-  onUnhandledRejection(reason: unknown): void {
-    if (!this.fault && !this.closed) this.life?.end({ ok: false, error: reason });
   }
 
   // ---------------------------------------------------------------- what is asked of it
@@ -461,6 +498,7 @@ export class RunExecution {
       after: this.folded,
       cause: this.folded,
       attempt: 1,
+      early: 0,
       fireAt,
       cancelled: undefined,
       step,
@@ -501,6 +539,7 @@ export class RunExecution {
     if (slots.length === 0 || this.stray("cancelling steps")) return;
     const why = reason instanceof WorkflowCancelledError ? reason.reason : reason.message;
     this.decide({ type: "SlotsCancelled", slots: slots.map((s) => s.slot), reason: why });
+    markCancelReason(reason);
     for (const slot of slots) {
       slot.cancelled = reason;
       // A waiting step has no command out, a child that is left alone is not asked: nobody has to answer.
@@ -527,6 +566,8 @@ export class RunExecution {
     this.#done.push(slot.slot);
     if (!slot.purpose) this.openSlots--;
     slot.scope?.delete(slot.slot);
+    // What a cancelled slot fails with is of no interest to anybody.
+    if (error && slot.cancelled) markCancelReason(error);
     if (error) slot.reject(error);
     else slot.resolve(value);
   }
@@ -541,7 +582,7 @@ export class RunExecution {
   /** The workflow's own failure, as it is told to people. */
   failure(error: unknown): StepstreamError {
     const thrown = error instanceof Error ? error : new RemoteError(toFailure(error));
-    const tells = [StepError, ValidationError, ChildError, WorkflowFailedError, TimeoutError];
+    const tells = [StepError, ValidationError, ChildError, WorkflowFailedError, TimeoutError, UnhandledRejectionError];
     return tells.some((known) => thrown instanceof known)
       ? (thrown as StepstreamError)
       : new WorkflowFailedError(this.runId, thrown);
@@ -555,6 +596,16 @@ export class RunExecution {
   #reasonOf(slot: Slot): Error {
     return slot.cancelled ?? this.life!.cancelledError();
   }
+}
+
+/** A message that a timer has fired, which was stored before the timer's time. */
+export interface EarlyTimer {
+  readonly slot: number;
+  /** The inbox message. */
+  readonly seq: number;
+  /** When it was stored, in epoch milliseconds. */
+  readonly at: number;
+  readonly fireAt: number;
 }
 
 /** @param startedAtMs - When the run was first started. */

@@ -1,5 +1,6 @@
 import { ForbiddenInWorkflowError } from "@stepstream/contracts";
 import { frames } from "./frame.ts";
+import { Rejections } from "./rejections.ts";
 
 /**
  * The globals whose answers are in no history, inside workflow code: either they answer from the run
@@ -37,6 +38,7 @@ export function guardGlobals(): void {
   refuse(AbortSignal, "timeout", "w.race() with w.sleep()");
 
   process.on("unhandledRejection", onUnhandledRejection);
+  process.on("rejectionHandled", onRejectionHandled);
 }
 
 let guarded = false;
@@ -52,12 +54,15 @@ function refuse<T extends object>(owner: T, key: keyof T & string, instead: stri
   Object.defineProperty(owner, key, { value: guard, configurable: true, writable: true, enumerable: true });
 }
 
-/** A rejection that nobody handles fails its run. In code that is no workflow it ends the process, as ever. */
-function onUnhandledRejection(reason: unknown): void {
+/**
+ * A rejection that nothing handles counts at the end of the workflow function. In other code it ends the process, as it
+ * does without a coordinator.
+ */
+function onUnhandledRejection(reason: unknown, promise: Promise<unknown>): void {
   const frame = frames.getStore();
   // What only looks has changed nothing by failing.
   if (frame?.readOnly) return;
-  if (frame) frame.execution.onUnhandledRejection(reason);
+  if (frame) frame.rejections.unhandled(promise, reason);
   else if (process.listenerCount("unhandledRejection") === 1) {
     frames.exit(() =>
       process.nextTick(() => {
@@ -65,4 +70,10 @@ function onUnhandledRejection(reason: unknown): void {
       }),
     );
   }
+}
+
+/** Without a listener of its own, a process gets Node's warning. */
+function onRejectionHandled(promise: Promise<unknown>): void {
+  if (Rejections.handled(promise) || process.listenerCount("rejectionHandled") > 1) return;
+  process.emitWarning("Promise rejection was handled asynchronously", "PromiseRejectionHandledWarning");
 }

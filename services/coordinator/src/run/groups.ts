@@ -1,68 +1,138 @@
-import { WorkflowCancelledError } from "@stepstream/contracts";
+import { UntrackedBranchError, WorkflowCancelledError } from "@stepstream/contracts";
 import type { GroupOptions } from "@stepstream/sdk";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
+import { markCancelReason } from "./rejections.ts";
 import { Scope } from "./scope.ts";
 import type { Wait } from "./waits.ts";
 
 /** What a promise that the run handed out stands for, so that it can be given up. */
 type Part = { readonly slot: number } | { readonly wait: Wait } | { readonly scope: Scope };
 
+/** One of several things at once. */
+interface Branch {
+  readonly name: string | number;
+  /** A promise, or a plain value. */
+  readonly value: unknown;
+  readonly parts: readonly Part[];
+  /** A promise that the run knows nothing about: of an async function, of `Promise.all`. */
+  readonly opaque: boolean;
+}
+
+/** What `w.race`, `w.all` and so on are given: a list or a record of promises, or of functions that make them. */
+type Given = readonly unknown[] | Record<string, unknown>;
+
 /**
- * Several things at once. All of it is plain promise code, so it is as deterministic as what it waits
- * for. What a group gives up is cancelled, as far as the run handed it out.
+ * Several things at once. All of it is plain promise code, so it is as deterministic as what it waits for.
+ *
+ * G1. What a group gives up is cancelled: promises that the run handed out, promises made of them by `then`, `catch` and
+ *     `finally`, and whatever a branch that is given as a function has asked for.
+ * G2. A branch of `w.race` or `w.any` that cannot be cancelled, and may hold a wait for a signal, is refused: that wait
+ *     would take a signal which no code reads.
  */
 export class Groups {
   readonly #partsOf = new WeakMap<object, readonly Part[]>();
+  /** Waits that a callback of the workflow follows on: they are not in an async function that nobody knows. */
+  readonly #followed = new WeakSet<Wait>();
   readonly #run: RunExecution;
+  readonly #then: PromiseLike<unknown>["then"];
+  /** Set while a group itself subscribes to its branches. */
+  #subscribing = false;
 
   constructor(run: RunExecution) {
     this.#run = run;
+    const follow = this.#follow.bind(this);
+    this.#then = function (this: Promise<unknown>, onFulfilled?: any, onRejected?: any) {
+      return follow(this, onFulfilled, onRejected);
+    } as PromiseLike<unknown>["then"];
   }
 
-  /** Remembers what a promise stands for. */
+  /** Remembers what a promise stands for; promises made of it stand for the same. */
   own<P extends Promise<unknown>>(promise: P, ...parts: Part[]): P {
     this.#partsOf.set(promise, parts);
-    return promise;
+    // biome-ignore lint/suspicious/noThenProperty: a promise has one anyway.
+    return Object.defineProperty(promise, "then", { value: this.#then, configurable: true, writable: true });
   }
 
-  all(
-    promises: readonly unknown[] | Record<string, unknown>,
-    { onFailure = "cancel" }: GroupOptions = {},
-  ): Promise<any> {
-    const list = Object.values(promises);
+  /** What `then` does to a promise of the run. Its callbacks run in a scope of their own, to be cancelled with it. */
+  #follow(promise: Promise<unknown>, onFulfilled: unknown, onRejected: unknown): Promise<unknown> {
+    const then = () => nativeThen.call(promise, onFulfilled as any, onRejected as any);
+    const frame = frames.getStore();
+    const parts = this.#partsOf.get(promise) ?? [];
+    const callback = [onFulfilled, onRejected].some((fn) => typeof fn === "function" && !isNative(fn));
+    if (this.#subscribing || !callback || frame?.execution !== this.#run) return this.own(then(), ...parts);
+    for (const part of parts) if ("wait" in part) this.#followed.add(part.wait);
+    const scope = new Scope(frame.scope);
+    return this.own(frames.run({ ...frame, scope }, then), ...parts, { scope });
+  }
+
+  all(given: Given, { onFailure = "cancel" }: GroupOptions = {}): Promise<any> {
+    const branches = this.#start(given);
+    const parts = partsOf(branches);
+    const mark = this.#waitsBefore();
+    const values = branches.map(({ value }) => value);
+    const results = this.#subscribe(() => Promise.all(values));
     const group = (async () => {
       try {
-        return reshape(promises, await Promise.all(list));
+        return reshape(given, await results);
       } catch (error) {
-        if (onFailure === "await") await Promise.allSettled(list);
-        else this.#giveUp(this.#parts(list), "another of the group failed");
+        if (onFailure === "await") await this.#subscribe(() => Promise.allSettled(values));
+        else {
+          this.#giveUp(parts, "another of the group failed");
+          this.#checkOpaque("w.all()", branches, mark, error);
+        }
         throw error;
       }
     })();
-    return this.own(group, ...this.#parts(list));
+    return this.own(group, ...parts);
   }
 
-  allSettled(promises: readonly unknown[] | Record<string, unknown>): Promise<any> {
-    const list = Object.values(promises);
-    const group = Promise.allSettled(list).then((results) => reshape(promises, results));
-    return this.own(group, ...this.#parts(list));
-  }
-
-  race(promises: readonly unknown[]): Promise<any> {
-    return this.#first(Promise.race(promises), promises);
-  }
-
-  any(promises: readonly unknown[]): Promise<any> {
-    return this.#first(Promise.any(promises), promises);
-  }
-
-  #first(winner: Promise<any>, promises: readonly unknown[]): Promise<any> {
-    const parts = this.#parts(promises);
+  allSettled(given: Given): Promise<any> {
+    const branches = this.#start(given);
+    const settled = this.#subscribe(() => Promise.allSettled(branches.map(({ value }) => value)));
     return this.own(
-      winner.finally(() => this.#giveUp(parts, "lost a race")),
-      ...parts,
+      settled.then((results) => reshape(given, results)),
+      ...partsOf(branches),
     );
+  }
+
+  race(given: Given): Promise<any> {
+    return this.#first("w.race()", given, (values) => Promise.race(values));
+  }
+
+  any(given: Given): Promise<any> {
+    return this.#first("w.any()", given, (values) => Promise.any(values));
+  }
+
+  #first(group: string, given: Given, first: (values: unknown[]) => Promise<any>): Promise<any> {
+    const mark = this.#waitsBefore();
+    const branches = this.#start(given);
+    const parts = partsOf(branches);
+    try {
+      this.#checkOpaque(group, branches, mark);
+    } catch (error) {
+      this.#giveUp(parts, "its group was refused");
+      for (const { value } of branches) Promise.resolve(value).catch(() => {});
+      return Promise.reject(error);
+    }
+    const settled = new Set<unknown>();
+    const winner = this.#subscribe(() => {
+      for (const { value, opaque } of branches)
+        if (opaque) {
+          const over = () => settled.add(value);
+          (value as Promise<unknown>).then(over, over);
+        }
+      return first(branches.map((branch) => (Array.isArray(given) ? branch.value : named(branch))));
+    });
+    const result = winner.finally(() => {
+      this.#giveUp(parts, "lost a race");
+      this.#checkOpaque(
+        group,
+        branches.filter(({ value }) => !settled.has(value)),
+        mark,
+      );
+    });
+    return this.own(result, ...parts);
   }
 
   map<T, R>(
@@ -102,26 +172,92 @@ export class Groups {
     return this.own(group, { scope });
   }
 
-  #parts(promises: readonly unknown[]): Part[] {
-    return promises.flatMap((promise) =>
-      typeof promise === "object" && promise !== null ? (this.#partsOf.get(promise) ?? []) : [],
+  /** Functions are called, each in a scope of its own; promises have been begun already. */
+  #start(given: Given): Branch[] {
+    const frame = frames.getStore();
+    return Object.entries(given).map(([name, value]) => {
+      if (typeof value === "function" && frame) {
+        const scope = new Scope(frame.scope);
+        const promise = frames.run({ ...frame, scope }, async () => value());
+        return { name, value: promise, parts: [{ scope }], opaque: false };
+      }
+      const isPromise = typeof value === "object" && value !== null && "then" in value;
+      const parts = isPromise ? this.#partsOf.get(value) : undefined;
+      return { name, value, parts: parts ?? [], opaque: isPromise && !parts && value instanceof Promise };
+    });
+  }
+
+  #subscribe<T>(subscribe: () => T): T {
+    const before = this.#subscribing;
+    this.#subscribing = true;
+    try {
+      return subscribe();
+    } finally {
+      this.#subscribing = before;
+    }
+  }
+
+  /** The number of the last wait that was begun before this turn: what came since may be a branch's. */
+  #waitsBefore(): number {
+    return this.#run.life?.waits.before ?? 0;
+  }
+
+  /**
+   * G2. Is there a wait for a signal that a branch nobody can cancel may hold: begun since, in this scope, in no known
+   * branch, and with no callback of the workflow's own?
+   * @throws {UntrackedBranchError}
+   */
+  #checkOpaque(group: string, branches: readonly Branch[], since: number, cause?: unknown): void {
+    if (!branches.some(({ opaque }) => opaque)) return;
+    const { life, runId } = this.#run;
+    const here = frames.getStore()?.scope ?? life?.root;
+    if (!life || !here) return;
+    const known = partsOf(branches);
+    const suspects = [...life.waits.open].filter(
+      (wait) =>
+        wait.signal !== undefined &&
+        wait.number > since &&
+        wait.scope === here &&
+        !this.#followed.has(wait) &&
+        !known.some((part) => "wait" in part && part.wait === wait),
     );
+    if (suspects.length === 0) return;
+    const error = new UntrackedBranchError(runId, group, [...new Set(suspects.map(({ signal }) => signal!))]);
+    if (cause !== undefined) error.cause = cause;
+    throw error;
   }
 
   /** One event says it of all slots. */
   #giveUp(parts: readonly Part[], why: string): void {
     const { life, runId } = this.#run;
-    const reason = new WorkflowCancelledError(runId, why);
+    const reason = markCancelReason(new WorkflowCancelledError(runId, why));
     const scopes = parts.flatMap((part) => ("scope" in part && part.scope.mark(reason) ? [part.scope] : []));
     const slots = parts.flatMap((part) => ("slot" in part ? [part.slot] : []));
     this.#run.cancelSlots([...slots, ...scopes.flatMap((scope) => [...scope.slots])], reason);
-    for (const part of parts) if ("wait" in part) life?.waits.reject(part.wait, reason);
+    for (const part of parts) if ("wait" in part) life?.waits.withdraw(part.wait, reason);
     for (const scope of scopes) life?.waits.cancel(scope, reason);
   }
 }
 
+// biome-ignore lint/suspicious/noThenProperty: it is called on promises that have a `then` of their own.
+const { then: nativeThen } = Promise.prototype;
+
+/** Made by the engine of the language: the functions that `Promise.all` or an async function subscribes with. */
+function isNative(fn: unknown): boolean {
+  return Function.prototype.toString.call(fn).endsWith("{ [native code] }");
+}
+
+function partsOf(branches: readonly Branch[]): Part[] {
+  return branches.flatMap(({ parts }) => parts);
+}
+
+/** Which branch was the first, for those that have names. */
+async function named({ name, value }: Branch): Promise<{ name: string | number; value: unknown }> {
+  return { name, value: await value };
+}
+
 /** The results in the shape of what was asked for: a list or a record. */
-function reshape(shape: readonly unknown[] | Record<string, unknown>, results: unknown[]): unknown {
+function reshape(shape: Given, results: unknown[]): unknown {
   if (Array.isArray(shape)) return results;
   return Object.fromEntries(Object.keys(shape).map((key, i) => [key, results[i]]));
 }

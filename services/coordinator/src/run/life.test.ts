@@ -53,10 +53,14 @@ describe("w.continueAsNew", () => {
     expect(await play.replayed()).toBeUndefined();
   });
 
-  it("carries signals on that nobody has asked for, and refuses updates that nobody has answered", async () => {
+  it("carries signals on that nobody has asked for, and updates that nobody has answered", async () => {
     const play = new Play(
       flow(async (n, w) => {
-        if (n === 2) return [await w.waitFor("note"), await w.waitFor("note")];
+        if (n === 2) {
+          let added = 0;
+          w.onUpdate("add", (m) => (added += m));
+          return [await w.waitFor("note"), await w.waitFor("note"), added];
+        }
         await w.run(a, n);
         return w.continueAsNew(2);
       }),
@@ -66,8 +70,8 @@ describe("w.continueAsNew", () => {
     await play.signal("note", "two");
     await play.update("add", 1);
     await play.done(1, a);
-    expect(play.spelled).toBe("a1 +note +note refused anew:2 completed");
-    expect(last(play).output).toEqual(["one", "two"]);
+    expect(play.spelled).toBe("a1 +note +note anew:2 ?add =1 completed");
+    expect(last(play).output).toEqual(["one", "two", 1]);
     expect(await play.replayed()).toBeUndefined();
     expect((await play.resumed()).run.fault).toBeUndefined();
   });
@@ -210,6 +214,51 @@ describe("w.sideEffect", () => {
     expect(await play.replayed()).toBeUndefined();
     expect(calls).toBe(1);
     expect(last(play).output).toEqual({ n: 1 });
+  });
+
+  class NoLuckError extends Error {
+    readonly code = "NO_LUCK";
+  }
+  it.each<[string, () => unknown, unknown]>([
+    [
+      "an error",
+      () => {
+        throw new NoLuckError("no luck");
+      },
+      ["RemoteError", "NO_LUCK", "no luck", false],
+    ],
+    [
+      "what is no error",
+      () => {
+        throw "no luck";
+      },
+      ["RemoteError", "ERROR", "no luck", false],
+    ],
+    [
+      "because nothing can carry what it returns",
+      () => () => 1,
+      ["InvalidOutputError", "INVALID_OUTPUT", expect.any(String), false],
+    ],
+  ])("that throws %s is recorded, and every replay throws the same", async (_what, fails, seen) => {
+    let calls = 0;
+    const code = flow(async (_n, w) => {
+      try {
+        w.sideEffect(() => {
+          calls++;
+          return fails();
+        });
+      } catch (error: any) {
+        const what = [error.constructor.name, error.code, error.message, error instanceof NoLuckError];
+        return [...what, await w.run(a, what)];
+      }
+    });
+    const play = new Play(code);
+    await play.start();
+    await play.done(1, a, "A");
+    expect(play.events[0]).toMatchObject({ type: "SideEffectRecorded", error: { code: (seen as string[])[1] } });
+    expect(last(play).output).toEqual([...(seen as unknown[]), "A"]);
+    expect(await play.replayed()).toBeUndefined();
+    expect(calls).toBe(1);
   });
 });
 

@@ -4,7 +4,9 @@ import {
   decodeValue,
   deepFreeze,
   durationMs,
+  type Failure,
   ForbiddenInQueryError,
+  fromFailure,
   fromWire,
   InvalidInputError,
   InvalidOutputError,
@@ -12,6 +14,7 @@ import {
   RunId,
   type RunStarted,
   TimeoutError,
+  toFailure,
   toWire,
   WorkflowCancelledError,
 } from "@stepstream/contracts";
@@ -19,16 +22,23 @@ import type { AnyStep, AnyWorkflow, ChildOptions, RunOptions, ScopedPromise } fr
 import { Closing } from "./closing.ts";
 import { createContext } from "./context.ts";
 import type { RunExecution } from "./execution.ts";
-import { type Frame, frames, never } from "./frame.ts";
-
+import { type Frame, frames, mustBeSync, never } from "./frame.ts";
+import { markCancelReason, Rejections } from "./rejections.ts";
 import { Scope } from "./scope.ts";
 import { Seen } from "./seen.ts";
-import { Signals, unknown } from "./signals.ts";
+import { Signals, unknown, type Where } from "./signals.ts";
 import { Updates } from "./updates.ts";
-import { Waits } from "./waits.ts";
+import { holds, Waits } from "./waits.ts";
 
 /** How the workflow function has ended. */
 export type Ended = { ok: true; value: unknown } | { ok: false; error: unknown } | { next: string };
+
+/** Options of `w.waitFor`. */
+export interface WaitOptions {
+  timeout?: Duration | undefined;
+  where?: Where | undefined;
+  onTimeout?: "undefined" | "throw" | undefined;
+}
 
 export interface CancelRequest {
   readonly reason: string;
@@ -50,6 +60,9 @@ export class Life {
   readonly signals: Signals;
   readonly updates: Updates;
   readonly closing: Closing;
+  readonly rejections = new Rejections();
+  /** Slots of timers that limit something else: that says itself what it is. */
+  readonly limits = new Set<number>();
   ended: Ended | undefined;
   cancelRequest: CancelRequest | undefined;
   /** The run's time was up, and it was cancelled for that. */
@@ -77,18 +90,19 @@ export class Life {
     this.waits = new Waits(run.observer);
     this.seen = new Seen(started.seen);
     this.signals = new Signals(run, this.waits, this.seen);
-    this.updates = new Updates(run, this.root, this.seen);
+    this.updates = new Updates(run, this, this.seen, (scope) => this.#frame(scope));
     this.closing = new Closing(run, this);
     const patched = run.recorder.ahead("Patched");
     if (patched.length > 0) this.#patched = new Set(patched.map(({ id }) => id));
   }
 
   begin(): void {
-    const { delayMs, timeoutMs, since, signals = [] } = this.started;
+    const { delayMs, timeoutMs, since, signals = [], updates = [] } = this.started;
     const run = this.#run;
     if (timeoutMs !== undefined) run.openTimer((since ?? run.now()) + timeoutMs, "timeout", undefined);
     if (since === undefined) this.signals.begin(signals);
     else this.signals.carryOn(signals);
+    this.updates.carryOn(updates);
     if (delayMs !== undefined) run.openTimer(run.now() + delayMs, "delay", undefined);
     else this.call();
   }
@@ -164,13 +178,15 @@ export class Life {
     if (!read.ok) throw new InvalidInputError(`query "${name}"`, read.path, read.message, run.where);
     let answer: unknown;
     try {
-      answer = frames.run({ ...this.#frame(this.root), readOnly: true }, () => handler(deepFreeze(read.value)));
+      answer = frames.run({ ...this.#frame(this.root), readOnly: true }, () =>
+        mustBeSync(
+          handler(deepFreeze(read.value)),
+          "its handler",
+          "A query is answered at once, from the variables of the workflow.",
+        ),
+      );
     } catch (error) {
       throw fail((error as Error).message ?? String(error), error);
-    }
-    if (answer instanceof Promise) {
-      answer.catch(() => {});
-      throw fail("its handler is async; a query is answered at once, from what the workflow has in its variables.");
     }
     const sent = toWire(schemas.output, answer);
     if (sent.ok) return sent.value;
@@ -210,15 +226,27 @@ export class Life {
     return this.#mayAsk() ?? this.#run.openChild(child);
   }
 
-  waitFor(name: string, timeout: Duration | undefined): Promise<unknown> {
+  waitFor(name: string, { timeout, where, onTimeout = "undefined" }: WaitOptions): Promise<unknown> {
     if (this.#stray(`w.waitFor(${name})`)) return never();
     const refused = this.#mayAsk();
     if (refused) return refused;
-    const kept = this.signals.take(name);
-    if (kept) return Promise.resolve(kept.payload);
-    const timer = this.#timeLimit(timeout);
-    const wait = this.signals.wait(name, timer?.stop);
-    timer?.onUp(() => this.waits.resolve(wait, undefined));
+    if (where !== undefined && typeof where !== "function")
+      throw new RangeError(`Invalid where of w.waitFor(${name}) ${JSON.stringify(where)}. Use a function.`);
+    if (onTimeout !== "undefined" && onTimeout !== "throw")
+      throw new RangeError(
+        `Invalid onTimeout of w.waitFor(${name}) ${JSON.stringify(onTimeout)}. Use "undefined" or "throw".`,
+      );
+    const timeoutMs = timeout === undefined ? undefined : durationMs(timeout);
+    const frame = { ...this.#frame(this.#scope()), readOnly: true as const };
+    const looks: Where | undefined = where && ((payload) => frames.run(frame, where, payload));
+    let timer: ReturnType<Life["timeLimit"]>;
+    const { wait, assigned } = this.signals.wait(name, looks, () => timer?.stop());
+    // One that is there already needs no time limit.
+    if (!assigned) timer = this.timeLimit(timeoutMs);
+    timer?.onUp(() => {
+      if (onTimeout === "undefined") return this.waits.resolve(wait, undefined);
+      this.waits.reject(wait, new TimeoutError("signal", timeoutMs!, this.#run.where));
+    });
     return this.#run.groups.own(wait.promise, { wait });
   }
 
@@ -228,8 +256,8 @@ export class Life {
     if (refused) return refused;
     const frame = { ...frames.getStore()!, readOnly: true as const };
     const look = () => frames.run(frame, condition);
-    if (look()) return Promise.resolve(true);
-    const timer = this.#timeLimit(timeout);
+    if (holds(look)) return Promise.resolve(true);
+    const timer = this.timeLimit(timeout === undefined ? undefined : durationMs(timeout));
     const wait = this.waits.add({ condition: look, ...(timer && { onOver: timer.stop }) });
     timer?.onUp(() => this.waits.resolve(wait, false));
     return this.#run.groups.own(wait.promise as Promise<boolean>, { wait });
@@ -242,7 +270,7 @@ export class Life {
     this.#queries[name] = handler;
   }
 
-  onUpdate(name: string, handler: (input: any) => unknown, validate: ((input: any) => void) | undefined): void {
+  onUpdate(name: string, handler: (input: any) => unknown, validate: ((input: any) => unknown) | undefined): void {
     if (!this.#stray("w.onUpdate()")) this.updates.handle(name, { run: handler, validate });
   }
 
@@ -251,7 +279,7 @@ export class Life {
     const scope = new Scope(this.#scope());
     const cancel = (reason = "its scope was cancelled") =>
       this.cancelScope(scope, new WorkflowCancelledError(this.#run.runId, reason));
-    const timer = this.#timeLimit(timeout);
+    const timer = this.timeLimit(timeout === undefined ? undefined : durationMs(timeout));
     const body = frames.run(this.#frame(scope), async () => fn());
     timer?.onUp(() => this.cancelScope(scope, new TimeoutError("scope", durationMs(timeout!), this.#run.where)));
     const promise = timer ? body.finally(timer.stop) : body;
@@ -294,14 +322,25 @@ export class Life {
   sideEffect<T>(fn: () => T): T {
     this.#mayChange("w.sideEffect()");
     const recorded = this.#run.recorder.next;
-    const sent =
-      recorded?.type === "SideEffectRecorded"
-        ? ({ ok: true, value: recorded.value } as const)
-        : toWire(undefined, frames.exit(fn));
-    if (!sent.ok) throw new InvalidOutputError("w.sideEffect", sent.path, sent.message, this.#run.where);
-    const text = JSON.stringify(sent.value);
-    this.#run.decide({ type: "SideEffectRecorded", value: sent.value });
+    const { value, error } = recorded?.type === "SideEffectRecorded" ? recorded : this.#callOnce(fn);
+    // Its JSON is taken now: what the workflow gets is frozen, and not what the history keeps.
+    const text = JSON.stringify(value);
+    this.#run.decide({ type: "SideEffectRecorded", value, ...(error && { error }) });
+    // The first time too: code that looks at the error's class must do the same in every replay.
+    if (error) throw fromFailure(error);
     return text === undefined ? (undefined as T) : (deepFreeze(decodeValue(JSON.parse(text))) as T);
+  }
+
+  /** What the function returned or threw, as the history keeps it. */
+  #callOnce(fn: () => unknown): { value: unknown; error?: Failure } {
+    try {
+      const value = mustBeSync(frames.exit(fn), "The function of w.sideEffect()", "Do what takes time in a step.");
+      const sent = toWire(undefined, value);
+      if (!sent.ok) throw new InvalidOutputError("w.sideEffect", sent.path, sent.message, this.#run.where);
+      return { value: sent.value };
+    } catch (error) {
+      return { value: undefined, error: toFailure(error) };
+    }
   }
 
   addCompensation(definition: AnyStep, input: unknown): void {
@@ -326,13 +365,13 @@ export class Life {
   }
 
   cancelledError(reason = this.cancelRequest?.reason ?? "its result is not needed any more"): WorkflowCancelledError {
-    return new WorkflowCancelledError(this.#run.runId, reason);
+    return markCancelReason(new WorkflowCancelledError(this.#run.runId, reason));
   }
 
   // ---------------------------------------------------------------- guards
 
   #frame(scope: Scope): Frame {
-    return { execution: this.#run, scope };
+    return { execution: this.#run, scope, rejections: this.rejections };
   }
 
   #scope(): Scope {
@@ -359,11 +398,12 @@ export class Life {
   }
 
   /** A timer beside something else. */
-  #timeLimit(timeout: Duration | undefined): { onUp: (up: () => void) => void; stop: () => void } | undefined {
-    if (timeout === undefined) return undefined;
+  timeLimit(timeoutMs: number | undefined): { onUp: (up: () => void) => void; stop: () => void } | undefined {
+    if (timeoutMs === undefined) return undefined;
     const run = this.#run;
-    const fired = this.timer(durationMs(timeout));
+    const fired = this.timer(timeoutMs);
     const slot = run.lastSlot;
+    this.limits.add(slot);
     const timer = run.slots.get(slot);
     return {
       // Cancelled together with what it limits: that says so itself.

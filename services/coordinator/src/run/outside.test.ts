@@ -256,6 +256,157 @@ describe("an update", () => {
   });
 });
 
+describe("an update that is in progress when the workflow function ends", () => {
+  const ending = (end: (w: W) => Promise<unknown>, work: (w: W) => Promise<unknown> = (w) => w.run(a, 0)) =>
+    flow(async (n, w) => {
+      if (n === 2) return "end";
+      w.onUpdate("add", async (m) => {
+        await work(w);
+        return m;
+      });
+      await w.waitFor("note");
+      return end(w);
+    });
+  async function until(play: Play): Promise<any> {
+    await play.start(1);
+    await play.update("add", 1, "u");
+    await play.signal("note", "end");
+    if (play.run.slots.get(1)?.state === "cancelling") await play.cancelled(1, a);
+    return play.events.find((event) => "id" in event && event.id === "u" && event.type !== "UpdateAccepted");
+  }
+
+  it.each<[string, (w: W) => Promise<unknown>, RegExp]>([
+    ["goes on as new", (w) => w.continueAsNew(2), /continued as new while the update was in progress.*Send it again/],
+    ["returns", async () => 1, /completed while the update was in progress/],
+    ["throws", () => Promise.reject(new Error("no")), /failed while the update was in progress/],
+  ])("is refused with the reason where it %s", async (_what, end, why) => {
+    for (const work of [
+      undefined,
+      (w: W) => w.waitFor("approve"),
+      (w: W) => w.until(() => false),
+      () => new Promise(() => {}),
+    ]) {
+      const play = new Play(ending(end, work));
+      expect(await until(play)).toMatchObject({
+        type: "UpdateRefused",
+        error: { message: expect.stringMatching(why) },
+      });
+      expect(play.run.closed).toBe(true);
+      expect(await play.replayed()).toBeUndefined();
+    }
+  });
+
+  it("fails as cancelled where somebody has cancelled the run", async () => {
+    const play = new Play(ending((w) => w.continueAsNew(2)));
+    await play.start(1);
+    await play.update("add", 1, "u");
+    await play.cancel();
+    await play.cancelled(1, a);
+    expect(play.events.find(({ type }) => type === "UpdateFailed")).toMatchObject({
+      error: { code: "WORKFLOW_CANCELLED" },
+    });
+  });
+
+  it("is answered where the workflow waits for it", async () => {
+    const play = new Play(
+      ending(async (w) => {
+        await w.until(() => w.updatesInProgress === 0);
+        return w.continueAsNew(2);
+      }),
+    );
+    await play.start(1);
+    await play.update("add", 7, "u");
+    await play.signal("note", "end");
+    expect(play.run.closed).toBe(false);
+    await play.done(1, a);
+    expect(play.spelled).toBe("?add a1 +note =7 anew:2 completed");
+    expect(await play.replayed()).toBeUndefined();
+  });
+
+  it("and one that comes while the run settles waits for the next run segment", async () => {
+    const play = new Play(
+      flow(async (n, w) => {
+        w.onUpdate("add", (m) => m * n);
+        if (n === 2) return w.waitFor("note");
+        void w.run(a, 0).catch(() => {});
+        await w.waitFor("note");
+        return w.continueAsNew(2);
+      }),
+    );
+    await play.start(1);
+    await play.signal("note", "end");
+    await play.update("add", 5);
+    await play.cancelled(1, a);
+    expect(play.spelled).toBe("a1 +note !1 closing:continued anew:2 ?add =10");
+    expect(await play.replayed()).toBeUndefined();
+    expect((await play.resumed()).run.fault).toBeUndefined();
+  });
+});
+
+describe("an async function where only a synchronous one works", () => {
+  // biome-ignore lint/suspicious/noThenProperty: it is to be a thenable.
+  const thenable = () => ({ then: (resolve: (value: unknown) => void) => resolve(true) });
+  const rejecting = async () => {
+    throw new Error("never seen");
+  };
+  for (const [kind, fn] of [
+    ["async", async () => true],
+    ["rejecting", rejecting],
+    ["thenable", thenable],
+  ] as [string, any][]) {
+    it.each<[string, (w: W) => unknown, RegExp]>([
+      ["w.sideEffect", (w) => w.sideEffect(fn), /The function of w\.sideEffect\(\) is async/],
+      ["w.until", (w) => w.until(fn), /The condition of w\.until\(\) is async/],
+      [
+        "w.until, later",
+        (w) => {
+          let asked = 0;
+          return w.until(() => (asked++ === 0 ? false : fn()));
+        },
+        /The condition of w\.until\(\) is async/,
+      ],
+    ])(`is refused, ${kind}: %s`, async (_what, ask, why) => {
+      const play = new Play(flow(async (_n, w) => void (await ask(w))));
+      await play.start(0);
+      await play.signal("note", "go on");
+      const { error } = play.events.find(({ type }) => type === "RunFailed") as any;
+      expect(error.cause.message).toMatch(why);
+      expect(await play.replayed()).toBeUndefined();
+    });
+
+    it(`refuses the update, ${kind}: validate`, async () => {
+      const play = new Play(
+        flow(async (_n, w) => {
+          w.onUpdate("add", (n) => n, { validate: fn });
+          await w.waitFor("note");
+        }),
+      );
+      await play.start(0);
+      await play.update("add", 1);
+      expect(last(play)).toMatchObject({
+        type: "UpdateRefused",
+        error: { message: expect.stringContaining("is async") },
+      });
+      await play.signal("note", "end");
+      expect(last(play).type).toBe("RunCompleted");
+    });
+
+    it(`is told to a query's sender, ${kind}`, async () => {
+      const play = new Play(
+        flow(async (_n, w) => {
+          w.onQuery("status", fn);
+          await w.waitFor("note");
+        }),
+      );
+      await play.start(0);
+      expect(() => play.run.query("status", undefined)).toThrow(/its handler is async/);
+      await new Promise((resolve) => setImmediate(resolve));
+      await play.signal("note", "end");
+      expect(last(play).type).toBe("RunCompleted");
+    });
+  }
+});
+
 describe("w.until", () => {
   it("gives up after its time-out", async () => {
     const play = new Play(flow((_n, w) => w.until(() => false, { timeout: "1m" })));

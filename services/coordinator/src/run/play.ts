@@ -45,8 +45,10 @@ export class Play {
   cancelled(slot: number, step: AnyStep) {
     return this.send({ v: 1, type: "StepCancelled", slot, step: step.name, attempt: 1 });
   }
-  fired(slot: number, afterMs = 1) {
-    return this.send({ v: 1, type: "TimerFired", slot }, afterMs);
+  /** @param afterMs - Default: when its time has come. */
+  fired(slot: number, afterMs?: number) {
+    const fireAt = this.run.slots.get(slot)?.fireAt ?? 0;
+    return this.send({ v: 1, type: "TimerFired", slot }, afterMs ?? Math.max(1, fireAt - this.#at));
   }
   cancel(reason = "enough", options: { cleanupMs?: number } = {}) {
     return this.send({ v: 1, type: "CancelRequested", id: `c${this.#seq}`, reason, ...options });
@@ -122,7 +124,7 @@ function spell(event: RunEvent): string {
     case "Patched":
       return `patch:${event.id}`;
     case "SideEffectRecorded":
-      return `record:${JSON.stringify(event.value)}`;
+      return event.error ? `record:!${event.error.message}` : `record:${JSON.stringify(event.value)}`;
     case "RunTimedOut":
       return "time-out";
     case "RunContinued":

@@ -1,3 +1,5 @@
+import { markCancelReason } from "./rejections.ts";
+
 /**
  * What was asked for inside a piece of workflow code, so that it can be cancelled as a whole. Scopes are a tree;
  * the root is the workflow function itself.
@@ -10,9 +12,12 @@ export class Scope {
   readonly slots = new Set<number>();
   /** The next one that a cancel would come down from; undefined behind a shield, and at the root. */
   readonly #above: Scope | undefined;
+  /** The one that it was begun in, behind a shield too. */
+  readonly parent: Scope | undefined;
   #reason: Error | (() => Error) | undefined;
 
   constructor(parent?: Scope, shield = false) {
+    this.parent = parent;
     this.#above = shield ? undefined : parent;
   }
 
@@ -20,7 +25,7 @@ export class Scope {
   get cancelled(): Error | undefined {
     for (let scope: Scope | undefined = this; scope; scope = scope.#above)
       if (scope.#reason) {
-        if (typeof scope.#reason === "function") scope.#reason = scope.#reason();
+        if (typeof scope.#reason === "function") scope.#reason = markCancelReason(scope.#reason());
         return scope.#reason;
       }
     return undefined;
@@ -32,7 +37,7 @@ export class Scope {
    */
   mark(reason: Error | (() => Error)): boolean {
     if (this.#reason) return false;
-    this.#reason = reason;
+    this.#reason = typeof reason === "function" ? reason : markCancelReason(reason);
     return true;
   }
 

@@ -25,6 +25,8 @@ export interface Slot {
   cause: number;
   /** Step: the next attempt's number, failed ones on record not counted. */
   attempt: number;
+  /** Messages that said it had fired before its time. */
+  early: number;
   /** Timer: when it fires. Waiting step: when its next attempt may start. */
   fireAt: number | undefined;
   /** Why it is being cancelled. */

@@ -1,7 +1,8 @@
 import { deepFreeze, fromWire, InvalidInputError, InvalidOutputError, toFailure, toWire } from "@stepstream/contracts";
 import type { RunExecution } from "./execution.ts";
-import { frames } from "./frame.ts";
-
+import { type Frame, frames, mustBeSync } from "./frame.ts";
+import type { Life } from "./life.ts";
+import { isCancelReason } from "./rejections.ts";
 import { Scope } from "./scope.ts";
 import type { Seen } from "./seen.ts";
 import { unknown } from "./signals.ts";
@@ -13,27 +14,49 @@ interface Request {
 }
 interface Handler {
   run: (input: any) => unknown;
-  validate: ((input: any) => void) | undefined;
+  validate: ((input: any) => unknown) | undefined;
 }
+
+/** So many updates without a handler are carried on when the run continues as new. */
+const MAX_CARRIED = 200;
 
 /**
  * The updates of a run: each is refused, or accepted and then answered.
  *
  * U1. The same id again is the same update.
- * U2. A refused update has changed nothing: its input does not fit, or the validator threw.
- * U3. Updates that come before there is a handler are kept for it.
+ * U2. An update that is refused before it was accepted has changed nothing: its input does not fit, or the validator
+ *     threw.
+ * U3. Updates that come before there is a handler are kept for it, also over `continueAsNew`; so are those that come
+ *     when the workflow function has ended and the run continues as new.
+ * U4. What is in progress when the run segment ends is cancelled, and its sender is told why: it is refused, unless
+ *     somebody has cancelled the run.
  */
 export class Updates {
   readonly #run: RunExecution;
-  readonly #root: Scope;
+  readonly #life: Life;
+  readonly #frame: (scope: Scope) => Frame;
   readonly #seen: Seen;
   readonly #handlers = new Map<string, Handler>();
+  readonly #scopes = new WeakSet<Scope>();
+  /** Accepted, and not answered yet. */
+  readonly #inProgress = new Set<string>();
   #kept: Request[] = [];
 
-  constructor(run: RunExecution, root: Scope, seen: Seen) {
+  constructor(run: RunExecution, life: Life, seen: Seen, frame: (scope: Scope) => Frame) {
     this.#run = run;
-    this.#root = root;
+    this.#life = life;
     this.#seen = seen;
+    this.#frame = frame;
+  }
+
+  get inProgress(): number {
+    return this.#inProgress.size;
+  }
+
+  /** Does the scope belong to the handler of an update? */
+  owns(scope: Scope): boolean {
+    for (let at: Scope | undefined = scope; at; at = at.parent) if (this.#scopes.has(at)) return true;
+    return false;
   }
 
   handle(name: string, handler: Handler): void {
@@ -47,23 +70,39 @@ export class Updates {
 
   receive(request: Request): void {
     if (!this.#seen.add(request.id)) return;
+    const { id, name, input } = request;
     const { workflow } = this.#run;
-    if (!Object.hasOwn(workflow.updates, request.name))
-      return this.#refuse(request.id, new RangeError(unknown(workflow, "update", request.name)));
-    const handler = this.#handlers.get(request.name);
+    if (!Object.hasOwn(workflow.updates, name))
+      return this.#refuse(id, new RangeError(unknown(workflow, "update", name)));
+    const handler = this.#life.ended ? undefined : this.#handlers.get(name);
     if (handler) this.#answer(request, handler);
-    else this.#kept.push(request);
+    else this.#kept.push({ id, name, input });
   }
 
-  /** The run ends or goes on as new: nobody will answer these. */
-  refuseKept(why: string): void {
-    for (const { id } of this.#kept) this.#refuse(id, new Error(why));
+  /** Updates that came before the run continued as new. */
+  carryOn(requests: readonly Request[]): void {
+    this.#kept.push(...requests);
+  }
+
+  /** The run continues as new: the updates that the next run segment is to answer. */
+  handOver(): Request[] {
+    const carried = this.#kept.slice(0, MAX_CARRIED);
+    for (const { id, name } of this.#kept.slice(MAX_CARRIED))
+      this.#refuse(id, new Error(`The run continued as new, and no handler has answered "${name}". Send it again.`));
     this.#kept = [];
+    return carried;
+  }
+
+  /** The run segment ends: those whose handler has not come to an end will get no other answer. */
+  refuseInProgress(): void {
+    for (const id of [...this.#inProgress]) this.#fail(id, this.#life.cancelledError("the run is ending"));
   }
 
   #answer({ id, name, input }: Request, handler: Handler): void {
     const { input: schema, output } = this.#run.workflow.updates[name];
-    const frame = { execution: this.#run, scope: new Scope(this.#root) };
+    const scope = new Scope(this.#life.root);
+    this.#scopes.add(scope);
+    const frame = this.#frame(scope);
     const read = fromWire(schema, input);
     if (!read.ok) {
       const what = `update "${name}"`;
@@ -71,21 +110,41 @@ export class Updates {
     }
     const value = deepFreeze(read.value);
     try {
-      frames.run({ ...frame, readOnly: true }, () => handler.validate?.(value));
+      frames.run({ ...frame, readOnly: true }, () =>
+        mustBeSync(
+          handler.validate?.(value),
+          `The validator of update "${name}"`,
+          "Check what takes time in the handler, and throw there.",
+        ),
+      );
     } catch (error) {
       return this.#refuse(id, error);
     }
     this.#run.decide({ type: "UpdateAccepted", id, name });
+    this.#inProgress.add(id);
     frames.run(frame, async () => {
       try {
         const answer = await handler.run(value);
         const sent = toWire(output, answer);
-        if (sent.ok) return this.#run.decide({ type: "UpdateCompleted", id, output: sent.value });
-        throw new InvalidOutputError(`update "${name}"`, sent.path, sent.message, this.#run.where);
+        if (!sent.ok) throw new InvalidOutputError(`update "${name}"`, sent.path, sent.message, this.#run.where);
+        if (this.#inProgress.delete(id)) this.#run.decide({ type: "UpdateCompleted", id, output: sent.value });
       } catch (error) {
-        this.#run.decide({ type: "UpdateFailed", id, error: toFailure(error) });
+        this.#fail(id, error);
       }
     });
+  }
+
+  #fail(id: string, error: unknown): void {
+    if (!this.#inProgress.delete(id)) return;
+    const { ended, cancelRequest } = this.#life;
+    if (!ended || cancelRequest || !isCancelReason(error))
+      return this.#run.decide({ type: "UpdateFailed", id, error: toFailure(error) });
+    const again = "next" in ended ? "continued as new" : ended.ok ? "completed" : "failed";
+    const retry = "next" in ended ? " Send it again, with a new id." : "";
+    this.#refuse(
+      id,
+      new Error(`The run ${again} while the update was in progress, which may have changed something already.${retry}`),
+    );
   }
 
   #refuse(id: string, error: unknown): void {

@@ -1,10 +1,13 @@
-import { type Deferred, deferred, frames } from "./frame.ts";
+import { type Deferred, deferred, frames, mustBeSync } from "./frame.ts";
 import type { Observer } from "./observer.ts";
+import { markCancelReason } from "./rejections.ts";
 import type { Scope } from "./scope.ts";
 
 /** Workflow code that waits for something that is no slot: a signal, a condition. */
 export interface Wait extends Deferred<unknown> {
   readonly scope: Scope | undefined;
+  /** Which wait of this run segment it is, from 1. */
+  readonly number: number;
   readonly condition: (() => boolean) | undefined;
   /** The signal that it is for. */
   readonly signal: string | undefined;
@@ -17,6 +20,7 @@ export class Waits {
   readonly #observer: Observer | undefined;
   readonly #open = new Set<Wait>();
   #conditions = 0;
+  #asked = 0;
 
   constructor(observer?: Observer) {
     this.#observer = observer;
@@ -30,9 +34,17 @@ export class Waits {
     return this.#open;
   }
 
+  /** The number of the last wait that was begun before this turn. */
+  before = 0;
+
+  beginTurn(): void {
+    this.before = this.#asked;
+  }
+
   add(options: { condition?: () => boolean; signal?: string; onOver?: () => void } = {}): Wait {
     const { condition, signal, onOver } = options;
-    const wait: Wait = { ...deferred<unknown>(), scope: frames.getStore()?.scope, condition, signal, onOver };
+    const scope = frames.getStore()?.scope;
+    const wait: Wait = { ...deferred<unknown>(), scope, number: ++this.#asked, condition, signal, onOver };
     this.#open.add(wait);
     this.#observer?.asked(wait);
     if (condition) this.#conditions++;
@@ -47,8 +59,13 @@ export class Waits {
     if (this.#take(wait)) wait.reject(reason);
   }
 
+  /** Ends a wait because its result is not needed any more. */
+  withdraw(wait: Wait, reason: Error): void {
+    this.reject(wait, markCancelReason(reason));
+  }
+
   cancel(scope: Scope, reason: Error): void {
-    for (const wait of this.#open) if (wait.scope?.isWithin(scope)) this.reject(wait, reason);
+    for (const wait of this.#open) if (wait.scope?.isWithin(scope)) this.withdraw(wait, reason);
   }
 
   /** Resolves the waits whose condition holds now. @returns whether there were any. */
@@ -58,7 +75,7 @@ export class Waits {
     for (const wait of this.#open) {
       if (!wait.condition) continue;
       try {
-        if (!wait.condition()) continue;
+        if (!holds(wait.condition)) continue;
         this.resolve(wait, true);
       } catch (error) {
         this.reject(wait, error as Error);
@@ -74,4 +91,9 @@ export class Waits {
     wait.onOver?.();
     return true;
   }
+}
+
+/** @throws What the condition throws; a TypeError if it is async: a promise would always count as true. */
+export function holds(condition: () => boolean): boolean {
+  return mustBeSync(condition(), "The condition of w.until()", "It is asked again after every message of the history.");
 }

@@ -5,7 +5,9 @@ import { RunExecution } from "./execution.ts";
 import { guardGlobals } from "./globals.ts";
 import type { Observer } from "./observer.ts";
 import { type Position, positions } from "./positions.ts";
+import type { Slot } from "./slot.ts";
 import { finishTurn } from "./turn.ts";
+import type { Wait } from "./waits.ts";
 
 /** A run as it is stored. `run.history()` has the same in one list. */
 export interface RecordedRun {
@@ -101,22 +103,26 @@ export async function* walkRun(
   }
 }
 
+/** "step charge", "a timer", "child order-1-ship", "signal approve", "a condition". */
+export function nameOf(asked: Slot | Wait): string {
+  if (!("slot" in asked)) return asked.signal === undefined ? "a condition" : `signal ${asked.signal}`;
+  const { step, child } = asked;
+  if (step) return `${step.compensation ? "compensation" : "step"} ${step.definition.name}`;
+  return child ? `child ${child.run}` : "a timer";
+}
+
 function pendingOf(execution: RunExecution, asked: WeakMap<object, Position[]>): Pending[] {
   if (execution.closed) return [];
   const pending: Pending[] = [];
   for (const slot of execution.slots.values()) {
     if (slot.state === "done" || slot.purpose) continue;
-    const what = slot.step
-      ? `${slot.step.compensation ? "compensation" : "step"} ${slot.step.definition.name}`
-      : slot.child
-        ? `child ${slot.child.run}`
-        : "a timer";
+    const what = nameOf(slot);
     const fireAt = slot.kind === "timer" ? { fireAt: slot.fireAt! } : {};
     pending.push({ slot: slot.slot, what, ...fireAt, positions: asked.get(slot) ?? [] });
   }
   for (const wait of execution.life?.waits.open ?? [])
     pending.push({
-      what: wait.signal === undefined ? "a condition" : `signal ${wait.signal}`,
+      what: nameOf(wait),
       positions: asked.get(wait) ?? [],
     });
   return pending;

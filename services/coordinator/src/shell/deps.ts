@@ -3,6 +3,7 @@ import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
 import type { Boundary } from "./boundary.ts";
 import type { DelayQueue } from "./delay-queue.ts";
+import type { ForgottenAsks } from "./forgotten.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 /** What a coordinator tells about its work. */
@@ -27,6 +28,7 @@ export interface Deps {
   readonly later: DelayQueue;
   readonly telemetry: CoordinatorTelemetry;
   readonly emit: (event: CoordinatorEvent) => void;
+  readonly forgotten: ForgottenAsks;
   readonly settings: Settings;
 }
 
@@ -77,6 +79,27 @@ export type CoordinatorEvent =
   | { type: "moved"; run: string }
   | { type: "parked"; run: string; error: Error; trace?: LogIds | undefined }
   | { type: "unparked"; run: string }
+  | {
+      /** A message that a timer has fired came before the timer's time; it changed nothing, and the timer is armed. */
+      type: "early";
+      run: string;
+      slot: number;
+      /** The inbox message. */
+      seq: number;
+      at: number;
+      fireAt: number;
+    }
+  | {
+      /** Work that the workflow function had asked for was still open when it ended, and was cancelled. */
+      type: "forgotten";
+      run: string;
+      workflow: string;
+      /** "step charge", "a timer", "signal approve". */
+      what: string;
+      slot?: number | undefined;
+      /** Where the code asked for it: `file:line:column`; undefined where that cannot be found out. */
+      position: string | undefined;
+    }
   | { type: "dead"; subject: string; error: Error }
   | { type: "handedOn"; run: string; to: string }
   | { type: "peers"; peers: readonly string[] }

@@ -153,7 +153,8 @@ export class Effects {
     if (!held || waitMs > this.#deps.settings.shortTimerMs) return this.#storeTimer(slot, slot.fireAt!);
     this.#liveBy(slot);
     this.#inMemory.add(slot.slot);
-    const key = `${slot.slot}.${slot.attempt}.fired`;
+    // One that was early has used its id: see `early`.
+    const key = `${slot.slot}.${slot.attempt}.fired${slot.early > 0 ? `.${slot.early}` : ""}`;
     this.#timers.set(`timer.${slot.slot}`, waitMs, () => {
       // This clock may have been set back since; what counts is the server's.
       if (this.#deps.serverClock.now() < slot.fireAt!) void this.#armTimer(slot, true);

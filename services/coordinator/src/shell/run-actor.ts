@@ -24,6 +24,7 @@ import { afterEnd } from "./ended.ts";
 import { type History, type Inbox, readHistory, readInbox, startOf } from "./history.ts";
 import { Journal } from "./journal.ts";
 import { park, parkedAt, unpark } from "./parking.ts";
+import { replay } from "./replay.ts";
 
 /** An inbox message in hand. */
 export interface Arrival {
@@ -395,19 +396,16 @@ export class RunActor {
   }
 
   /** Folds what the journal has the decisions of, and compares. */
-  async #replay(execution: RunExecution, { continued, inbox, upTo }: History): Promise<void> {
-    const extra: Decided[] = [];
-    const { boundary } = this.#deps;
-    if (continued) {
-      execution.resume(continued);
-      extra.push(...(await finishTurn(execution, boundary)));
-    }
-    for (const { seq, at, message } of inbox) {
-      if (seq > upTo) break;
-      execution.fold(seq, at, message);
-      extra.push(...(await finishTurn(execution, boundary)));
-    }
-    execution.checkReplayed(extra);
+  async #replay(execution: RunExecution, history: History): Promise<void> {
+    await replay(this.#deps, execution, history);
+    // Whoever decided it first has reported it.
+    execution.takeForgotten();
+  }
+
+  /** Off the way of the messages: the run may be replayed once more to find the place in the code. */
+  #reportForgotten(execution: RunExecution): void {
+    const forgotten = execution.takeForgotten();
+    if (forgotten.length > 0) this.#deps.forgotten.report(this.#deps, this.run, execution.workflow, forgotten);
   }
 
   /** Ends a run that nobody can handle, if somebody has asked for that. No workflow code is needed for it. */
@@ -504,7 +502,10 @@ export class RunActor {
     const effects = this.#effects!;
     const numbers = all ? execution.slots.keys() : slotsOf(decided.map((d) => d.event));
     // Slots of an earlier life are gone: all of them are done.
-    const slots = [...numbers].flatMap((n) => {
+    const early = execution.takeEarly();
+    for (const timer of early) this.#deps.emit({ type: "early", run: this.run, ...timer });
+    const armed = new Set([...numbers, ...early.map(({ slot }) => slot)]);
+    const slots = [...armed].flatMap((n) => {
       const slot = execution.slots.get(n);
       return slot && slot.state !== "done" ? [slot] : [];
     });
@@ -530,6 +531,7 @@ export class RunActor {
     }
     const end = execution.closed ? decided.map((d) => d.event).findLast(isTerminal) : undefined;
     if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);
+    this.#reportForgotten(execution);
     this.#settleBatch(batch);
     if (!execution.closed) return;
     if (end) this.#tellTelemetry(execution.started!, execution.startedAtMs, execution.now(), end);

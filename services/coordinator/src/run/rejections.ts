@@ -1,0 +1,64 @@
+/**
+ * The rejections of a run segment that no code has handled yet.
+ *
+ * J1. A rejection counts only if it is still unhandled when the workflow function ends: awaiting it later is fine.
+ * J2. What the engine rejects because it cancels (losers of a group, a scope, the end of the run) never counts.
+ */
+export class Rejections {
+  readonly #open = new Map<Promise<unknown>, unknown>();
+
+  /** Node reports a rejection that nothing handles, after the microtasks of the turn. */
+  unhandled(promise: Promise<unknown>, reason: unknown): void {
+    if (isCancelReason(reason) || this.#open.size >= MAX_KEPT) return;
+    this.#open.set(promise, reason);
+    segmentOf.set(promise, this);
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** What the first of them was rejected with. */
+  get first(): unknown {
+    const [reason] = this.#open.values();
+    return reason;
+  }
+
+  /** Node reports that a rejection is handled after all. @returns whether it is one of a workflow. */
+  static handled(promise: Promise<unknown>): boolean {
+    const segment = segmentOf.get(promise);
+    return segment !== undefined && segment.#open.delete(promise);
+  }
+}
+
+/** Of one run segment, so that a loop of rejections cannot fill the memory. */
+const MAX_KEPT = 1_000;
+const MAX_CAUSES = 20;
+const segmentOf = new WeakMap<Promise<unknown>, Rejections>();
+const cancelReasons = new WeakSet<object>();
+
+/** Remembers an error as one that the engine rejects with because it cancels something. */
+export function markCancelReason<E extends Error>(reason: E): E {
+  cancelReasons.add(reason);
+  return reason;
+}
+
+/** Does the engine's own cancelling explain this rejection, directly or as a cause? */
+export function isCancelReason(reason: unknown): boolean {
+  let error = reason;
+  for (let depth = 0; depth < MAX_CAUSES && typeof error === "object" && error !== null; depth++) {
+    if (cancelReasons.has(error)) return true;
+    if (error instanceof AggregateError && Array.isArray(error.errors) && error.errors.length > 0)
+      return error.errors.every((inner) => typeof inner === "object" && inner !== null && cancelReasons.has(inner));
+    error = causeOf(error);
+  }
+  return false;
+}
+
+function causeOf(error: object): unknown {
+  try {
+    return (error as { cause?: unknown }).cause;
+  } catch {
+    return undefined;
+  }
+}

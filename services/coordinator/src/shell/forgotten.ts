@@ -1,0 +1,82 @@
+import type { AnyWorkflow } from "@stepstream/sdk";
+import { RunExecution } from "../run/execution.ts";
+import { type Position, positions } from "../run/positions.ts";
+import type { Slot } from "../run/slot.ts";
+import type { Wait } from "../run/waits.ts";
+import { nameOf } from "../run/walk.ts";
+import { type Deps, keyOf } from "./deps.ts";
+import { readHistory } from "./history.ts";
+import { replay } from "./replay.ts";
+
+/** Kinds of forgotten work that are told apart; and those that are replayed to find their place in the code. */
+const MAX_KINDS = 500;
+/** A longer history is not replayed for a warning. */
+const MAX_MESSAGES = 5_000;
+
+/**
+ * Warns of work that a workflow function has asked for and not awaited, and finds the place in the code.
+ *
+ * To keep a stack for every ask would cost ten microseconds each, so the run is replayed for it: off the way of the
+ * messages, one run at a time, once for each kind of forgotten work of a workflow.
+ */
+export class ForgottenAsks {
+  /** `<workflow>@<version> <what>` → where. */
+  readonly #found = new Map<string, string | undefined>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  report(deps: Deps, run: string, workflow: AnyWorkflow, forgotten: readonly (Slot | Wait)[]): void {
+    const key = (asked: Slot | Wait) =>
+      `${keyOf({ workflow: workflow.name, version: workflow.version })} ${kindOf(asked)}`;
+    const report = () => {
+      for (const asked of forgotten)
+        deps.emit({
+          type: "forgotten",
+          run,
+          workflow: workflow.name,
+          what: nameOf(asked),
+          slot: "slot" in asked ? asked.slot : undefined,
+          position: this.#found.get(key(asked)),
+        });
+    };
+    if (this.#found.size >= MAX_KINDS || forgotten.every((asked) => this.#found.has(key(asked)))) return report();
+    this.#last = this.#last
+      .then(async () => {
+        if (forgotten.every((asked) => this.#found.has(key(asked)))) return;
+        const places = await placesOf(deps, run, workflow);
+        for (const asked of forgotten) {
+          const same = places.find((place) => idOf(place.asked) === idOf(asked));
+          this.#found.set(key(asked), same && show(same.positions[0]));
+        }
+      })
+      .catch((error) => deps.emit({ type: "trouble", run, what: `find what run ${run} has not awaited`, error }))
+      .then(report);
+  }
+}
+
+/** What the last run segment that is in the history had left open, and where it was asked for. */
+async function placesOf(
+  deps: Deps,
+  run: string,
+  workflow: AnyWorkflow,
+): Promise<{ asked: Slot | Wait; positions: Position[] }[]> {
+  const history = await readHistory(deps, run, 0, true);
+  if (history.inbox.length + history.events.length > MAX_MESSAGES) return [];
+  const asked = new Map<object, Position[]>();
+  const observer = { asked: (what: object) => void asked.set(what, positions()), faulted() {} };
+  const execution = new RunExecution(run, workflow, history.events, history.upTo, observer);
+  await replay(deps, execution, history);
+  return execution.takeForgotten().map((forgotten) => ({ asked: forgotten, positions: asked.get(forgotten) ?? [] }));
+}
+
+/** A child's id is another in every run. */
+function kindOf(asked: Slot | Wait): string {
+  return "slot" in asked && asked.child ? `child of ${asked.child.definition.name}` : nameOf(asked);
+}
+
+function idOf(asked: Slot | Wait): string {
+  return "slot" in asked ? `slot ${asked.slot}` : `wait ${asked.number} ${nameOf(asked)}`;
+}
+
+function show(position: Position | undefined): string | undefined {
+  return position && `${position.file}:${position.line}:${position.column}`;
+}
