@@ -184,8 +184,11 @@ export class RunActor {
 
   async #drain(): Promise<void> {
     while (this.#busy) {
-      for (const question of this.#questions.splice(0)) await this.#answer(question);
-      if (this.#queue.length === 0 && !this.#wake) continue;
+      if (this.#queue.length === 0 && !this.#wake) {
+        // After the messages in hand: an answer that comes from what was not stored could differ from the history.
+        for (const question of this.#questions.splice(0)) await this.#answer(question);
+        continue;
+      }
       const batch = this.#queue;
       const woken = this.#wake;
       this.#queue = [];
