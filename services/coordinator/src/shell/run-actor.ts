@@ -184,21 +184,23 @@ export class RunActor {
 
   async #drain(): Promise<void> {
     while (this.#busy) {
-      if (this.#queue.length === 0 && !this.#wake) {
-        // After the messages in hand: an answer that comes from what was not stored could differ from the history.
-        for (const question of this.#questions.splice(0)) await this.#answer(question);
-        continue;
-      }
-      const batch = this.#queue;
-      const woken = this.#wake;
-      this.#queue = [];
-      this.#wake = false;
-      try {
-        await this.#handle(batch, woken);
-      } catch (error) {
-        if (error instanceof Released) this.#queue.unshift(...batch);
-        else await this.#onTrouble(batch, woken, error);
-      }
+      if (this.#queue.length > 0 || this.#wake) await this.#handleQueue();
+      if (this.#state === "released") return;
+      // After the messages in hand: what has not been stored yet could be decided differently the next time.
+      for (const question of this.#questions.splice(0)) await this.#answer(question);
+    }
+  }
+
+  async #handleQueue(): Promise<void> {
+    const batch = this.#queue;
+    const woken = this.#wake;
+    this.#queue = [];
+    this.#wake = false;
+    try {
+      await this.#handle(batch, woken);
+    } catch (error) {
+      if (error instanceof Released) this.#queue.unshift(...batch);
+      else await this.#onTrouble(batch, woken, error);
     }
   }
 
