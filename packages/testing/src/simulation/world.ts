@@ -1,4 +1,12 @@
-import { isTerminal, RunClosedError } from "@stepstream/contracts";
+import { isDeepStrictEqual } from "node:util";
+import {
+  isTerminal,
+  RunClosedError,
+  type TerminalEvent,
+  toFailure,
+  WorkflowCancelledError,
+  WorkflowTerminatedError,
+} from "@stepstream/contracts";
 import { createBoundary, createCoordinator, UnansweredError } from "@stepstream/coordinator";
 import { sleep } from "@stepstream/event-log";
 import { type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
@@ -11,6 +19,7 @@ import { tellStory } from "../story.ts";
 import { spell, tell } from "./history.ts";
 import { check } from "./invariants.ts";
 import { Ledger } from "./ledger.ts";
+import { Calls, checkResults } from "./results.ts";
 import type { Outcome, Scenario, SimulatedRun, Started } from "./scenario.ts";
 import { FORGOTTEN_MS, Watch } from "./watch.ts";
 import { drawWeather, nowAndThen, Storm, type Weather } from "./weather.ts";
@@ -51,6 +60,7 @@ class World {
   readonly #storm: Storm;
   readonly #server: MemoryServer;
   readonly #watch: Watch;
+  readonly #calls = new Calls();
   readonly #boundary = createBoundary(countedMacrotask);
   readonly #members = new Map<string, { log: MemoryLog; frozenAt: number }>();
   readonly #started = new Map<string, Started<any>>();
@@ -216,7 +226,14 @@ class World {
     for (const { step, handler } of listHandlers(this.#scenario.steps).values())
       worker.handle(withoutBreaker(step), (input, context) => {
         this.#watch.checkStart(context);
-        return handler(input, virtually(context, log.clock, this.#chance));
+        const { run, slot } = context;
+        this.#calls.called(run, slot, step, input);
+        const returned = (output: unknown) => {
+          this.#calls.returned(run, slot, output);
+          return output;
+        };
+        const output = handler(input, virtually(context, log.clock, this.#chance));
+        return output instanceof Promise ? output.then(returned) : returned(output);
       });
     return worker.start();
   }
@@ -336,6 +353,7 @@ class World {
     for (const run of this.#live) {
       const told = await tell(observer, run);
       const found = await check(run, told, this.#scenario.workflows);
+      found.push(...checkResults(run, this.#watch, this.#calls), ...(await this.#checkResult(run, client)));
       for (const event of this.#watch.events(run))
         if (
           event.type === "ChildScheduled" &&
@@ -362,6 +380,27 @@ class World {
     };
   }
 
+  /** O7 of the results. */
+  async #checkResult(run: string, client: Client): Promise<string[]> {
+    const end = this.#watch.events(run).findLast(isTerminal);
+    if (!end) return [];
+    const got = await client
+      .get(run)
+      .result()
+      .then(
+        (output) => ({ output }),
+        (error) => ({ error }),
+      );
+    const expected: object =
+      end.type === "RunCompleted"
+        ? { output: end.output }
+        : { error: end.type === "RunFailed" ? end.error : toFailure(endError(run, end)) };
+    const actual: object = "error" in got ? { error: toFailure(got.error) } : got;
+    return isDeepStrictEqual(bare(actual), bare(expected))
+      ? []
+      : [`run.result() of run ${run} is ${JSON.stringify(actual)}; the journal has ${JSON.stringify(expected)}`];
+  }
+
   /** What the scenario itself has to say about a run. */
   async #checkOwn(run: string, history: HistoryEntry[]): Promise<string[]> {
     const first = history[0];
@@ -381,6 +420,17 @@ class World {
       return [`run ${run}: ${error instanceof Error ? error.message : error}`];
     }
   }
+}
+
+function endError(run: string, end: Exclude<TerminalEvent, { type: "RunCompleted" | "RunFailed" }>): Error {
+  return end.type === "RunCancelled"
+    ? new WorkflowCancelledError(run, end.reason)
+    : new WorkflowTerminatedError(run, end.reason);
+}
+
+/** Without stacks, which are of the process that made them, and without keys that hold nothing. */
+function bare(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (key, inner) => (key === "stack" ? undefined : inner)));
 }
 
 function isUnavailable(error: unknown): boolean {
