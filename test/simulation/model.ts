@@ -1,164 +1,275 @@
-import { exponential, type RunHandle, step, workflow } from "@stepstream/sdk";
+import { exponential, type WorkflowContext, workflow } from "@stepstream/sdk";
 import { scheduleWorkflow } from "@stepstream/sdk/schedule";
-import { type Chance, handle, type Outside, type Scenario, type Virtual } from "@stepstream/testing";
+import type { Chance, Scenario } from "@stepstream/testing";
 import { z } from "zod";
+import { checkExpected } from "./expected.ts";
+import { outside } from "./outside.ts";
+import { type Expected, spellStep } from "./reference.ts";
+import * as s from "./steps.ts";
 
 /**
- * What is simulated: workflows that use every construct between them. What happens to an attempt is chance, drawn
- * from the world; a step's input says what may happen (`fails`: how likely, `ms`: how long).
+ * What is simulated: workflows that use every construct between them. Each has a result that does not depend on when
+ * things happen, or a few that it may have; ./reference.ts works them out, ./expected.ts compares.
  */
-const Work = z.object({ ms: z.number(), fails: z.number(), final: z.boolean().optional() });
-const quick = exponential({ initial: "50ms", max: "1s" });
-
-export const work = step("work", {
-  input: Work,
-  output: z.number(),
-  retry: { maxAttempts: 8, backoff: quick },
-  timeout: { attempt: "20s", total: "10m" },
-  concurrency: 8,
-});
-export const beat = step("beat", {
-  input: Work,
-  output: z.number(),
-  heartbeat: "3s",
-  retry: { maxAttempts: 8, backoff: quick },
-  concurrency: 4,
-});
-/** Its waits between attempts are too long for the command queue. */
-export const patient = step("patient", {
-  input: Work,
-  output: z.number(),
-  retry: { maxAttempts: 4, backoff: exponential({ initial: "90s", max: "5m", jitter: "none" }) },
-  concurrency: 4,
-});
-export const undo = step("undo", {
-  input: z.object({ of: z.int() }),
-  output: z.void(),
-  retry: { maxAttempts: 20, backoff: quick },
-});
-/** Nobody handles it: only its queue time-out ends it. */
-export const orphan = step("orphan", { input: z.void(), output: z.void(), timeout: { queue: "8s" } });
-
 const Shape = z.object({ width: z.int(), ms: z.number(), fails: z.number() });
+type Shape = z.infer<typeof Shape>;
 const definition = { input: Shape, output: z.number() };
+const anything = { input: Shape, output: z.json() };
 const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+const to = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
+/** The input of a step: `n` tells the calls of one run from each other. */
+export const item = ({ ms, fails }: Shape, n: number): s.Work => ({ n, ms, fails });
+
+/** The codes of an error and its causes, and what kind of time-out it was. */
+export function codes(error: unknown): string {
+  const {
+    code = "ERROR",
+    kind,
+    message,
+    cause,
+  } = error as { code?: string; kind?: string; message: string; cause?: Error };
+  if (cause) return `${code} < ${codes(cause)}`;
+  return kind ? `${code} ${kind}` : code === "ERROR" ? message : code;
+}
 
 export const chain = workflow("chain", definition, async (input, w) => {
   let total = 0;
-  for (let i = 0; i < input.width; i++) total += await w.run(work, input);
+  for (const n of to(input.width)) {
+    w.progress({ step: n, total: input.width, name: `part ${n}` });
+    total += await w.run(s.work, item(input, n));
+  }
   return total;
 });
 
 export const fan = workflow("fan", definition, async (input, w) => {
-  const parts = await w.allSettled(Array.from({ length: input.width }, () => w.run(work, input)));
-  const more = await w.map(parts, () => w.run(beat, input), { concurrency: 2 });
-  return sum(more) + parts.filter((part) => part.status === "fulfilled").length;
+  const parts = await w.allSettled(to(input.width).map((n) => w.run(s.work, { ...item(input, n), final: n === 2 })));
+  const more = await w.map(parts, (_, i) => w.run(s.beat, item(input, 10 + i)), { concurrency: 2 });
+  return sum(more) * 10 + parts.filter((part) => part.status === "fulfilled").length;
 });
 
+/** Books one thing after the other; from two on it fails, and undoes them. The second cannot be undone. */
 export const saga = workflow("saga", definition, async (input, w) => {
-  for (let i = 1; i <= input.width; i++) {
-    await w.run(work, { ...input, fails: 0 });
-    w.compensate(undo, { of: i });
+  for (const n of to(input.width)) {
+    const of = await w.run(s.book, { ...item(input, n), fails: 0 });
+    w.compensate(of === 2 ? s.spoil : s.undo, { of });
   }
   const parts = await w.all(
-    Array.from({ length: input.width }, (_, i) => w.run(i === 0 ? beat : work, { ...input, final: i === 1 })),
+    to(input.width).map((n) => w.run(n === 1 ? s.beat : s.work, { ...item(input, 10 + n), final: n === 2 })),
   );
   return sum(parts);
 });
 
-export const timers = workflow("timers", definition, async (input, w) => {
+export const timers = workflow("timers", anything, async (input, w) => {
   const before = w.now();
   await w.sleep(Math.floor(w.random() * 2_500));
   await w.sleep(Math.floor(w.random() * 20_000));
-  const first = await w.race([w.run(work, input), w.sleep(Math.floor(w.random() * 3_000)).then(() => -1)]);
-  return w.now() >= before ? first : Number.NaN;
+  const drawn = w.random();
+  const first = await w.race([w.run(s.work, item(input, 1)), w.sleep(Math.floor(w.random() * 3_000)).then(() => -1)]);
+  return { first, drawn, later: w.random(), id: w.uuid(), forward: w.now() >= before };
 });
 
-export const loop = workflow("loop", definition, async (input, w) => {
-  await w.repeatUntil(
-    async () => (await w.run(work, input)) % 3 !== 0,
-    () => w.run(beat, { ...input, fails: 0 }),
+export const loop = workflow("loop", definition, async (input, w) =>
+  w.repeatUntil(
+    async (n) => {
+      const value = await w.run(s.work, item(input, n));
+      return n > input.width && value;
+    },
+    (_why, n) => w.run(s.beat, item({ ...input, fails: 0 }, 100 + n)),
     { maxAttempts: 6, backoff: exponential({ initial: "500ms", max: "5s" }) },
-  );
-  return 0;
-});
+  ),
+);
 
 export const long = workflow("long", definition, async (input, w) => {
-  const [one, two] = await w.all([w.run(patient, input), w.run(work, input)]);
-  return one + two;
+  const parts = await w.all({
+    one: w.run(s.patient, { n: 1, failing: input.width - 1 }),
+    two: w.run(s.work, item(input, 2)),
+  });
+  return parts.one * 1_000 + parts.two;
 });
 
-export const lonely = workflow("lonely", definition, async (_input, w) => {
-  const [result] = await w.allSettled([w.run(orphan, undefined)]);
-  return result.status === "rejected" ? 1 : Number.NaN;
+/** Every way that a step can fail for good. */
+export const failures = workflow("failures", anything, async (_input, w) => {
+  const failing = [s.orphan, s.doomed, s.declines, s.endless, s.late, s.silent, s.picky, s.liar];
+  const settled = await w.allSettled(failing.map((step) => w.run(step as typeof s.doomed, undefined)));
+  w.cancelled.throwIfAborted();
+  return settled.map((one) => (one.status === "rejected" ? codes(one.reason) : "fulfilled"));
+});
+
+export const any = workflow("any", anything, async (input, w) => {
+  const final = (n: number) => w.run(s.work, { ...item(input, n), final: true });
+  const one = await w.any([final(1), w.run(s.work, item(input, 2))]);
+  const none = await w.any([final(3), final(4)]).catch((error) => error.errors?.length ?? codes(error));
+  w.cancelled.throwIfAborted();
+  return { one, none };
 });
 
 /** Takes signals one after the other, and updates in between; then waits for more, but not for ever. */
 export const desk = workflow(
   "desk",
   {
-    ...definition,
+    ...anything,
     signals: { go: z.int() },
-    queries: { total: z.int() },
-    updates: { add: { input: z.int(), output: z.int() } },
+    queries: { seen: z.object({ got: z.array(z.int()), changed: z.int() }) },
+    updates: { add: { input: z.int(), output: z.object({ n: z.int(), changed: z.int() }) } },
   },
   async (input, w) => {
-    let total = 0;
-    w.onQuery("total", () => total);
-    w.onUpdate("add", async (n) => {
-      await w.run(work, { ...input, fails: 0 });
-      total += n;
-      return total;
-    });
-    for (let i = 0; i < input.width; i++) total += 1_000 * (await w.waitFor("go"));
-    await w.until(() => total % 1_000 > 0, { timeout: "5s" });
-    total += 1_000 * ((await w.waitFor("go", { timeout: "2s" })) ?? 0);
-    return total;
+    const got: number[] = [];
+    let changed = 0;
+    w.onQuery("seen", () => ({ got, changed }));
+    w.onUpdate(
+      "add",
+      async (n) => {
+        await w.run(s.work, item({ ...input, fails: 0 }, 100 + n));
+        changed += n;
+        return { n, changed };
+      },
+      {
+        validate: (n) => {
+          if (n < 0) throw new Error("less than nothing");
+        },
+      },
+    );
+    for (const _ of to(input.width)) got.push(await w.waitFor("go"));
+    await w.until(() => changed > 0, { timeout: "5s" });
+    const last = (await w.waitFor("go", { timeout: "2s" })) ?? null;
+    w.cancelled.throwIfAborted();
+    return { got: [...got], changed, last };
   },
 );
 
-/** The same, a life for each signal. */
-export const relay = workflow("relay", { ...definition, signals: { go: z.int() } }, async (input, w) => {
-  const slow = w.run(beat, input).catch(() => 0);
-  await w.waitFor("go");
-  if (w.random() < 0.3) await slow;
-  return input.width > 1 ? w.continueAsNew({ ...input, width: input.width - 1 }) : 0;
-});
+/** A run segment for each signal; what has come and was not asked for goes along. */
+export const relay = workflow(
+  "relay",
+  {
+    input: Shape.extend({ got: z.array(z.int()).optional() }),
+    output: z.json(),
+    signals: { go: z.int(), note: z.string() },
+  },
+  async ({ got = [], ...input }, w) => {
+    const slow = w.run(s.beat, item(input, got.length)).catch(() => 0);
+    const n = await w.waitFor("go");
+    if (n % 2 === 1) await slow;
+    if (got.length + 1 < input.width) return w.continueAsNew({ ...input, got: [...got, n] });
+    return { got: [...got, n], note: await w.waitFor("note") };
+  },
+);
 
 /** Children of each kind, down to the third generation. */
 export const family = workflow("family", definition, async (input, w): Promise<number> => {
-  if (input.width <= 1) return w.run(work, input);
+  if (input.width <= 1) return w.run(s.work, item(input, 1));
   const policies = ["cancel", "terminate", "abandon"] as const;
-  const children = Array.from({ length: Math.min(input.width, 3) }, (_, i) =>
-    w.child(i === 2 ? saga : family, { ...input, width: input.width - 2 }, { onParentClose: policies[i]! }),
+  const children = to(Math.min(input.width, 3)).map((n) =>
+    w.child(
+      n === 3 ? saga : family,
+      { ...input, width: input.width - 2, ms: input.ms + n },
+      { id: `${w.runId}-${n}`, onParentClose: policies[n - 1]! },
+    ),
   );
   const first = await w.race([...children, w.sleep(Math.floor(w.random() * 20_000)).then(() => -1)]);
-  return first < 0 ? first : sum(await w.all([w.run(work, input), w.child(chain, input)]));
+  const rest = await w.all([
+    w.run(s.work, item(input, 2)),
+    w.child(chain, { ...input, width: 2 }, { id: `${w.runId}-c`, delay: 200, timeout: "1h" }),
+  ]);
+  return first + 1_000 * sum(rest);
+});
+
+/** A child's failure, and an id that is taken. */
+export const heirs = workflow("heirs", anything, async (input, w) => {
+  const id = `${w.runId}-x`;
+  const one = await w.child(chain, { ...input, width: 1 }, { id });
+  const taken = await w.child(chain, { ...input, width: 2 }, { id }).catch(codes);
+  w.cancelled.throwIfAborted();
+  const failed = await w.child(saga, { ...input, width: 2 }, { id: `${w.runId}-y` }).catch(codes);
+  w.cancelled.throwIfAborted();
+  return { one, taken, failed };
 });
 
 /** Starts another run and ends: nobody waits for it, and it must be started all the same. */
 export const baton = workflow("baton", definition, async (input, w) => {
-  if (input.width > 2) await w.run(work, { ...input, fails: 0 });
-  w.child(chain, input, { onParentClose: "abandon" }).catch(() => {});
+  if (input.width > 2) await w.run(s.work, item({ ...input, fails: 0 }, 1));
+  w.child(chain, input, { id: `${w.runId}-b`, onParentClose: "abandon" }).catch(() => {});
   return 0;
 });
 
 /** Clean-up that a cancel does not reach, and branches that are given up. */
-export const careful = workflow("careful", definition, async (input, w) => {
-  w.compensate(undo, { of: 1 });
+export const careful = workflow("careful", anything, async (input, w) => {
+  w.compensate(s.undo, { of: 1 });
   try {
-    const branch = w.scope(() => w.map([1, 2, 3], () => w.run(beat, input), { concurrency: 2 }), { timeout: "6s" });
-    return sum(await branch);
+    const given = w.scope(() => w.run(s.beat, item(input, 1)));
+    given.cancel("not needed");
+    const up = await given.catch(() => -1);
+    const branch = w.scope(
+      () => w.map([2, 3, 4], (n) => w.run(s.beat, item({ ...input, fails: 0 }, n)), { concurrency: 2 }),
+      { timeout: "6s" },
+    );
+    return { up, sum: sum(await branch) };
   } finally {
-    await w.uncancellable(() => w.run(undo, { of: 2 }));
+    await w.uncancellable(() => w.run(s.undo, { of: 2 }));
   }
 });
 
 /** Nobody waits for its start or its end for ever. */
-export const limited = workflow("limited", definition, async (input, w) => {
-  w.compensate(undo, { of: 1 });
-  w.sideEffect(() => Math.floor(Math.random() * 1e9));
-  return w.patched("longer") ? (await w.run(work, input)) + (await w.run(beat, input)) : 0;
+export const limited = workflow("limited", anything, async (input, w) => {
+  w.compensate(s.undo, { of: 1 });
+  const once = w.sideEffect(() => Math.floor(Math.random() * 1e9));
+  const longer = w.patched("longer");
+  const one = longer ? await w.run(s.work, item(input, 1)) : 0;
+  const more = w.sideEffect(() => ({ more: Math.floor(Math.random() * 1e9) }));
+  return { once, more, one, two: await w.run(s.beat, item(input, 2)) };
+});
+
+/** Two versions side by side. */
+const versioned = (version: number) =>
+  workflow("versioned", { ...definition, version }, async (input, w) => {
+    const value = await w.run(s.work, item(input, version));
+    await w.sleep("1s");
+    return value * 10 + version;
+  });
+export const versions = [versioned(1), versioned(2)] as const;
+
+/** What the guards refuse, and what they answer. */
+export const guarded = workflow("guarded", anything, async (input, w) => {
+  await w.run(s.work, item(input, 1));
+  const refused = [() => setTimeout(() => {}, 1), () => fetch("http://localhost"), () => setImmediate(() => {})].map(
+    (act) => {
+      try {
+        act();
+        return "allowed";
+      } catch (error) {
+        return codes(error);
+      }
+    },
+  );
+  const frozen = Object.isFrozen(input);
+  const clock = Date.now() === w.now() && Date.parse(new Date().toISOString()) === w.now();
+  const inUnit = Math.random() < 1 && w.history.length > 0;
+  await w.run(s.work, item(input, 2));
+  return { refused, frozen, clock, inUnit };
+});
+/** Here the guards are what is tried: nothing may call it without them. */
+const expectGuarded = (input: Shape): Expected => ({
+  ending: {
+    how: "completed",
+    output: { refused: Array(3).fill("FORBIDDEN_IN_WORKFLOW"), frozen: true, clock: true, inUnit: true },
+  },
+  asked: [1, 2].map((n) => spellStep("work", item(input, n))),
+  maybe: [],
+  compensations: [],
+  progress: [],
+  answers: new Map(),
+});
+
+/** Two signals and its end: for a signal that starts. */
+export const greet = workflow("greet", { ...anything, signals: { go: z.int() } }, async (_input, w) => {
+  const first = await w.waitFor("go");
+  return [first, await w.waitFor("go")];
+});
+
+/** What clients do with runs of their own while it goes on: see ./outside.ts. */
+export const hub = workflow("hub", definition, async (input, w) => {
+  const value = await w.run(s.work, item(input, 1));
+  await w.sleep("10s");
+  return value;
 });
 
 /** Starts chains by the clock: four times, however long they take and whatever crashes. */
@@ -179,60 +290,35 @@ function schedule(chance: Chance, id: string) {
   };
 }
 
-const workflows = [
+export type W = WorkflowContext<any, any, any>;
+export const workflows = [
   chain,
   fan,
   saga,
   timers,
   loop,
   long,
-  lonely,
+  failures,
+  any,
   desk,
   relay,
   family,
+  heirs,
   baton,
   careful,
   limited,
+  ...versions,
+  guarded,
+  hub,
+  greet,
   scheduleWorkflow,
 ];
 
-async function wait(ms: number, { clock, chance, signal }: Virtual & { signal: AbortSignal }): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const timer = clock.setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clock.clearTimeout(timer);
-      // Most clean up and heed their signal; now and then one does not.
-      if (!chance.is(0.05)) clock.setTimeout(() => reject(signal.reason), chance.int(500));
-    });
-  });
-}
-
-type Attempt = Virtual & { step: string; slot: number; signal: AbortSignal; heartbeat(details: unknown): void };
-
-async function tryIt(input: z.infer<typeof Work>, ctx: Attempt): Promise<number> {
-  const ms = ctx.chance.exponential(input.ms);
-  for (let left = ms; left > 0; left -= 1_000) {
-    await wait(Math.min(left, 1_000), ctx);
-    if (ctx.step === "beat") ctx.heartbeat({ left });
-  }
-  if (input.final) throw Object.assign(new Error("final"), { retry: "never" });
-  if (ctx.chance.is(input.fails)) throw new Error("by chance");
-  return ctx.slot;
-}
-
 export const model: Scenario = {
   workflows,
-  steps: [
-    handle(work, tryIt),
-    handle(beat, tryIt),
-    handle(patient, tryIt),
-    handle(undo, async (_input, ctx) => {
-      await wait(ctx.chance.exponential(200), ctx);
-      if (ctx.chance.is(0.1)) throw new Error("undo by chance");
-    }),
-  ],
+  steps: s.handlers,
   start: (chance, i) => {
-    const workflow = chance.pick(workflows);
+    const workflow = chance.pick(workflows.filter((one) => one !== greet));
     if (workflow === scheduleWorkflow) return { workflow, input: schedule(chance, `s${i}`) };
     const input = {
       width: 1 + chance.int(4),
@@ -244,70 +330,6 @@ export const model: Scenario = {
   },
   // Not every coordinator knows every workflow: some runs have to be handed on.
   hosts: (coordinator) => (coordinator === 2 ? workflows.filter((w) => w !== desk && w !== saga) : workflows),
-  async outside(run, world) {
-    const doings = [stop(run, world)];
-    if (world.workflow === desk || world.workflow === relay) doings.push(signals(run, world));
-    if (world.workflow === desk) doings.push(changes(run, world));
-    const errors = (await Promise.allSettled(doings)).flatMap((done) =>
-      done.status === "rejected" ? done.reason : [],
-    );
-    const real = errors.find(({ code }) => code !== "RUN_CLOSED" && code !== "WORKFLOW_CANCELLED");
-    if (real) throw real;
-  },
+  outside,
+  check: (run, world) => checkExpected(run, world, { workflows, known: { guarded: expectGuarded } }),
 };
-
-/** Now and then somebody wants a run to end. */
-async function stop(run: RunHandle, { chance, sleep }: Outside): Promise<void> {
-  if (!chance.is(0.35)) return;
-  await sleep(500 + chance.exponential(4_000));
-  const kind = chance.int(4);
-  await patiently(sleep, (signal) => {
-    if (kind === 0) return run.terminate({ reason: "by chance", signal });
-    return run.cancel({ reason: "by chance", signal, ...(kind === 1 && { cleanupDeadline: chance.int(4_000) }) });
-  });
-}
-
-/** As many as are waited for, and one more; some are sent twice. One that was acknowledged has been taken note of, once. */
-async function signals(run: RunHandle, { chance, sleep }: Outside): Promise<void> {
-  for (let i = 1; i <= 6; i++) {
-    await sleep(chance.exponential(3_000));
-    const id = `${run.id}-go-${i}`;
-    for (let sent = 0; sent === 0 || chance.is(0.2); sent++) await untilTold(() => run.signal("go", i, { id }));
-    const accepted = (await untilTold(() => run.history())).flatMap((entry) =>
-      entry.kind === "journal" ? entry.message.events.filter((e) => e.type === "SignalAccepted" && e.id === id) : [],
-    );
-    // A life that is over has forgotten the ids of its signals; what repeats them is the log's business.
-    if (accepted.length !== 1)
-      throw new Error(`signal ${id} was acknowledged, and taken note of ${accepted.length} times`);
-  }
-}
-
-async function changes(run: RunHandle, { chance, sleep }: Outside): Promise<void> {
-  await sleep(chance.exponential(5_000));
-  await patiently(sleep, async (signal) => {
-    const total = await run.update("add", 1, { signal });
-    if (typeof total !== "number" || total % 1_000 !== 1) throw new Error(`the update was answered with ${total}`);
-  });
-  const total = await run.query("total", undefined, { timeout: "2s" }).catch(() => 1);
-  if ((total as number) % 1_000 > 1) throw new Error(`the query was answered with ${total}`);
-}
-
-/** Whoever asks after the end is not always told so: they give up waiting after ten seconds. */
-async function patiently(sleep: Outside["sleep"], ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const patience = new AbortController();
-  const answered = ask(patience.signal);
-  await Promise.race([answered, sleep(10_000)]);
-  answered.catch(() => {});
-  patience.abort();
-}
-
-/** As a program does that will not be put off: the id makes it one signal. */
-async function untilTold<T>(tell: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await tell();
-    } catch (error) {
-      if ((error as { code?: string }).code !== "LOG_UNAVAILABLE") throw error;
-    }
-  }
-}

@@ -31,6 +31,7 @@ export interface Stored {
 export class Calls {
   readonly #calls = new Map<string, Call[]>();
   readonly #returned = new Map<string, unknown[]>();
+  readonly #forgotten = new Set<string>();
 
   called(run: string, slot: number, step: AnyStep, input: unknown): void {
     const calls = this.#calls.get(run) ?? [];
@@ -43,6 +44,16 @@ export class Calls {
     const all = this.#returned.get(key) ?? [];
     this.#returned.set(key, all);
     all.push(output);
+  }
+
+  /** The id is given to another run: attempts of the old one may still start, and cannot be told from those of the new. */
+  forget(run: string): void {
+    this.#forgotten.add(run);
+    this.#calls.delete(run);
+  }
+
+  isForgotten(run: string): boolean {
+    return this.#forgotten.has(run);
   }
 
   of(run: string): readonly Call[] {
@@ -59,7 +70,7 @@ export function checkResults(run: string, stored: Stored, calls: Calls): string[
   const inbox = stored.inbox(run);
   const events = stored.events(run);
   return [
-    ...inputsOfSteps(run, events, calls),
+    ...(calls.isForgotten(run) ? [] : inputsOfSteps(run, events, calls)),
     ...outputsOfSteps(run, inbox, calls),
     ...children(run, events, stored),
     ...endsOfChildren(run, inbox, stored),

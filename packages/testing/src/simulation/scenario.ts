@@ -21,7 +21,7 @@ export interface Scenario {
    * What must be so of each run when all is over, besides all that Stepstream promises. It throws, or returns what is
    * not so as a string or several; nothing else that it returns means anything.
    */
-  check?: (run: SimulatedRun) => unknown;
+  check?: (run: SimulatedRun, world: SimulatedWorld) => unknown;
   /** Coordinators. Default: 2 or 3, by chance. */
   coordinators?: number;
   /** Workers; each does all steps. Default 2. */
@@ -50,6 +50,11 @@ export interface Outside {
   client: Client;
   /** So many milliseconds of virtual time. */
   sleep(ms: number): Promise<void>;
+  /**
+   * Call it before and after a run is deleted, or another is started in its place: what was observed of the run so far
+   * is not held against the one that gets the id next.
+   */
+  forget(run: string): void;
 }
 
 /** A run as it is stored, in the middle of the simulation. */
@@ -67,6 +72,12 @@ export interface SimulatedRun {
   /** How it ended; undefined if it never did. */
   readonly end: TerminalEvent | undefined;
   readonly history: readonly HistoryEntry[];
+}
+
+/** The other runs of the same world. */
+export interface SimulatedWorld {
+  /** How a run ended; undefined if it never did, or there is none. */
+  end(run: string): TerminalEvent | undefined;
 }
 
 /** What came of one world, or of many. */

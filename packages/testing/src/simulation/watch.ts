@@ -25,13 +25,21 @@ const OUTCOME = /^(Step(Completed|Failed|Cancelled)|SlotTimedOut|SlotAbandoned)$
 /** Looks at a world from outside, while it goes on, for what must be so at any moment. */
 export class Watch {
   readonly #world: Watched;
+  /** Runs whose id was given to another: attempts of the old one may still start. */
+  readonly #reused = new Set<string>();
 
   constructor(world: Watched) {
     this.#world = world;
   }
 
+  /** The run is deleted, or another takes its id. */
+  forget(run: string): void {
+    this.#reused.add(run);
+  }
+
   /** What must be so whenever a handler is called. */
   checkStart({ run, slot, step }: { run: string; slot: number; step: string }): void {
+    if (this.#reused.has(run)) return;
     const { server, ledger, latencyMs } = this.#world;
     const { clock, subjects } = server;
     const decided = this.events(run).some((e) => e.type === "StepScheduled" && e.slot === slot && e.step === step);

@@ -10,7 +10,8 @@ import {
 import { createBoundary, createCoordinator, UnansweredError } from "@stepstream/coordinator";
 import { sleep } from "@stepstream/event-log";
 import { type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
-import { type Client, connect, type HistoryEntry, type RunHandle } from "@stepstream/sdk";
+import { type AnyWorkflow, type Client, connect, type HistoryEntry, type RunHandle } from "@stepstream/sdk";
+import { builtinWorkflows } from "@stepstream/sdk/builtin";
 import { createWorker } from "@stepstream/step-worker";
 import { Chance } from "../chance.ts";
 import { countedMacrotask, VirtualClock } from "../clock.ts";
@@ -49,6 +50,8 @@ export function simulateWorld(scenario: Scenario, seed: number, runs: number, tr
 
 class World {
   readonly #scenario: Scenario;
+  /** Those of the scenario, and those that every coordinator brings along. */
+  readonly #workflows: readonly AnyWorkflow[];
   readonly #seed: number;
   readonly #runs: number;
   readonly #trace: Trace | undefined;
@@ -76,6 +79,7 @@ class World {
 
   constructor(scenario: Scenario, seed: number, runs: number, trace: Trace | undefined) {
     this.#scenario = scenario;
+    this.#workflows = [...scenario.workflows, ...builtinWorkflows];
     this.#seed = seed;
     this.#runs = runs;
     this.#trace = trace;
@@ -99,7 +103,7 @@ class World {
       latencyMs: latency,
       restartedAt: () => this.#restartedAt,
       frozenAt: () => Math.max(...[...this.#members.values()].map((member) => member.frozenAt)),
-      workflows: scenario.workflows,
+      workflows: this.#workflows,
       excused: (run) => scenario.excused?.(run) ?? false,
     });
     this.#clock.onPassing = () => this.#leap();
@@ -130,7 +134,7 @@ class World {
   }
 
   #over(): boolean {
-    if (!this.#storm.over || this.#started.size < this.#runs) return false;
+    if (!this.#storm.over || this.#started.size < this.#runs || this.#busyOutside.size > 0) return false;
     for (const run of this.#live) if (!this.#hasEnded(run)) return false;
     return true;
   }
@@ -309,6 +313,7 @@ class World {
       clock: this.#clock,
       client,
       sleep: (ms: number) => this.#sleep(ms),
+      forget: (gone: string) => this.#forget(gone),
     };
     try {
       await this.#scenario.outside?.(run, world);
@@ -316,6 +321,13 @@ class World {
       if (!(error instanceof RunClosedError) && !isUnavailable(error)) throw error;
     }
     this.#busyOutside.delete(id);
+  }
+
+  #forget(run: string): void {
+    this.#ended.delete(run);
+    this.#live.delete(run);
+    this.#calls.forget(run);
+    this.#watch.forget(run);
   }
 
   async #sleep(ms: number): Promise<void> {
@@ -352,7 +364,7 @@ class World {
     const client = await connect({ log: observer, clock: this.#clock });
     for (const run of this.#live) {
       const told = await tell(observer, run);
-      const found = await check(run, told, this.#scenario.workflows);
+      const found = await check(run, told, this.#workflows);
       found.push(...checkResults(run, this.#watch, this.#calls), ...(await this.#checkResult(run, client)));
       for (const event of this.#watch.events(run))
         if (
@@ -413,7 +425,9 @@ class World {
       history,
     };
     try {
-      const said = await this.#scenario.check!(told);
+      const said = await this.#scenario.check!(told, {
+        end: (other) => this.#watch.events(other).findLast(isTerminal),
+      });
       const faults = Array.isArray(said) ? said : [said];
       return faults.filter((fault) => typeof fault === "string").map((fault) => `run ${run}: ${fault}`);
     } catch (error) {

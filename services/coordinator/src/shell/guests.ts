@@ -114,6 +114,7 @@ export class Guests {
         onHeld: () => {},
         onJournalled: () => {},
         onClosed: () => this.#actors.delete(run),
+        onNext: (arrival) => this.#actor(run).deliver(arrival),
       });
       this.#actors.set(run, actor);
     }

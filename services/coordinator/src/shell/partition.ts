@@ -164,6 +164,10 @@ export class Partition {
           this.#held += more;
         },
         onClosed,
+        onNext: (arrival) => {
+          this.#closed.delete(run);
+          this.#actor(run).deliver(arrival);
+        },
         onJournalled,
       });
       this.#actors.set(run, actor);

@@ -47,6 +47,8 @@ export interface Host {
   onJournalled(): void;
   /** The run is over; the mailbox can go. */
   onClosed(): void;
+  /** After `onClosed`: a message of the run that has been started under the same id, for a mailbox of its own. */
+  onNext(arrival: Arrival): void;
 }
 
 /** So often may a message come back before its run is parked. */
@@ -630,6 +632,9 @@ export class RunActor {
     if (this.#state !== "released") this.#state = "closed";
     this.#execution = undefined;
     this.#host.onClosed();
+    // A client that saw the end may have deleted the run and started another before all was done here.
+    const next = this.#queue.findIndex(({ message }) => message.type === "RunStarted");
+    if (next >= 0) for (const arrival of this.#queue.splice(next)) this.#host.onNext(arrival);
   }
 
   #check(): void {

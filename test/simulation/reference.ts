@@ -1,0 +1,373 @@
+/**
+ * What a run of the model may come to, worked out without the engine.
+ *
+ * The workflow function is called with a `w` of its own, in which nothing fails, nothing is late and nothing is stored:
+ * a step answers at once (`answer`), a sleep is over at once. Where time decides (who wins a race, whether a signal
+ * comes before a time-out), the function is called once for each way it can go. What only the world knows comes as
+ * facts: which signals came, which updates were completed, how the children ended, what side effects returned.
+ *
+ * P1. It shares no code with the coordinator but the schemas, the errors and the generator of `w.random()`.
+ * P2. For the same facts it gives the same list.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import {
+  ChildError,
+  type Failure,
+  fromFailure,
+  StepError,
+  TimeoutError,
+  WorkflowFailedError,
+} from "@stepstream/contracts";
+import type { AnyStep, AnyWorkflow } from "@stepstream/sdk";
+import { seededRandom, uuidOf } from "../../services/coordinator/src/run/chance.ts";
+
+/** How a run ended, as far as it is compared. */
+export type Ending =
+  | { how: "completed"; output: unknown }
+  | { how: "failed"; error: string }
+  | { how: "cancelled" }
+  | { how: "terminated" };
+
+/** One way that a run may go. */
+export interface Expected {
+  readonly ending: Ending;
+  /** Steps and children with their inputs that it has asked for, whatever happened. */
+  readonly asked: readonly string[];
+  /** Those that it may have asked for besides: in a scope that timed out. */
+  readonly maybe: readonly string[];
+  /** The compensations, in the order they have to run in if the run fails or is cancelled. */
+  readonly compensations: readonly string[];
+  readonly progress: readonly string[];
+  /** The output of each update that was completed, by its id. */
+  readonly answers: ReadonlyMap<string, unknown>;
+}
+
+/** What only the world knows. */
+export interface Facts {
+  readonly run: string;
+  readonly input: unknown;
+  /** In the order of the stream, each id once. */
+  readonly signals: readonly { name: string; payload?: unknown }[];
+  readonly updates: readonly { id: string; name: string; input?: unknown; completed: boolean }[];
+  readonly sideEffects: readonly { value?: unknown; error?: Failure | undefined }[];
+  child(run: string): Ending | undefined;
+}
+
+export type Answer = (step: string, input: unknown) => { output: unknown } | { error: Error };
+
+/** So many ways a run can go at most: more are a model that is too free. */
+const MOST_WAYS = 256;
+const MOST_SEGMENTS = 50;
+
+/** @returns All ways that the run can go: none if the facts rule out all of them. */
+export async function waysOf(workflow: AnyWorkflow, facts: Facts, answer: Answer): Promise<Expected[]> {
+  const ways: Expected[] = [];
+  let decisions: number[] | undefined = [];
+  for (let n = 0; decisions; n++) {
+    if (n === MOST_WAYS) throw new Error(`workflow "${workflow.name}" can go in more than ${MOST_WAYS} ways`);
+    const choices = new Choices(decisions);
+    const way = await new Reference(workflow, facts, answer, choices).run();
+    if (way) ways.push(way);
+    decisions = choices.next();
+  }
+  return ways;
+}
+
+/** The codes of an error and its causes, and what the innermost says: nothing that depends on attempts or slots. */
+export function spellError(error: Failure): string {
+  let last = error;
+  let text = error.code;
+  while (last.cause) {
+    last = last.cause;
+    text += ` < ${last.code}`;
+  }
+  if (/^WORKFLOW_(CANCELLED|TERMINATED)$/.test(last.code)) return text;
+  const { detail } = (last.data ?? {}) as { detail?: { kind?: string } };
+  return `${text}: ${detail?.kind ?? last.message}`;
+}
+
+class Choices {
+  readonly #given: readonly number[];
+  readonly #taken: { n: number; which: number }[] = [];
+
+  constructor(given: readonly number[]) {
+    this.#given = given;
+  }
+
+  choose(n: number): number {
+    const which = this.#given[this.#taken.length] ?? 0;
+    this.#taken.push({ n, which });
+    return which;
+  }
+
+  next(): number[] | undefined {
+    const taken = [...this.#taken];
+    for (let last = taken.pop(); last; last = taken.pop())
+      if (last.which + 1 < last.n) return [...taken.map(({ which }) => which), last.which + 1];
+    return undefined;
+  }
+}
+
+/** This cannot have happened: a signal is waited for that never came. */
+class Impossible extends Error {}
+
+const CONTINUED = Symbol("continued");
+
+class Reference {
+  readonly #workflow: AnyWorkflow;
+  readonly #facts: Facts;
+  readonly #answer: Answer;
+  readonly #choices: Choices;
+  readonly #asked: string[] = [];
+  readonly #maybe: string[] = [];
+  readonly #compensations: string[] = [];
+  readonly #progress: string[] = [];
+  readonly #answers = new Map<string, unknown>();
+  /** Is it certain that what is asked for here is asked for? */
+  readonly #certain = new AsyncLocalStorage<boolean>();
+  readonly #random: () => number;
+  readonly #signals: Facts["signals"][number][];
+  readonly #effects: Facts["sideEffects"][number][];
+  readonly #handlers = new Map<string, (input: any) => unknown>();
+  #updated = false;
+  #next: unknown;
+  #impossible = false;
+  #now = 0;
+
+  constructor(workflow: AnyWorkflow, facts: Facts, answer: Answer, choices: Choices) {
+    this.#workflow = workflow;
+    this.#facts = facts;
+    this.#answer = answer;
+    this.#choices = choices;
+    this.#signals = [...facts.signals];
+    this.#effects = [...facts.sideEffects];
+    this.#random = seededRandom(facts.run);
+  }
+
+  async run(): Promise<Expected | undefined> {
+    const ending = await this.#ending();
+    if (this.#impossible) return undefined;
+    const { asked, maybe, compensations, progress, answers } = {
+      asked: this.#asked,
+      maybe: this.#maybe,
+      compensations: this.#compensations.toReversed(),
+      progress: this.#progress,
+      answers: this.#answers,
+    };
+    return { ending, asked, maybe, compensations, progress, answers };
+  }
+
+  async #ending(): Promise<Ending> {
+    let input = this.#facts.input;
+    const w = this.#context();
+    for (let segment = 0; segment < MOST_SEGMENTS; segment++) {
+      this.#next = CONTINUED;
+      try {
+        const output = await this.#workflow.run(this.#workflow.input.parse(input), w as never);
+        await this.#update();
+        if (this.#next === CONTINUED) return { how: "completed", output: json(output) };
+      } catch (error) {
+        if (this.#next === CONTINUED) {
+          if (error instanceof Impossible) this.#impossible = true;
+          return { how: "failed", error: this.#failure(error) };
+        }
+      }
+      input = this.#next;
+    }
+    throw new Error(`workflow "${this.#workflow.name}" goes on as new for ever`);
+  }
+
+  #failure(error: unknown): string {
+    const own = error instanceof StepError || error instanceof ChildError || error instanceof TimeoutError;
+    return spellError(asFailure(own ? error : new WorkflowFailedError(this.#facts.run, error as Error)));
+  }
+
+  #ask(what: string): void {
+    (this.#certain.getStore() === false ? this.#maybe : this.#asked).push(what);
+  }
+
+  /** Completed updates were completed before the function returned; in what is compared, when does not matter. */
+  async #update(): Promise<void> {
+    if (this.#updated) return;
+    this.#updated = true;
+    for (const { id, name, input, completed } of this.#facts.updates) {
+      const handler = this.#handlers.get(name);
+      if (!handler) continue;
+      const call = async () => handler(this.#workflow.updates[name].input.parse(input));
+      if (completed) this.#answers.set(id, json(await call()));
+    }
+  }
+
+  #settled<T>(act: () => T): Promise<T> {
+    const promise = new Promise<T>((resolve) => resolve(act()));
+    promise.catch(() => {});
+    return promise;
+  }
+
+  #context() {
+    const { run } = this.#facts;
+    const first = async (list: readonly unknown[]) => list[this.#choices.choose(list.length)];
+    const w = {
+      runId: run,
+      cancelled: new AbortController().signal,
+      history: { length: 1, continueSuggested: false },
+      run: (step: AnyStep, input: unknown) =>
+        this.#settled(() => {
+          this.#ask(spellStep(step.name, input));
+          const answered = this.#answer(step.name, json(input));
+          if ("output" in answered) return step.output.parse(answered.output);
+          throw new StepError({ run, step: step.name, slot: 1, attempt: 1 }, input, answered.error);
+        }),
+      child: (workflow: AnyWorkflow, input: unknown, options: { id: string; onParentClose?: string }) =>
+        this.#settled(() => {
+          this.#ask(spellChild(workflow.name, workflow.version, options.id, input));
+          const end = this.#facts.child(options.id);
+          const where = { run, slot: 1, child: options.id, workflow: workflow.name };
+          if (end?.how === "completed") return workflow.output.parse(end.output);
+          if (end?.how === "failed") throw new ChildError(where, new Spelled(end.error));
+          if (end === undefined) throw new Impossible();
+          throw new ChildError(where, new Spelled(`WORKFLOW_${end.how.toUpperCase()}`));
+        }),
+      all: async (list: any) => {
+        const promises = Object.values(list);
+        const failed = (await Promise.allSettled(promises)).filter((one) => one.status === "rejected");
+        if (failed.length > 0) throw failed[this.#choices.choose(failed.length)]!.reason;
+        const done = await Promise.all(promises);
+        return Array.isArray(list) ? done : Object.fromEntries(Object.keys(list).map((key, i) => [key, done[i]]));
+      },
+      allSettled: async (list: any) => {
+        const done = await Promise.allSettled(Object.values(list));
+        return Array.isArray(list) ? done : Object.fromEntries(Object.keys(list).map((key, i) => [key, done[i]]));
+      },
+      race: async (list: readonly unknown[]) => first(list),
+      any: async (list: readonly unknown[]) => {
+        const fulfilled = (await Promise.allSettled(list)).filter((one) => one.status === "fulfilled");
+        if (fulfilled.length === 0) return Promise.any(list);
+        return fulfilled[this.#choices.choose(fulfilled.length)]!.value;
+      },
+      map: (items: readonly unknown[], fn: (item: unknown, i: number) => Promise<unknown>) =>
+        Promise.all(items.map((item, i) => fn(item, i))),
+      sleep: async () => {},
+      waitFor: async (name: string, options?: { timeout?: unknown }) => {
+        const at = this.#signals.findIndex((signal) => signal.name === name);
+        if (options?.timeout !== undefined && (at < 0 || this.#choices.choose(2) === 1)) return undefined;
+        if (at < 0) throw new Impossible();
+        return this.#workflow.signals[name].parse(this.#signals.splice(at, 1)[0]!.payload);
+      },
+      until: async (condition: () => boolean, options?: { timeout?: unknown }) => {
+        if (condition()) return true;
+        await this.#update();
+        if (condition()) return true;
+        if (options?.timeout === undefined) throw new Impossible();
+        return false;
+      },
+      onQuery: () => {},
+      onUpdate: (name: string, handler: (input: any) => unknown) => void this.#handlers.set(name, handler),
+      scope: (fn: () => Promise<unknown>, options?: { timeout?: unknown }) => {
+        const late = options?.timeout !== undefined && this.#choices.choose(2) === 1;
+        const body = late ? this.#certain.run(false, async () => fn()) : (async () => fn())();
+        body.catch(() => {});
+        let cancelled: Error | undefined;
+        const promise = (async () => {
+          const value = await body;
+          if (late) throw new TimeoutError("scope", 1);
+          if (cancelled) throw cancelled;
+          return value;
+        })();
+        promise.catch(() => {});
+        return Object.assign(promise, {
+          cancel: (reason: string) => {
+            cancelled = new Error(reason);
+          },
+        });
+      },
+      uncancellable: async (fn: () => Promise<unknown>) => fn(),
+      continueAsNew: (input: unknown) => {
+        this.#next = json(input);
+        return Promise.reject(CONTINUED);
+      },
+      patched: () => true,
+      sideEffect: () => {
+        const effect = this.#effects.shift();
+        if (!effect) {
+          this.#impossible = true;
+          return undefined;
+        }
+        if (effect.error) throw fromFailure(effect.error);
+        return effect.value;
+      },
+      now: () => ++this.#now,
+      random: this.#random,
+      uuid: () => uuidOf(this.#random),
+      repeatUntil: async (
+        check: (n: number) => Promise<unknown>,
+        fix: (why: unknown, n: number) => Promise<unknown>,
+        options: { maxAttempts: number },
+      ) => {
+        for (let n = 1; ; n++) {
+          let failure: unknown;
+          try {
+            const result = await check(n);
+            if (result !== false) return result;
+          } catch (error) {
+            failure = error;
+          }
+          if (n >= options.maxAttempts) throw failure ?? new Error(`The check did not pass in ${n} attempts.`);
+          this.#random();
+          await fix(failure, n);
+        }
+      },
+      compensate: (step: AnyStep, input: unknown) => void this.#compensations.push(spellStep(step.name, input)),
+      progress: (progress: object) => void this.#progress.push(JSON.stringify(progress)),
+    };
+    return w;
+  }
+}
+
+/** An error of which only the spelling is known: that of a child, for which the child's own run is judged. */
+class Spelled extends Error {
+  readonly spelled: string;
+  constructor(spelled: string) {
+    super(spelled);
+    this.spelled = spelled;
+  }
+}
+
+/** As the engine writes it down, as far as `spellError` looks. */
+function asFailure(error: Error): Failure {
+  const { code = "ERROR", detail } = error as { code?: string; detail?: object };
+  const cause = error.cause instanceof Error ? error.cause : undefined;
+  if (error instanceof Spelled) {
+    const [codes, message = ""] = split(error.spelled);
+    const chain = codes.split(" < ");
+    return chain.reduceRight<Failure | undefined>(
+      (inner, one) => ({ name: "", code: one, message, ...(inner && { cause: inner }) }),
+      undefined,
+    )!;
+  }
+  return {
+    name: error.name,
+    code,
+    message: error.message,
+    ...(detail && { data: { detail } }),
+    ...(cause && { cause: asFailure(cause) }),
+  };
+}
+
+function split(spelled: string): [string, string?] {
+  const at = spelled.indexOf(": ");
+  return at < 0 ? [spelled] : [spelled.slice(0, at), spelled.slice(at + 2)];
+}
+
+export function spellStep(step: string, input: unknown): string {
+  return `${step} ${JSON.stringify(input) ?? ""}`;
+}
+
+export function spellChild(workflow: string, version: number, id: string, input: unknown): string {
+  return `child ${id} of ${workflow} ${version} ${JSON.stringify(input) ?? ""}`;
+}
+
+function json(value: unknown): unknown {
+  const text = JSON.stringify(value);
+  return text === undefined ? undefined : JSON.parse(text);
+}
