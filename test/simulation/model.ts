@@ -187,6 +187,7 @@ export const heirs = workflow("heirs", anything, async (input, w) => {
 /** Starts another run and ends: nobody waits for it, and it must be started all the same. */
 export const baton = workflow("baton", definition, async (input, w) => {
   if (input.width > 2) await w.run(s.work, item({ ...input, fails: 0 }, 1));
+  w.cancelled.throwIfAborted();
   w.child(chain, input, { id: `${w.runId}-b`, onParentClose: "abandon" }).catch(() => {});
   return 0;
 });

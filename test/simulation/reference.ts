@@ -48,7 +48,7 @@ export interface Facts {
   readonly input: unknown;
   /** In the order of the stream, each id once. */
   readonly signals: readonly { name: string; payload?: unknown }[];
-  readonly updates: readonly { id: string; name: string; input?: unknown; completed: boolean }[];
+  readonly updates: readonly { id: string; name: string; input?: unknown; completed: false | "in time" | "late" }[];
   readonly sideEffects: readonly { value?: unknown; error?: Failure | undefined }[];
   child(run: string): Ending | undefined;
 }
@@ -129,7 +129,8 @@ class Reference {
   readonly #signals: Facts["signals"][number][];
   readonly #effects: Facts["sideEffects"][number][];
   readonly #handlers = new Map<string, (input: any) => unknown>();
-  #updated = false;
+  readonly #children = new Set<string>();
+  readonly #updated = new Set<string>();
   #next: unknown;
   #impossible = false;
   #now = 0;
@@ -164,8 +165,10 @@ class Reference {
       this.#next = CONTINUED;
       try {
         const output = await this.#workflow.run(this.#workflow.input.parse(input), w as never);
-        await this.#update();
-        if (this.#next === CONTINUED) return { how: "completed", output: json(output) };
+        const told = json(output);
+        await this.#update("in time");
+        await this.#update("late");
+        if (this.#next === CONTINUED) return { how: "completed", output: told };
       } catch (error) {
         if (this.#next === CONTINUED) {
           if (error instanceof Impossible) this.#impossible = true;
@@ -186,15 +189,14 @@ class Reference {
     (this.#certain.getStore() === false ? this.#maybe : this.#asked).push(what);
   }
 
-  /** Completed updates were completed before the function returned; in what is compared, when does not matter. */
-  async #update(): Promise<void> {
-    if (this.#updated) return;
-    this.#updated = true;
+  /** Those that were completed before the function returned, or after; in what is compared, when else does not matter. */
+  async #update(when: "in time" | "late"): Promise<void> {
+    if (this.#updated.has(when)) return;
+    this.#updated.add(when);
     for (const { id, name, input, completed } of this.#facts.updates) {
       const handler = this.#handlers.get(name);
-      if (!handler) continue;
-      const call = async () => handler(this.#workflow.updates[name].input.parse(input));
-      if (completed) this.#answers.set(id, json(await call()));
+      if (!handler || completed !== when) continue;
+      this.#answers.set(id, json(await handler(this.#workflow.updates[name].input.parse(input))));
     }
   }
 
@@ -221,12 +223,14 @@ class Reference {
       child: (workflow: AnyWorkflow, input: unknown, options: { id: string; onParentClose?: string }) =>
         this.#settled(() => {
           this.#ask(spellChild(workflow.name, workflow.version, options.id, input));
-          const end = this.#facts.child(options.id);
           const where = { run, slot: 1, child: options.id, workflow: workflow.name };
+          if (this.#children.has(options.id)) throw new ChildError(where, errorOf("RUN_ALREADY_EXISTS"));
+          this.#children.add(options.id);
+          const end = this.#facts.child(options.id);
           if (end?.how === "completed") return workflow.output.parse(end.output);
-          if (end?.how === "failed") throw new ChildError(where, new Spelled(end.error));
-          if (end === undefined) throw new Impossible();
-          throw new ChildError(where, new Spelled(`WORKFLOW_${end.how.toUpperCase()}`));
+          if (end?.how === "failed") throw new ChildError(where, errorOf(end.error));
+          // It was stopped: then nobody has waited for it.
+          throw new Impossible();
         }),
       all: async (list: any) => {
         const promises = Object.values(list);
@@ -256,7 +260,7 @@ class Reference {
       },
       until: async (condition: () => boolean, options?: { timeout?: unknown }) => {
         if (condition()) return true;
-        await this.#update();
+        await this.#update("in time");
         if (condition()) return true;
         if (options?.timeout === undefined) throw new Impossible();
         return false;
@@ -325,26 +329,20 @@ class Reference {
 }
 
 /** An error of which only the spelling is known: that of a child, for which the child's own run is judged. */
-class Spelled extends Error {
-  readonly spelled: string;
-  constructor(spelled: string) {
-    super(spelled);
-    this.spelled = spelled;
-  }
+function errorOf(spelled: string): Error {
+  const at = spelled.indexOf(": ");
+  const [chain, message] = at < 0 ? [spelled, ""] : [spelled.slice(0, at), spelled.slice(at + 2)];
+  const timeout = { kind: message, detail: { kind: message } };
+  return chain.split(" < ").reduceRight<Error | undefined>((cause, code) => {
+    const error = new Error(message, cause && { cause });
+    return Object.assign(error, { code }, !cause && code === "TIMEOUT" ? timeout : {});
+  }, undefined)!;
 }
 
 /** As the engine writes it down, as far as `spellError` looks. */
 function asFailure(error: Error): Failure {
   const { code = "ERROR", detail } = error as { code?: string; detail?: object };
   const cause = error.cause instanceof Error ? error.cause : undefined;
-  if (error instanceof Spelled) {
-    const [codes, message = ""] = split(error.spelled);
-    const chain = codes.split(" < ");
-    return chain.reduceRight<Failure | undefined>(
-      (inner, one) => ({ name: "", code: one, message, ...(inner && { cause: inner }) }),
-      undefined,
-    )!;
-  }
   return {
     name: error.name,
     code,
@@ -352,11 +350,6 @@ function asFailure(error: Error): Failure {
     ...(detail && { data: { detail } }),
     ...(cause && { cause: asFailure(cause) }),
   };
-}
-
-function split(spelled: string): [string, string?] {
-  const at = spelled.indexOf(": ");
-  return at < 0 ? [spelled] : [spelled.slice(0, at), spelled.slice(at + 2)];
 }
 
 export function spellStep(step: string, input: unknown): string {

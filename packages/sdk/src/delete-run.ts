@@ -29,7 +29,9 @@ export async function deleteRun({ log, clock }: { log: EventLog; clock: Clock },
       if (event.type === "RunContinued") slots = Math.max(slots, event.start.slots ?? 0);
     }
   const attempts = await act(() => log.list("EVENTS", subjects.all.attemptsOfRun(run)));
-  for (const subject of [subjects.inbox(run), subjects.journal(run), subjects.parked(run), ...attempts.keys()])
-    await act(() => log.remove(subject));
+  // Of a slot that is done, if the acknowledgement was lost.
+  const commands = await act(() => log.list("COMMANDS", subjects.all.commandsOfRun(run)));
+  const stored = [subjects.journal(run), subjects.parked(run), ...attempts.keys(), ...commands.keys()];
+  for (const subject of [subjects.inbox(run), ...stored]) await act(() => log.remove(subject));
   return slots;
 }

@@ -54,16 +54,32 @@ export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, 
   const subject = log.subjects.command(step.definition.name, run.runId, slot.slot);
   const text = commandText(run, slot, step, telemetry.traceOf(run.started!, run.runId));
   const id = `${run.mark}.${slot.slot}.${slot.attempt}`;
-  const publish = async () => {
+  const publish = async (): Promise<void> => {
     try {
       await log.append(subject, text, { expectLast: 0, id });
     } catch (error) {
       if (error instanceof LogUnavailableError) throw new UnansweredError(error.message, { cause: error });
       if (!(error instanceof WrongLastSequenceError)) throw error;
+      if (await removeStale()) await publish();
     }
+  };
+  // A run of the same id was deleted while the acknowledgement of one of its commands was lost.
+  const removeStale = async () => {
+    const last = await log.last(subject, { fresh: true });
+    if (!last || isCommandOf(slot, last.text)) return false;
+    await log.remove(subject, { upTo: last.seq });
+    return true;
   };
   const needed = () => wanted() && slot.state === "open";
   await retrying(deps, () => `publish the command of run ${run.runId}, slot ${slot.slot}`, publish, needed);
+}
+
+function isCommandOf(slot: Slot, text: string): boolean {
+  try {
+    return (JSON.parse(text) as { after?: number }).after === slot.after;
+  } catch {
+    return false; // Not to be read: it is in no worker's way to run this slot.
+  }
 }
 
 export function timeoutOf({ definition, options }: StepSlot) {

@@ -28,8 +28,11 @@ export class Partition {
   readonly number: number;
   readonly #deps: Deps;
   readonly #actors = new Map<string, RunActor>();
-  /** Runs known to be over, newest last. */
-  readonly #closed = new Set<string>();
+  /**
+   * Runs known to be over, newest last, and in which epoch: in a later one the run may have been deleted and its id
+   * started again, by a message that another coordinator got.
+   */
+  readonly #closed = new Map<string, number>();
   readonly #recent = new Map<string, number>();
   /** Every delivery in hand, and when its ack_wait last began. */
   readonly #unacked = new Map<Delivery, number>();
@@ -103,7 +106,7 @@ export class Partition {
     }
     // The id may have been started anew, after its run was deleted.
     if (message.type === "RunStarted") this.#closed.delete(run);
-    if (this.#closed.has(run)) return this.#ack(delivery);
+    if (this.#closed.get(run) === this.#epoch) return this.#ack(delivery);
     this.#actor(run).deliver({ delivery, message, epoch: this.#epoch });
   }
 
@@ -151,7 +154,7 @@ export class Partition {
   #actor(run: string): RunActor {
     let actor = this.#actors.get(run);
     if (!actor) {
-      const onClosed = () => this.#onClosed(run);
+      const onClosed = (epoch: number | undefined) => this.#onClosed(run, epoch);
       const onJournalled = () => this.#recent.set(run, this.#deps.clock.now());
       actor = new RunActor(this.#deps, run, {
         ack: (arrival: Arrival) => this.#ack(arrival.delivery),
@@ -195,11 +198,13 @@ export class Partition {
     this.#unpark().catch((error) => this.#trouble("look for parked runs", error));
   }
 
-  #onClosed(run: string): void {
+  #onClosed(run: string, epoch: number | undefined): void {
     this.#actors.delete(run);
     this.#recent.delete(run);
-    this.#closed.add(run);
-    if (this.#closed.size > CLOSED_KEPT) for (const oldest of this.#closed) return void this.#closed.delete(oldest);
+    if (epoch === undefined) this.#closed.delete(run);
+    else this.#closed.set(run, epoch);
+    if (this.#closed.size > CLOSED_KEPT)
+      for (const oldest of this.#closed.keys()) return void this.#closed.delete(oldest);
   }
 
   /** Drops runs that have nothing to do; a message brings them back from the log. */

@@ -45,8 +45,8 @@ export interface Host {
   onHeld(more: number): void;
   /** The run has decided something, and it is stored. */
   onJournalled(): void;
-  /** The run is over; the mailbox can go. */
-  onClosed(): void;
+  /** The run is over; the mailbox can go. @param epoch - In which this was so; undefined: in none that goes on. */
+  onClosed(epoch: number | undefined): void;
   /** After `onClosed`: a message of the run that has been started under the same id, for a mailbox of its own. */
   onNext(arrival: Arrival): void;
 }
@@ -631,7 +631,7 @@ export class RunActor {
     this.#effects?.stop();
     if (this.#state !== "released") this.#state = "closed";
     this.#execution = undefined;
-    this.#host.onClosed();
+    this.#host.onClosed(this.#epoch);
     // A client that saw the end may have deleted the run and started another before all was done here.
     const next = this.#queue.findIndex(({ message }) => message.type === "RunStarted");
     if (next >= 0) for (const arrival of this.#queue.splice(next)) this.#host.onNext(arrival);

@@ -89,13 +89,19 @@ export function settles(message: InboxMessage, command: RunStep): boolean {
     case "StepCompleted":
     case "StepFailed":
     case "StepCancelled":
-      return message.slot === command.slot && message.step === command.step;
+      return isOf(message, command);
     case "RetryLater":
-      return message.slot === command.slot && message.step === command.step && message.attempt > command.attempt;
+      return isOf(message, command) && message.attempt > command.attempt;
     case "SlotTimedOut":
     case "SlotAbandoned":
       return message.slot === command.slot;
     default:
       return false;
   }
+}
+
+/** A late word on a run that had the id before, and was deleted, says nothing about this command. */
+function isOf(message: { slot: number; step: string; after?: number | undefined }, command: RunStep): boolean {
+  const same = message.after === undefined || message.after === command.after;
+  return same && message.slot === command.slot && message.step === command.step;
 }

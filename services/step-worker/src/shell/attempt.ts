@@ -18,6 +18,7 @@ export interface Attempted {
  *
  *   it returned in time and its output fits   completed, even if it was cancelled meanwhile
  *   it was cancelled                          cancelled, whatever it threw
+ *   another worker has the command            nothing: what it threw then is no outcome of the step
  *   its time was over                         a failed attempt, whatever it threw or returned
  *   its worker shuts down                     handed back, no attempt used up
  *   it threw                                  a failed attempt
@@ -51,6 +52,10 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   if (running.cancelled) {
     span.end({ how: "cancelled" });
     return { health: "unknown", conclude: () => cancelled(job) };
+  }
+  if (running.superseded) {
+    span.end({ how: "handedBack" });
+    return { health: "unknown", conclude: async () => deps.emit({ type: "superseded", ...where }) };
   }
   if (running.timedOut) error = running.timedOut;
   else if (running.draining) {

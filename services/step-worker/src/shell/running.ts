@@ -25,6 +25,8 @@ export class Running {
   cancelled = false;
   /** Its worker shuts down. */
   draining = false;
+  /** Another worker has the command, and has written down what its attempt came to. */
+  superseded = false;
   /** The last heartbeat's details, as they travel; those of the attempt before until there are some. */
   details: unknown;
   readonly #deps: Deps;
@@ -163,7 +165,9 @@ export class Running {
       .append({ v: 1, type: "AttemptHeartbeat", slot, step, attempt, details: this.details })
       .then(
         (kept) => {
-          if (!kept) this.#abort(new StepCancelledError(this.where, "another worker has taken it over"));
+          if (kept) return;
+          this.superseded = true;
+          this.#abort(new StepCancelledError(this.where, "another worker has taken it over"));
         },
         (error) => this.#deps.emit({ type: "trouble", what: "keep a heartbeat", error }),
       )
