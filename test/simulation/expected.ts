@@ -25,10 +25,8 @@ export async function checkExpected(run: SimulatedRun, world: SimulatedWorld, mo
   const workflow = model.workflows.find(({ name, version }) => name === run.workflow && version === real.version)!;
   const known = model.known[run.workflow];
   const expected = known ? [known(run.input)] : await waysOf(workflow, factsOf(run, real, world), answer);
-  // What an update that was not completed has asked for.
-  const ghosts = real.updates
-    .filter(({ completed }) => !completed)
-    .map(({ input }) => `"n":${100 + (input as number)},`);
+  // What updates have asked for, also if they were not completed.
+  const ghosts = real.updates.map(({ input }) => `"n":${100 + (input as number)},`);
   const faults = expected.map((way) => differences(real, way, ghosts));
   if (faults.some((found) => found.length === 0)) return [];
   if (real.stopped && endsEarly(real)) return stoppedEarly(real, expected, ghosts);
@@ -53,7 +51,9 @@ interface Real {
 }
 
 function read({ end, history }: SimulatedRun): Real | undefined {
-  const inbox = history.flatMap((entry) => (entry.kind === "inbox" ? [entry.message] : []));
+  const all = history.flatMap((entry) => (entry.kind === "inbox" ? [entry.message] : []));
+  // What came before its start was for a run that had the id and was deleted.
+  const inbox = all.slice(all.findIndex(({ type }) => type === "RunStarted"));
   const events = history.flatMap((entry) => (entry.kind === "journal" ? entry.message.events : []));
   const start = inbox[0];
   if (!end || start?.type !== "RunStarted") return undefined;
@@ -122,6 +122,7 @@ function factsOf(run: SimulatedRun, real: Real, world: SimulatedWorld): Facts {
       const end = world.end(id);
       return end && endingOf(end);
     },
+    stopped: real.stopped,
   };
 }
 

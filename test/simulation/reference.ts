@@ -51,6 +51,8 @@ export interface Facts {
   readonly updates: readonly { id: string; name: string; input?: unknown; completed: false | "in time" | "late" }[];
   readonly sideEffects: readonly { value?: unknown; error?: Failure | undefined }[];
   child(run: string): Ending | undefined;
+  /** It was asked to end early: what it waits for may never come. */
+  readonly stopped: boolean;
 }
 
 export type Answer = (step: string, input: unknown) => { output: unknown } | { error: Error };
@@ -171,7 +173,7 @@ class Reference {
         if (this.#next === CONTINUED) return { how: "completed", output: told };
       } catch (error) {
         if (this.#next === CONTINUED) {
-          if (error instanceof Impossible) this.#impossible = true;
+          if (error instanceof Impossible && !this.#facts.stopped) this.#impossible = true;
           return { how: "failed", error: this.#failure(error) };
         }
       }
@@ -293,10 +295,7 @@ class Reference {
       patched: () => true,
       sideEffect: () => {
         const effect = this.#effects.shift();
-        if (!effect) {
-          this.#impossible = true;
-          return undefined;
-        }
+        if (!effect) throw new Impossible();
         if (effect.error) throw fromFailure(effect.error);
         return effect.value;
       },

@@ -50,6 +50,8 @@ export interface Outside {
   client: Client;
   /** So many milliseconds of virtual time. */
   sleep(ms: number): Promise<void>;
+  /** Resolves when the faults are over, and every process has noticed. */
+  calm(): Promise<void>;
   /**
    * Call it before and after a run is deleted, or another is started in its place: what was observed of the run so far
    * is not held against the one that gets the id next.

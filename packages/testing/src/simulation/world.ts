@@ -28,6 +28,8 @@ import { drawWeather, nowAndThen, Storm, type Weather } from "./weather.ts";
 const quiet = () => {};
 const silent = { debug: quiet, info: quiet, warn: quiet, error: quiet };
 const FAULTY_MS = 90_000;
+/** After so long without faults no process believes any more what was so before. */
+const CALM_MS = 20_000;
 const LIMIT_MS = 40 * 60_000;
 /** Nothing is stored but timers that are further away than this: then time leaps to the next. */
 const LONG_MS = 3_600_000;
@@ -135,6 +137,9 @@ class World {
 
   #over(): boolean {
     if (!this.#storm.over || this.#started.size < this.#runs || this.#busyOutside.size > 0) return false;
+    for (const run of this.#live) if (!this.#hasEnded(run)) return false;
+    // A run that has just ended may have started another.
+    for (const run of this.#watch.runs()) this.#live.add(run);
     for (const run of this.#live) if (!this.#hasEnded(run)) return false;
     return true;
   }
@@ -313,6 +318,10 @@ class World {
       clock: this.#clock,
       client,
       sleep: (ms: number) => this.#sleep(ms),
+      calm: async () => {
+        while (!this.#storm.over) await this.#sleep(1_000);
+        await this.#sleep(CALM_MS);
+      },
       forget: (gone: string) => this.#forget(gone),
     };
     try {
@@ -415,8 +424,10 @@ class World {
 
   /** What the scenario itself has to say about a run. */
   async #checkOwn(run: string, history: HistoryEntry[]): Promise<string[]> {
-    const first = history[0];
-    const start = first?.kind === "inbox" && first.message.type === "RunStarted" ? first.message : undefined;
+    // What came before it, from a worker that was slow, was for a run that had the id and was deleted.
+    const start = history.flatMap((entry) =>
+      entry.kind === "inbox" && entry.message.type === "RunStarted" ? [entry.message] : [],
+    )[0];
     const told: SimulatedRun = {
       id: run,
       workflow: start?.workflow ?? "",

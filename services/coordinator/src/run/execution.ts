@@ -455,7 +455,6 @@ export class RunExecution {
     const { run, definition, inputText, onParentClose, delayMs, timeoutMs, trace } = child;
     const { name: workflow, version } = definition;
     const slot = this.lastSlot + 1;
-    const head: RunEvent = { type: "ChildScheduled", slot, run, workflow, version, onParentClose };
     const rest = {
       ...(delayMs !== undefined && { delayMs }),
       ...(timeoutMs !== undefined && { timeoutMs }),
@@ -471,7 +470,7 @@ export class RunExecution {
       onParentClose,
       ...rest,
     });
-    this.decide({ ...head, ...rest }, text);
+    this.decide(JSON.parse(text) as RunEvent, text);
     return this.#open("child", { child });
   }
 

@@ -3,13 +3,16 @@ import type { Decided } from "../run/execution.ts";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
 
+export type Written = "written" | "before" | "moved";
+
 /**
  * Writes what a run decided, behind the fence that makes one coordinator its writer.
  *
  * J1. One message holds all events of a decision: all are stored, or none.
  * J2. It is stored only on top of the journal that the decision was made from.
  * J3. A lost acknowledgement shows as a wrong sequence when it is tried again: whoever wrote, and up to
- *     which message, tells it from a rival's decision (`upTo` grows with every decision).
+ *     which message, tells it from a rival's decision (`upTo` grows with every decision). Another may have taken the
+ *     run over since, and done what was decided: what follows is as after a takeover ("before").
  */
 export class Journal {
   readonly #deps: Deps;
@@ -29,8 +32,11 @@ export class Journal {
     this.#segment = segment;
   }
 
-  /** @returns "moved" if somebody else has written: nothing was written, read again. */
-  async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<"written" | "moved"> {
+  /**
+   * @returns "moved" if another has written: nothing was written, read again. "before" if it was written by an earlier
+   * try: read again as well.
+   */
+  async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
     const { log } = this.#deps;
     const subject = log.subjects.journal(this.#run);
     const events = decided.map((d) => d.text).join(",");
@@ -38,7 +44,7 @@ export class Journal {
     if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };
     const segment = this.#segment ? `"segment":${JSON.stringify(this.#segment)},` : "";
     const text = `{"v":1,"type":"Decision",${segment}"upTo":${upTo},"by":${JSON.stringify(this.#by)},"events":[${events}]}`;
-    const write = async (): Promise<"written" | "moved"> => {
+    const write = async (): Promise<Written> => {
       try {
         this.lastSeq = (await log.append(subject, text, { expectLast: this.lastSeq })).seq;
         return "written";
@@ -48,7 +54,7 @@ export class Journal {
         const decision = last && decode(Decision, last.text, subject);
         if (decision?.by !== this.#by || decision.upTo !== upTo) return "moved";
         this.lastSeq = last!.seq;
-        return "written";
+        return "before";
       }
     };
     return (await retrying(this.#deps, () => `journal run ${this.#run}`, write, wanted)) ?? "moved";

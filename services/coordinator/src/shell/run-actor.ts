@@ -22,7 +22,7 @@ import { type Deps, keyOf, Released } from "./deps.ts";
 import { Effects, slotsOf } from "./effects.ts";
 import { afterEnd } from "./ended.ts";
 import { type History, type Inbox, readHistory, readInbox, startOf } from "./history.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type Written } from "./journal.ts";
 import { park, parkedAt, unpark } from "./parking.ts";
 import { replay } from "./replay.ts";
 
@@ -251,8 +251,8 @@ export class RunActor {
       if (fault) return this.#park(batch, fault, folded.started);
       if (folded.decided.length > 0) {
         const written = await this.#write(folded.decided);
-        if (written === "moved") {
-          this.#deps.emit({ type: "moved", run: this.run });
+        if (written !== "written") {
+          if (written === "moved") this.#deps.emit({ type: "moved", run: this.run });
           this.#forget();
           continue;
         }
@@ -320,6 +320,8 @@ export class RunActor {
     for (const arrival of batch) {
       const { seq, at, deliveries } = arrival.delivery;
       if (seq <= execution.folded) continue;
+      // The run in memory was deleted, and its id started again.
+      if (arrival.message.type === "RunStarted") return this.#foldAgain(batch);
       if (deliveries === 1 && arrival.epoch === this.#epoch) {
         decided.push(...(await this.#fold({ seq, at, message: arrival.message })));
         continue;
@@ -327,15 +329,19 @@ export class RunActor {
       // A2: something may have been missed.
       const { log } = this.#deps;
       const journal = await log.last(log.subjects.journal(this.run));
-      if ((journal?.seq ?? 0) > this.#journal!.lastSeq) {
-        this.#forget();
-        return this.#foldAll(batch, true);
-      }
-      for (const message of await readInbox(this.#deps, this.run, execution.folded + 1, seq))
-        decided.push(...(await this.#fold(message)));
+      if ((journal?.seq ?? 0) > this.#journal!.lastSeq) return this.#foldAgain(batch);
+      const missed = await readInbox(this.#deps, this.run, execution.folded + 1, seq);
+      if (missed.some(({ message }) => message.type === "RunStarted")) return this.#foldAgain(batch);
+      for (const message of missed) decided.push(...(await this.#fold(message)));
       this.#epoch = deliveries === 1 ? arrival.epoch : undefined;
     }
     return { decided };
+  }
+
+  /** What is in memory is not the run that the log has. */
+  #foldAgain(batch: Arrival[]): Promise<Folded | "over" | "none"> {
+    this.#forget();
+    return this.#foldAll(batch, true);
   }
 
   #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
@@ -485,14 +491,14 @@ export class RunActor {
 
   // ---------------------------------------------------------------- write and do
 
-  async #write(decided: readonly Decided[]): Promise<"written" | "moved"> {
+  async #write(decided: readonly Decided[]): Promise<Written> {
     const execution = this.#execution!;
     const span = this.#decisions.decided(execution.started!, execution.folded, decided);
     const wanted = () => this.#state !== "released";
     const written = await this.#journal!.append(decided, execution.folded, wanted);
-    span.end(written);
+    span.end(written === "moved" ? "moved" : "written");
     this.#check();
-    if (written === "written") {
+    if (written !== "moved") {
       this.#host.onJournalled();
       this.#deps.emit({
         type: "decided",
