@@ -1,5 +1,6 @@
 import { decode, Presence, type RollCall, WorkerPresence } from "@stepstream/contracts";
 import type { EventLog } from "@stepstream/event-log";
+import type { z } from "zod";
 
 /** For the first answer: a little more than the second after which coordinators say it unasked. */
 const PATIENCE_MS = 1_200;
@@ -26,13 +27,16 @@ export async function rollCall(log: EventLog): Promise<Present> {
   };
   const subscriptions = [
     log.listen(log.subjects.presence, (text) => {
-      const { id, leaving, workflows = [] } = decode(Presence, text, "presence");
-      if (leaving) return;
+      const said = readable(Presence, text);
+      if (!said || said.leaving) return;
+      const { id, workflows = [] } = said;
       coordinators.set(id, workflows);
       heard();
     }),
     log.listen(log.subjects.workers, (text) => {
-      const { worker, steps } = decode(WorkerPresence, text, "an answer to the roll call");
+      const said = readable(WorkerPresence, text);
+      if (!said) return;
+      const { worker, steps } = said;
       workers.set(worker, steps);
       heard();
     }),
@@ -41,4 +45,13 @@ export async function rollCall(log: EventLog): Promise<Present> {
   await done.promise;
   for (const subscription of subscriptions) subscription.stop();
   return { coordinators, workers };
+}
+
+/** What cannot be read, or is of another version, is no answer. */
+function readable<T>(schema: z.ZodType<T>, text: string): T | undefined {
+  try {
+    return decode(schema, text, "an answer to the roll call");
+  } catch {
+    return undefined;
+  }
 }

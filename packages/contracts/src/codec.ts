@@ -1,27 +1,56 @@
 import type { z } from "zod";
 import { MalformedMessageError } from "./errors.ts";
+import { isDeeperText, isTooLong, MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH } from "./limits.ts";
 
 /**
  * Reads a message of the bus.
  *
  * @param where - What is being read (its subject and sequence), for the error.
- * @throws {MalformedMessageError} Not JSON, an unknown version or type, or a field at fault: with its path.
+ * @throws {MalformedMessageError} And nothing else: empty, not JSON, an unknown version or type, too long or too deep,
+ * or a field at fault: with its path.
  */
 export function decode<T>(schema: z.ZodType<T>, text: string, where: string): T {
+  if (text === "") throw new MalformedMessageError(where, "", "not JSON (it is empty)");
+  if (isTooLong(text)) throw new MalformedMessageError(where, "", `longer than ${MAX_MESSAGE_BYTES} bytes`);
+  if (isDeeperText(text, MAX_MESSAGE_DEPTH))
+    throw new MalformedMessageError(where, "", `nested deeper than ${MAX_MESSAGE_DEPTH} levels`);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new MalformedMessageError(where, "", `not JSON (${(cause as Error).message})`);
+    throw new MalformedMessageError(where, "", `not JSON (${shortened((cause as Error).message)})`);
   }
   const version = (value as { v?: unknown } | null)?.v;
   if (version !== 1)
-    throw new MalformedMessageError(where, "v", `unknown version ${JSON.stringify(version)}; known: 1`);
-  const read = schema.safeParse(value);
+    throw new MalformedMessageError(
+      where,
+      "v",
+      `unknown version ${shortened(JSON.stringify(version))}; known: 1`,
+      typeof version === "number" ? version : undefined,
+    );
+  let read: z.ZodSafeParseResult<T>;
+  try {
+    read = schema.safeParse(value);
+  } catch (cause) {
+    throw new MalformedMessageError(where, "", shortened(String(cause)));
+  }
   if (read.success) return read.data;
   const issue = read.error.issues[0]!;
-  throw new MalformedMessageError(where, pathOf(issue.path), issue.message);
+  throw new MalformedMessageError(where, shortened(pathOf(issue.path)), shortened(issue.message));
 }
+
+/** Whether a message could not be read because a newer release wrote it: it is valid there. */
+export function isOfNewerVersion(error: unknown): boolean {
+  return error instanceof MalformedMessageError && Number.isInteger(error.version) && error.version! > 1;
+}
+
+/** A message at fault is quoted in logs and dead letters: not the whole of it. */
+function shortened(text: string | undefined): string {
+  if (text === undefined) return "undefined";
+  return text.length <= QUOTE_MAX ? text : `${text.slice(0, QUOTE_MAX)}…`;
+}
+
+const QUOTE_MAX = 300;
 
 /** `["lines", 3, "cents"]` → `lines[3].cents` */
 export function pathOf(path: readonly PropertyKey[]): string {

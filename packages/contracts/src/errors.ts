@@ -1,4 +1,5 @@
 import type { Failure } from "./failure.ts";
+import { MAX_MESSAGE_BYTES } from "./limits.ts";
 
 /**
  * Everything that Stepstream throws on purpose. Callers branch on `code` or `retry`, never on the
@@ -450,9 +451,12 @@ export class MalformedMessageError extends StepstreamError {
   readonly retry = "never";
   /** Where in the message the fault is; empty for the whole of it. */
   readonly path: string;
-  constructor(where: string, path: string, why: string) {
+  /** The message's version, if that is a number that this release does not know. */
+  readonly version: number | undefined;
+  constructor(where: string, path: string, why: string, version?: number) {
     super(`The message ${where} cannot be read${path ? ` at ${path}` : ""}: ${why}.`, { where, path });
     this.path = path;
+    this.version = version;
   }
 }
 
@@ -487,6 +491,18 @@ export class LogRefusedError extends StepstreamError {
   readonly retry = "later";
   constructor(what: string, serverCode: number, why: string) {
     super(`The event log refused ${what}: ${why} (server error ${serverCode}). Nothing was written.`, { serverCode });
+  }
+}
+
+/** A message is longer than the bus takes. Nothing was written, and trying again does not help. */
+export class MessageTooLargeError extends StepstreamError {
+  readonly code = "MESSAGE_TOO_LARGE";
+  readonly retry = "never";
+  constructor(what: string, bytes: number) {
+    super(
+      `Refused ${what}: it has ${bytes} bytes, and the limit is ${MAX_MESSAGE_BYTES} (256 MiB). Nothing was written. Keep large data elsewhere, e.g. in an object store, and pass a reference to it.`,
+      { bytes },
+    );
   }
 }
 

@@ -13,7 +13,7 @@ export {
   refuse,
   TIMER,
 } from "./check.ts";
-export { decode, pathOf } from "./codec.ts";
+export { decode, isOfNewerVersion, pathOf } from "./codec.ts";
 export { type Duration, durationMs, RetryPolicy, TimeoutPolicy } from "./duration.ts";
 export {
   ChildError,
@@ -26,6 +26,7 @@ export {
   LogRefusedError,
   LogUnavailableError,
   MalformedMessageError,
+  MessageTooLargeError,
   NamespaceNotFoundError,
   NonDeterminismError,
   NotRunningError,
@@ -61,7 +62,18 @@ export {
 export { Failure, fromFailure, toFailure } from "./failure.ts";
 export { deepFreeze } from "./freeze.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
-export { MAX_DEPTH, MAX_DURATION_MS, MAX_MESSAGE_DEPTH, MAX_SCHEDULE_MS, MAX_TIME_MS, MAX_TIMER_MS } from "./limits.ts";
+export {
+  isDeeperText,
+  isTooLong,
+  MAX_DEPTH,
+  MAX_DURATION_MS,
+  MAX_MESSAGE_BYTES,
+  MAX_MESSAGE_DEPTH,
+  MAX_SCHEDULE_MS,
+  MAX_SLOT,
+  MAX_TIME_MS,
+  MAX_TIMER_MS,
+} from "./limits.ts";
 export * from "./messages.ts";
 export { schemaFault } from "./schema-walk.ts";
 export { shown } from "./shown.ts";

@@ -500,10 +500,11 @@ export type CancelSlots = z.infer<typeof CancelSlots>;
 export const Presence = z.object({
   v,
   type: z.literal("Presence"),
-  id: z.string(),
+  /** The coordinator's own, unique for each process; also a token of its subjects. */
+  id: Name,
   leaving: z.boolean(),
   /** The workflows it runs, as `<name>@<version>`. */
-  workflows: z.array(z.string()).optional(),
+  workflows: z.array(z.string().max(200)).max(10_000).optional(),
 });
 export type Presence = z.infer<typeof Presence>;
 
@@ -549,7 +550,7 @@ export const GuestMessage = z.object({
   v,
   type: z.literal("GuestMessage"),
   /** The coordinator that has the message in hand, and waits for a GuestDone. */
-  from: z.string(),
+  from: Name,
   run: RunId,
   /** Its stream sequence. */
   seq: z.int().min(1),

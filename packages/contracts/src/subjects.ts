@@ -22,6 +22,7 @@
  */
 
 import { partitionOf } from "./ids.ts";
+import { MAX_SLOT } from "./limits.ts";
 
 export type StreamKind = "EVENTS" | "COMMANDS" | "TIMERS" | "DEAD";
 
@@ -48,6 +49,9 @@ const STREAM_OF: Record<string, StreamKind> = {
 
 /** Added to a slot's number, it names the timer of a step's deadline, beside that of its next attempt. */
 export const DEADLINE = 2 ** 31;
+
+/** What a run id, a step's name and the id of a process may be: see RunId and Name. */
+const TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Builds and reads the subjects of one namespace. */
 export class Subjects {
@@ -137,7 +141,12 @@ export class Subjects {
     timersOfRun: (run: string) => `${this.namespace}.timer.${this.partition(run)}.${run}.*`,
   };
 
-  /** @returns undefined for a subject that is none of ours. */
+  /**
+   * Reads a subject. Anybody who may publish chooses the subject, so it is input like the message itself.
+   *
+   * @returns undefined unless every token is valid: the kind, the run id and the step's name, the partition that the run
+   * has, the slot as a decimal number in range. What is returned can be used to build subjects again.
+   */
   parse(subject: string): SubjectParts | undefined {
     const t = subject.split(".");
     if (t[0] !== this.namespace) return undefined;
@@ -147,19 +156,38 @@ export class Subjects {
       case "journal":
       case "parked":
       case "query":
-        return t.length === 4 ? { kind, partition: Number(t[2]), run: t[3]! } : undefined;
+        return t.length === 4 ? this.#parts(kind, t[2]!, t[3]!) : undefined;
       case "attempts":
+        return t.length === 5 ? this.#parts(kind, t[2]!, t[3]!, t[4], 1, MAX_SLOT) : undefined;
       case "timer":
       case "due":
-        return t.length === 5 ? { kind, partition: Number(t[2]), run: t[3]!, slot: Number(t[4]) } : undefined;
+        return t.length === 5 ? this.#parts(kind, t[2]!, t[3]!, t[4], 1, DEADLINE + MAX_SLOT) : undefined;
       case "command":
-      case "dead":
-        return t.length === 6
-          ? { kind, step: t[2]!, partition: Number(t[3]), run: t[4]!, slot: Number(t[5]) }
-          : undefined;
+      case "dead": {
+        if (t.length !== 6 || !TOKEN.test(t[2]!)) return undefined;
+        const parts = this.#parts(kind, t[3]!, t[4]!, t[5], kind === "dead" ? 0 : 1, DEADLINE + MAX_SLOT);
+        return parts && { ...parts, step: t[2]! };
+      }
       default:
         return undefined;
     }
+  }
+
+  #parts(
+    kind: string,
+    partition: string,
+    run: string,
+    slot?: string,
+    least = 0,
+    most = 0,
+  ): (SubjectParts & { slot?: number }) | undefined {
+    if (!TOKEN.test(run) || partition !== String(this.partition(run))) return undefined;
+    const parts: SubjectParts = { kind, partition: Number(partition), run };
+    if (slot === undefined) return parts;
+    const number = Number(slot);
+    // One spelling for each number: "01" or "1e3" would be another subject of the same slot.
+    if (!Number.isInteger(number) || number < least || number > most || slot !== String(number)) return undefined;
+    return { ...parts, slot: number };
   }
 
   /** The stream that stores a subject. @throws {RangeError} For a subject that no stream of ours stores. */

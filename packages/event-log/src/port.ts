@@ -12,6 +12,9 @@ import type { StreamKind, Subjects } from "@stepstream/contracts";
  * L4. `read` may be stale (a replica answers) unless `fresh` is asked for.
  * L5. A timer's message comes on or after its time, at least once, unless it was cancelled in time.
  * L6. `broadcast` may be lost.
+ * L7. A callback that throws or rejects ends nothing: no subscription, no consumption, no connection. It is reported
+ *     to `onError`, and a delivery that it was given comes again.
+ * L8. `duplicate` is true only if the message that was stored first is on the same subject with the same text.
  *
  * A message too large for the bus (over 256 KiB) is kept in an object store under
  * `<run>/<content hash>`; the message on the bus carries the reference, and readers never notice.
@@ -78,6 +81,11 @@ export interface EventLog {
 
   /** Called after every reconnection, with the server's id. */
   onReconnect(fn: (serverId: string) => void): Subscription;
+  /**
+   * Called with what a callback of this log threw, or its promise rejected with; `what` says which callback. Nothing
+   * else becomes of it (L7). Default: a warning of the process.
+   */
+  onError(fn: (what: string, error: unknown) => void): Subscription;
   /** Sends what is buffered, then disconnects (if the connection is the log's own). */
   close(): Promise<void>;
 }
@@ -113,6 +121,8 @@ export interface Appended {
   /** The stream sequence; of the first message where `duplicate`. */
   seq: number;
   duplicate: boolean;
+  /** A command whose first message is not in the queue any more: it was handled, or was another message of that id. */
+  gone?: true;
 }
 
 export interface ReadOptions {

@@ -1,4 +1,8 @@
+import { Repeats } from "@stepstream/telemetry";
 import type { Level, Log } from "./log.ts";
+
+/** There is one for every run or step: they are wanted all, or none. */
+const QUIET: ReadonlySet<Level> = new Set(["debug", "info"]);
 
 /** How the events of a service are told: how loud, and in which words. What else they say are fields of the line. */
 export type Told<E extends { type: string }> = {
@@ -8,15 +12,30 @@ export type Told<E extends { type: string }> = {
 /**
  * Logs events: their `type` as `event`, their `error` as `err` with its stack, the ids of their `trace` as fields.
  *
- * Those that are not loud enough cost a look at a table: there are some for every step.
+ * Those that are not loud enough cost a look at a table: there are some for every step. The same warning or error (the
+ * same words; of a message, the same subject) is logged once in 10 s, and the next one says how many were held back.
  */
 export function logEvents<E extends { type: string }>(log: Log, told: Told<E>): (event: E) => void {
+  const repeats = new Repeats();
   return (event) => {
     const [level, tell] = told[event.type as E["type"]];
     if (!log.isLevelEnabled(level)) return;
-    const { type, error, trace, ...fields }: { type: string; error?: unknown; trace?: object } = event;
-    const line = { event: type, ...fields, ...trace, ...(error !== undefined && { err: error }) };
-    log[level](line, tell(event as Extract<E, { type: E["type"] }>));
+    const { type, error, trace, ...fields }: { type: string; error?: unknown; trace?: object; subject?: string } =
+      event;
+    const text = tell(event as Extract<E, { type: E["type"] }>);
+    const quiet = QUIET.has(level);
+    const held = quiet
+      ? 0
+      : repeats.admit(fields.subject === undefined ? text : `${type} ${fields.subject}`, Date.now());
+    if (held === undefined) return;
+    const line = {
+      event: type,
+      ...fields,
+      ...trace,
+      ...(error !== undefined && { err: error }),
+      ...(held > 0 && { held }),
+    };
+    log[level](line, held > 0 ? `${text} (${held} more since the last)` : text);
   };
 }
 

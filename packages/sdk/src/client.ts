@@ -10,6 +10,7 @@ import {
   InvalidInputError,
   Namespace,
   NotRunningError,
+  RunNotFoundError,
   refuse,
   type Signal,
   toWire,
@@ -249,11 +250,17 @@ export class Client {
     const found: RunStatus[] = [];
     const ids: string[] = [];
     for (let p = 0; p < subjects.partitions; p++)
-      for (const subject of (await this.#log.list("EVENTS", subjects.all.inbox(p))).keys())
-        ids.push(subjects.parse(subject)!.run);
+      for (const subject of (await this.#log.list("EVENTS", subjects.all.inbox(p))).keys()) {
+        const run = subjects.parse(subject)?.run;
+        if (run !== undefined) ids.push(run);
+      }
     while (ids.length > 0 && found.length < limit) {
-      const some = await Promise.all(ids.splice(0, LIST_CONCURRENCY).map((id) => readStatus(this.#log, id)));
-      found.push(...some.filter((r) => (!name || r.workflow === name) && (!status || r.status === status)));
+      const some = await Promise.all(ids.splice(0, LIST_CONCURRENCY).map((id) => this.#statusIfRun(id)));
+      found.push(
+        ...some
+          .filter((r) => r !== undefined)
+          .filter((r) => (!name || r.workflow === name) && (!status || r.status === status)),
+      );
     }
     return found.sort((a, b) => b.startedAt - a.startedAt).slice(0, limit);
   }
@@ -267,6 +274,16 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** What has no start, or was deleted meanwhile, is no run, and keeps none of the others from being listed. */
+  async #statusIfRun(id: string): Promise<RunStatus | undefined> {
+    try {
+      return await readStatus(this.#log, id);
+    } catch (error) {
+      if (error instanceof RunNotFoundError) return undefined;
+      throw error;
+    }
   }
 
   get #context() {

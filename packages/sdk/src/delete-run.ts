@@ -1,6 +1,6 @@
 import { RunNotFoundError, RunStillGoingError } from "@stepstream/contracts";
 import type { Clock, EventLog } from "@stepstream/event-log";
-import { decodeDecision, endOf } from "./run-status.ts";
+import { endOf, eventsOf } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 
 /**
@@ -17,17 +17,16 @@ export async function deleteRun({ log, clock }: { log: EventLog; clock: Clock },
   const { subjects } = log;
   const act = <T>(fn: () => Promise<T>) => untilAnswered(clock, `delete run ${run}`, fn);
   const journal = await act(() => log.read(subjects.journal(run), { fresh: true }));
-  const last = journal.at(-1);
+  const last = journal.findLast((stored) => eventsOf(stored).length > 0);
   if (!last || !endOf(last)) {
     const known = last ?? (await act(() => log.last(subjects.inbox(run), { fresh: true })));
     throw known ? new RunStillGoingError(run) : new RunNotFoundError(run, subjects.namespace);
   }
   let slots = 0;
-  for (const { events } of journal.map(decodeDecision))
-    for (const event of events) {
-      if ("slot" in event) slots = Math.max(slots, event.slot);
-      if (event.type === "RunContinued") slots = Math.max(slots, event.start.slots ?? 0);
-    }
+  for (const event of journal.flatMap(eventsOf)) {
+    if ("slot" in event) slots = Math.max(slots, event.slot);
+    if (event.type === "RunContinued") slots = Math.max(slots, event.start.slots ?? 0);
+  }
   const attempts = await act(() => log.list("EVENTS", subjects.all.attemptsOfRun(run)));
   // Of a slot that is done, if the acknowledgement was lost.
   const commands = await act(() => log.list("COMMANDS", subjects.all.commandsOfRun(run)));

@@ -25,7 +25,7 @@ import type { z } from "zod";
 import { deleteRun } from "./delete-run.ts";
 import { type HistoryEntry, readHistory } from "./run-history.ts";
 import { followProgress } from "./run-progress.ts";
-import { endOf, type RunStatus, readStatus } from "./run-status.ts";
+import { endOf, lastDecision, type RunStatus, readStatus } from "./run-status.ts";
 import { newId, untilAnswered } from "./start-run.ts";
 import { tellRun } from "./tell-run.ts";
 import { watchJournal } from "./watch-journal.ts";
@@ -104,11 +104,10 @@ export class RunHandle<
    */
   async result(options: { signal?: AbortSignal } = {}): Promise<O> {
     const { log } = this.#context;
-    const journal = log.subjects.journal(this.id);
     let end: TerminalEvent | undefined;
     await this.#watch(
       async () => {
-        const last = await log.last(journal);
+        const last = await lastDecision(log, this.id);
         if (!last) await this.#mustExist();
         return last ? [last] : [];
       },

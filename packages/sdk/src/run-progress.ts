@@ -1,6 +1,6 @@
 import type { Progress } from "@stepstream/contracts";
 import type { Clock, EventLog, Stored } from "@stepstream/event-log";
-import { decodeDecision, endOf } from "./run-status.ts";
+import { endOf, eventsOf } from "./run-status.ts";
 import { watchJournal } from "./watch-journal.ts";
 
 /**
@@ -61,6 +61,6 @@ export async function* followProgress(source: {
 
 function progressIn(stored: Stored): Progress[] {
   if (!stored.text.includes('"ProgressReported"')) return [];
-  const said = decodeDecision(stored).events.filter((event) => event.type === "ProgressReported");
+  const said = eventsOf(stored).filter((event) => event.type === "ProgressReported");
   return said.map(({ step, total, name, percent }) => ({ step, total, name, percent }));
 }

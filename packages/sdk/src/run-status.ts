@@ -3,11 +3,14 @@ import {
   decode,
   type Failure,
   isTerminal,
+  type MalformedMessageError,
+  type RunEvent,
   RunNotFoundError,
   RunParked,
   type TerminalEvent,
+  toFailure,
 } from "@stepstream/contracts";
-import type { EventLog, Stored } from "@stepstream/event-log";
+import type { EventLog, ReadOptions, Stored } from "@stepstream/event-log";
 import { idsOfRun } from "@stepstream/telemetry";
 import { readStart } from "./start-run.ts";
 
@@ -48,7 +51,7 @@ export async function readStatus(log: EventLog, run: string): Promise<RunStatus>
   const { subjects } = log;
   const [first, journal, parked, inboxes, journals] = await Promise.all([
     readStart(log, run, { fresh: true }),
-    log.last(subjects.journal(run), { fresh: true }),
+    lastDecision(log, run, { fresh: true }),
     log.last(subjects.parked(run), { fresh: true }),
     log.list("EVENTS", subjects.inbox(run)),
     log.list("EVENTS", subjects.journal(run)),
@@ -69,10 +72,18 @@ export async function readStatus(log: EventLog, run: string): Promise<RunStatus>
     return { ...base, status: stateOf(end), endedAt: journal.at, ...why };
   }
   if (parked && parked.seq > (journal?.seq ?? 0)) {
-    const { code, error } = decode(RunParked, parked.text, `${parked.subject} #${parked.seq}`);
-    return { ...base, status: "parked", parked: { code, error, since: parked.at } };
+    return { ...base, status: "parked", parked: { ...reasonIn(parked), since: parked.at } };
   }
   return { ...base, status: "running" };
+}
+
+function reasonIn(parked: Stored): { code: string; error: Failure } {
+  try {
+    const { code, error } = decode(RunParked, parked.text, `${parked.subject} #${parked.seq}`);
+    return { code, error };
+  } catch (error) {
+    return { code: (error as MalformedMessageError).code, error: toFailure(error) };
+  }
 }
 
 export function stateOf(end: TerminalEvent): (typeof ENDED)[keyof typeof ENDED] {
@@ -83,9 +94,22 @@ export function stateOf(end: TerminalEvent): (typeof ENDED)[keyof typeof ENDED] 
 export function endOf(stored: Stored): TerminalEvent | undefined {
   // Most messages hold no end, and looking is cheaper than reading.
   if (!/"Run(Completed|Failed|Cancelled|Terminated)"/.test(stored.text)) return undefined;
-  return decodeDecision(stored).events.find(isTerminal);
+  return eventsOf(stored).find(isTerminal);
 }
 
-export function decodeDecision(stored: Stored): Decision {
-  return decode(Decision, stored.text, `${stored.subject} #${stored.seq}`);
+/** What a message of a journal decides: nothing, if it cannot be read. Anybody who may publish can put one there. */
+export function eventsOf(stored: Stored): readonly RunEvent[] {
+  try {
+    return decode(Decision, stored.text, `${stored.subject} #${stored.seq}`).events;
+  } catch {
+    return [];
+  }
+}
+
+/** The last message of a journal that is a decision. @returns undefined if there is none. */
+export async function lastDecision(log: EventLog, run: string, options?: ReadOptions): Promise<Stored | undefined> {
+  const journal = log.subjects.journal(run);
+  const last = await log.last(journal, options);
+  if (!last || eventsOf(last).length > 0) return last;
+  return (await log.read(journal, options)).findLast((stored) => eventsOf(stored).length > 0);
 }

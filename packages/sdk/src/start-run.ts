@@ -3,6 +3,7 @@ import {
   decode,
   InboxMessage,
   InvalidInputError,
+  isOfNewerVersion,
   LogUnavailableError,
   RunAlreadyExistsError,
   type RunStarted,
@@ -62,8 +63,8 @@ export async function startRun(
 }
 
 /**
- * The message that started a run. `started` is absent if it cannot be read, or is none (`stray`); undefined if there is
- * nothing at all.
+ * The message that started a run. `started` is absent if it cannot be read, or is none. `stray`: no run began with it, so
+ * the id is free. undefined if there is nothing at all.
  */
 export async function readStart(
   log: EventLog,
@@ -75,8 +76,11 @@ export async function readStart(
   try {
     const message = decode(InboxMessage, stored.text, `${stored.subject} #${stored.seq}`);
     return message.type === "RunStarted" ? { stored, started: message } : { stored, started: undefined, stray: true };
-  } catch {
-    return { stored, started: undefined };
+  } catch (error) {
+    if (isOfNewerVersion(error)) return { stored, started: undefined };
+    // What cannot be read is in the dead letters. Only with a journal is there a run all the same.
+    const journal = await log.last(log.subjects.journal(run), options);
+    return { stored, started: undefined, ...(journal ? {} : { stray: true as const }) };
   }
 }
 

@@ -6,7 +6,7 @@ import {
   type TerminalEvent,
 } from "@stepstream/contracts";
 import type { Clock, EventLog, Stored } from "@stepstream/event-log";
-import { decodeDecision, endOf, stateOf } from "./run-status.ts";
+import { endOf, eventsOf, lastDecision, stateOf } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 import { watchJournal } from "./watch-journal.ts";
 
@@ -31,10 +31,10 @@ export async function tellRun<T>(
   const look = <R>(act: () => Promise<R>) => untilAnswered(clock, `look at run ${run}`, act);
   if (!(await look(() => log.last(log.subjects.inbox(run), { fresh: true }))))
     throw new RunNotFoundError(run, log.subjects.namespace);
-  const before = await look(() => log.last(journal));
+  const before = await look(() => lastDecision(log, run));
   let found: { value: T } | undefined;
   const answerIn = (stored: Stored) => {
-    for (const event of decodeDecision(stored).events) found ??= answer(event);
+    for (const event of eventsOf(stored)) found ??= answer(event);
   };
   // A message that was sent before may have been answered before; a new one cannot.
   const fromSeq = repeatable ? 1 : (before?.seq ?? 0) + 1;

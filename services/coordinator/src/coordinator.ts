@@ -1,9 +1,9 @@
 import { checkDefinition, checkObject, NotRunningError, refuse } from "@stepstream/contracts";
-import { type Clock, type Consumption, type EventLog, systemClock } from "@stepstream/event-log";
+import { type Clock, type Consumption, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { builtinWorkflows } from "@stepstream/sdk/builtin";
-import { createTelemetry } from "@stepstream/telemetry";
+import { createTelemetry, Repeats } from "@stepstream/telemetry";
 import { guardGlobals } from "./run/globals.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
 import { DelayQueue } from "./shell/delay-queue.ts";
@@ -32,7 +32,7 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
   boundary?: Boundary;
   /** Default: the OpenTelemetry SDK of this process, if there is one. */
   telemetry?: CoordinatorTelemetry;
-  /** What it does, for logs and tests. A throw in it is a bug of the caller's. */
+  /** What it does, for logs and tests. What it throws becomes a warning of the process and changes nothing. */
   onEvent?: (event: CoordinatorEvent) => void;
   settings?: Partial<Settings>;
 }
@@ -70,6 +70,22 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let settled: unknown;
   let mailboxes = 1;
   const releases = new Set<Promise<void>>();
+  const repeats = new Repeats();
+  let errors: Subscription | undefined;
+
+  function emit(event: CoordinatorEvent): void {
+    try {
+      options.onEvent?.(event);
+    } catch (error) {
+      process.emitWarning(`onEvent threw: ${error}`, { type: "StepstreamWarning" });
+    }
+  }
+
+  function warn(what: string, error: unknown): void {
+    const held = repeats.admit(what, clock.now());
+    if (held !== undefined)
+      emit({ type: "trouble", what: held > 0 ? `${what} (${held} more since the last)` : what, error });
+  }
 
   function assign(): void {
     if (state !== "running") return;
@@ -124,12 +140,14 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         hostOf: (workflow, run) => membership.hostOf(workflow, run),
         boundary: options.boundary ?? createBoundary(),
         telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
-        emit: options.onEvent ?? (() => {}),
+        emit,
+        warn,
         forgotten: new ForgottenAsks(),
         later: new DelayQueue(clock, settings.deadlineAfterMs),
         settings,
       };
       state = "running";
+      errors = log.onError(warn);
       membership = new Membership(deps, () => {
         assign();
         for (const partition of partitions.values()) partition.onPeers();
@@ -155,6 +173,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       await Promise.all([...releases, guests.stop(), due.stop()]);
       membership.stop();
       deps.later.stop();
+      errors?.stop();
       if (!options.log) await log.close();
     },
   };

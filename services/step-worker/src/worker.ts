@@ -11,7 +11,7 @@ import {
 import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import { type AnyStep, gate, type HandlerInput, type HandlerOutput } from "@stepstream/sdk";
-import { createTelemetry } from "@stepstream/telemetry";
+import { createTelemetry, Repeats } from "@stepstream/telemetry";
 import { type GateOptions, gateHandler } from "./gate.ts";
 import { Breaker, type BreakerState } from "./shell/breaker.ts";
 import { Cancels } from "./shell/cancels.ts";
@@ -94,6 +94,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const steps = new Map<string, Served>();
   const breakers = new Map<string, Breaker>();
   const announced = new Map<string, BreakerState>();
+  const repeats = new Repeats();
   let lanes: Lane[] = [];
   let state: "new" | "running" | "stopping" | "stopped" = "new";
   let log: EventLog;
@@ -108,6 +109,12 @@ export function createWorker(options: WorkerOptions): Worker {
     } catch (error) {
       logger.error("onEvent threw", { error: String(error) });
     }
+  }
+
+  function warn(what: string, error: unknown): void {
+    const held = repeats.admit(what, clock.now());
+    if (held !== undefined)
+      emit({ type: "trouble", what: held > 0 ? `${what} (${held} more since the last)` : what, error });
   }
 
   function breakerOf(step: AnyStep): Breaker | undefined {
@@ -194,8 +201,9 @@ export function createWorker(options: WorkerOptions): Worker {
       logger,
       settings,
       emit,
+      warn,
       telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
-      cancels: new Cancels(clock, onCancel),
+      cancels: new Cancels(clock, onCancel, warn),
       pulse: new Pulse(clock, shortestMs / 4, suspectAll),
       alive: () => state !== "stopped",
     };
@@ -204,6 +212,7 @@ export function createWorker(options: WorkerOptions): Worker {
     deps.pulse.start();
     // What was delivered before the cut may be another's by now.
     subscriptions = [
+      log.onError(warn),
       log.onReconnect(() => suspectAll(Number.POSITIVE_INFINITY)),
       log.listen(log.subjects.rollCall, answerRollCall),
     ];

@@ -1,4 +1,4 @@
-import { DeadLetter, decode } from "@stepstream/contracts";
+import { DeadLetter, decode, type MalformedMessageError } from "@stepstream/contracts";
 import type { Command } from "commander";
 import { type Bus, withBus } from "../connection.ts";
 import { CliError, EXIT } from "../errors.ts";
@@ -99,12 +99,22 @@ async function read({ log }: Bus, filter: string): Promise<Buried[]> {
         seq,
         at,
         ...(step !== undefined && step !== "-" && { step }),
-        ...(run !== undefined && { run }),
-        ...(slot !== undefined && { slot }),
-        letter: decode(DeadLetter, text, `${subject} #${seq}`),
+        ...(run !== undefined && run !== "-" && { run }),
+        ...(slot !== undefined && slot > 0 && { slot }),
+        letter: readLetter(subject, seq, text),
       });
   }
   return found.sort((a, b) => a.seq - b.seq);
+}
+
+/** One that cannot be read is shown as what it is: whoever put it there, it keeps none of the others. */
+function readLetter(subject: string, seq: number, text: string): DeadLetter {
+  try {
+    return decode(DeadLetter, text, `${subject} #${seq}`);
+  } catch (error) {
+    const { code, message } = error as MalformedMessageError;
+    return { v: 1, type: "DeadLetter", code, message, subject, seq, text };
+  }
 }
 
 function told({ seq, at, step, run, slot, letter }: Buried, paint: Paint): string {

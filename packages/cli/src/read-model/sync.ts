@@ -62,7 +62,7 @@ export async function synced(
   if (deleted !== store.cursor.deleted) store.keepOnly(await runsStored(bus), deleted, lastSeq);
   if (store.hasParked) {
     const parked = await log.list("EVENTS", `${log.subjects.namespace}.parked.>`);
-    store.unpark(new Set([...parked.keys()].map((subject) => log.subjects.parse(subject)!.run)), lastSeq);
+    store.unpark(runsIn(bus, parked.keys()), lastSeq);
   }
   return { store, lastSeq, folded };
 }
@@ -158,8 +158,13 @@ async function whole({ log }: Bus, subject: string, seq: number): Promise<string
   return stored?.seq === seq ? stored.text : "";
 }
 
-async function runsStored({ log }: Bus): Promise<Set<string>> {
-  const { subjects } = log;
-  const inboxes = await log.list("EVENTS", `${subjects.namespace}.inbox.>`);
-  return new Set([...inboxes.keys()].map((subject) => subjects.parse(subject)!.run));
+async function runsStored(bus: Bus): Promise<Set<string>> {
+  const { log } = bus;
+  const inboxes = await log.list("EVENTS", `${log.subjects.namespace}.inbox.>`);
+  return runsIn(bus, inboxes.keys());
+}
+
+/** Subjects that name no run are passed over. */
+function runsIn({ log }: Bus, subjects: Iterable<string>): Set<string> {
+  return new Set([...subjects].flatMap((subject) => log.subjects.parse(subject)?.run ?? []));
 }

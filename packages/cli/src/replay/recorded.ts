@@ -27,13 +27,21 @@ export async function fromBus(
   const place = ({ subject, seq }: Stored) => `${subject} #${seq}`;
   return {
     run,
-    inbox: inbox.map(({ seq, at, text, subject }) => ({
-      seq,
-      at,
-      message: decode(InboxMessage, text, `${subject} #${seq}`),
-    })),
+    // What cannot be read is in the dead letters; to the run it never happened.
+    inbox: inbox.flatMap((stored) => {
+      const message = readable(stored);
+      return message ? [{ seq: stored.seq, at: stored.at, message }] : [];
+    }),
     decisions: journal.map((stored) => decode(Decision, stored.text, place(stored))),
   };
+}
+
+function readable({ subject, seq, text }: Stored): InboxMessage | undefined {
+  try {
+    return decode(InboxMessage, text, `${subject} #${seq}`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The history of a run, from a file that `stepstream history --export` or `exportRun` has written. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { LogRefusedError, LogUnavailableError, type Subjects } from "@stepstream/contracts";
+import { LogRefusedError, LogUnavailableError, MAX_MESSAGE_BYTES, Ref, type Subjects } from "@stepstream/contracts";
 import { header } from "./incoming.ts";
 import type { Publisher } from "./publisher.ts";
 import { granted, isFault, type Requests } from "./requests.ts";
@@ -20,13 +20,18 @@ import { blobStream } from "./streams.ts";
  * B3. A blob that is missing or broken becomes a text that no decoder accepts, and says why: the
  *     message goes the way of all malformed messages, and nobody waits behind it. A server that does
  *     not answer is no such case: that is LogUnavailableError.
+ * B4. A reference is known by its header; its JSON may be spelled in any way. Its sizes are not trusted: they are
+ *     bounded, each chunk has to have the length that they say, and the first that has not ends the read.
+ * B5. At most `FETCH_BYTES_MAX` are being fetched at a time (or one blob that is larger), and a blob that is asked for
+ *     several times at once is fetched once.
+ * B6. A message refers to content of its own run only: that is kept as long as the run is.
  */
 export interface Blobs {
   tooLarge(text: string): boolean;
   /** Stores it. @returns what to put on the bus in its place. */
-  store(run: string, text: string): Promise<Offloaded>;
+  store(subject: string, text: string): Promise<Offloaded>;
   /** The text of a message of the bus: as it is, or, if it is a reference, what it refers to. */
-  resolve(text: string, headers: () => string): string | Promise<string>;
+  resolve(subject: string, text: string, headers: () => string): string | Promise<string>;
 }
 
 export interface Offloaded {
@@ -42,17 +47,14 @@ const CHUNK_BYTES = 512 * 1024;
 /** Chunks on their way at a time. */
 const WINDOW = 8;
 const REF_HEADER = "Stepstream-Ref";
-const REF_START = '{"v":1,"type":"Ref",';
-
-export interface Ref {
-  v: 1;
-  type: "Ref";
-  /** `<run>/<sha256, hex>` */
-  key: string;
-  bytes: number;
-  /** Bytes of each chunk but the last. */
-  chunk: number;
-}
+/** No reference is longer, however its JSON is spelled. */
+const REF_LENGTH_MAX = 4_096;
+/** One chunk of another writer: no server takes larger messages by default, or by much. */
+const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
+/** Chunks of one blob. With our own size of a chunk, the largest message has 512. */
+const CHUNKS_MAX = 262_144;
+/** Bytes being fetched at a time. */
+const FETCH_BYTES_MAX = MAX_MESSAGE_BYTES;
 
 export function createBlobs(publisher: Publisher, requests: Requests, subjects: Subjects, maxPayload: number): Blobs {
   const ns = subjects.namespace;
@@ -60,25 +62,69 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   const chunkBytes = Math.min(CHUNK_BYTES, maxPayload - 1024);
   const inlineBytes = Math.min(INLINE_BYTES_MAX, maxPayload - 1024);
 
+  /** Being fetched, by key and sizes. */
+  const fetching = new Map<string, Promise<string>>();
+  const budget = new Budget(FETCH_BYTES_MAX);
+  const runOf = (subject: string) => subjects.parse(subject)?.run ?? "-";
+
   async function store(run: string, data: Buffer): Promise<Offloaded> {
     const hash = createHash("sha256").update(data).digest("hex");
     await windowed(Math.ceil(data.length / chunkBytes), (i) => {
       const chunk = data.subarray(i * chunkBytes, (i + 1) * chunkBytes);
-      return publisher.publish(`${ns}.blob.${run}.${hash}.${i + 1}`, chunk).then(() => {}, unlessThere);
+      return publisher.publish(`${ns}.blob.${run}.${hash}.${i + 1}`, chunk).then(() => true, unlessThere);
     });
     const ref: Ref = { v: 1, type: "Ref", key: `${run}/${hash}`, bytes: data.length, chunk: chunkBytes };
     return { text: JSON.stringify(ref), lines: `${REF_HEADER}: ${hash}\r\n` };
   }
 
-  async function fetch(ref: Ref): Promise<string> {
+  /** What can be said of a reference without asking the server. @returns what is wrong with it. */
+  function faultOf(subject: string, { key, bytes, chunk }: Ref): string | undefined {
+    if (key.split("/")[0] !== runOf(subject)) return "it refers to the content of another run";
+    if (bytes > MAX_MESSAGE_BYTES) return `it has ${bytes} bytes, and the limit is ${MAX_MESSAGE_BYTES}`;
+    if (chunk > CHUNK_BYTES_MAX) return `its chunks have ${chunk} bytes, and the limit is ${CHUNK_BYTES_MAX}`;
+    if (Math.ceil(bytes / chunk) > CHUNKS_MAX) return `it has more than ${CHUNKS_MAX} chunks`;
+    return undefined;
+  }
+
+  function fetch(ref: Ref): Promise<string> {
+    const key = `${ref.key}/${ref.bytes}/${ref.chunk}`;
+    const known = fetching.get(key);
+    if (known) return known;
+    const fetched = fetchAll(ref).finally(() => fetching.delete(key));
+    fetching.set(key, fetched);
+    return fetched;
+  }
+
+  async function fetchAll(ref: Ref): Promise<string> {
     const [run, hash] = ref.key.split("/");
-    const count = Math.ceil(ref.bytes / ref.chunk);
-    const chunks = await windowed(count, (i) => chunk(`${ns}.blob.${run}.${hash}.${i + 1}`));
-    const missing = chunks.indexOf(undefined);
-    if (missing >= 0) return lost(ref, `chunk ${missing + 1} of ${count} is not in the store`);
-    const data = Buffer.concat(chunks as Uint8Array[]);
-    if (createHash("sha256").update(data).digest("hex") !== hash) return lost(ref, "the content has another hash");
-    return data.toString("utf8");
+    const { bytes, chunk: size } = ref;
+    const count = Math.ceil(bytes / size);
+    let fault: string | undefined;
+    const part = async (i: number): Promise<Uint8Array | undefined> => {
+      const data = await chunk(`${ns}.blob.${run}.${hash}.${i + 1}`);
+      const length = i === count - 1 ? bytes - size * i : size;
+      if (data?.length === length) return data;
+      fault ??= `chunk ${i + 1} of ${count} ${data ? `has ${data.length} bytes, not ${length}` : "is not in the store"}`;
+      return undefined;
+    };
+    // The first alone: of what was made up there is none, and nothing is kept free for it.
+    const first = await part(0);
+    if (!first) return lost(ref, fault!);
+    const done = await budget.take(bytes);
+    try {
+      const data = Buffer.allocUnsafe(bytes);
+      data.set(first, 0);
+      await windowed(count - 1, async (i) => {
+        const next = await part(i + 1);
+        if (next) data.set(next, size * (i + 1));
+        return next !== undefined;
+      });
+      if (fault !== undefined) return lost(ref, fault);
+      if (createHash("sha256").update(data).digest("hex") !== hash) return lost(ref, "the content has another hash");
+      return data.toString("utf8");
+    } finally {
+      done();
+    }
   }
 
   /** A replica may not have it yet; the leader has. */
@@ -91,7 +137,7 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
     if (data) return data;
     type Got = { message: { data?: string } };
     const got = await requests.api<Got>(`STREAM.MSG.GET.${stream}`, { last_by_subj: subject });
-    if (!isFault(got)) return got.message.data === undefined ? undefined : Buffer.from(got.message.data, "base64");
+    if (!isFault(got)) return Buffer.from(got.message.data ?? "", "base64");
     if (got.fault.httpCode === 404) return undefined;
     return granted(`a read of ${subject}`, got) as never;
   }
@@ -99,11 +145,13 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   return {
     // A UTF-16 unit is at most 3 bytes of UTF-8: most texts need no counting.
     tooLarge: (text) => text.length * 3 > inlineBytes && Buffer.byteLength(text) > inlineBytes,
-    store: (run, text) => store(run, Buffer.from(text)),
-    resolve(text, headers) {
-      if (!text.startsWith(REF_START) || !header(headers(), REF_HEADER)) return text;
+    store: (subject, text) => store(runOf(subject), Buffer.from(text)),
+    resolve(subject, text, headers) {
+      if (text.length > REF_LENGTH_MAX || !header(headers(), REF_HEADER)) return text;
       const ref = readRef(text);
       if (!ref) return text;
+      const fault = faultOf(subject, ref);
+      if (fault !== undefined) return lost(ref, fault);
       return fetch(ref).catch((error: unknown) => {
         if (error instanceof LogUnavailableError) throw error;
         return lost(ref, (error as Error).message);
@@ -112,22 +160,51 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   };
 }
 
-/** Calls `fn` for 0 … n − 1, some at a time: a slow line then answers each in time, and no buffer overflows. */
-async function windowed<T>(n: number, fn: (i: number) => Promise<T>): Promise<T[]> {
-  const all: T[] = [];
+/**
+ * Calls `fn` for 0 … n − 1, some at a time: a slow line then answers each in time, and no buffer overflows. Ends with
+ * the first that says false.
+ */
+async function windowed(n: number, fn: (i: number) => Promise<boolean>): Promise<void> {
   for (let from = 0; from < n; from += WINDOW) {
     const size = Math.min(WINDOW, n - from);
-    all.push(...(await Promise.all(Array.from({ length: size }, (_, i) => fn(from + i)))));
+    const done = await Promise.all(Array.from({ length: size }, (_, i) => fn(from + i)));
+    if (done.includes(false)) return;
   }
-  return all;
+}
+
+/** Lets so much be taken at a time, in the order of asking; more than there is, alone. */
+class Budget {
+  readonly #all: number;
+  #left: number;
+  readonly #waiting: { amount: number; go: () => void }[] = [];
+
+  constructor(all: number) {
+    this.#all = all;
+    this.#left = all;
+  }
+
+  /** @returns what gives it back. */
+  async take(asked: number): Promise<() => void> {
+    const amount = Math.min(asked, this.#all);
+    if (this.#waiting.length > 0 || amount > this.#left)
+      await new Promise<void>((go) => this.#waiting.push({ amount, go }));
+    else this.#left -= amount;
+    return () => {
+      this.#left += amount;
+      for (let next = this.#waiting[0]; next && next.amount <= this.#left; next = this.#waiting[0]) {
+        this.#left -= next.amount;
+        this.#waiting.shift();
+        next.go();
+      }
+    };
+  }
 }
 
 /** @returns undefined if it is none: then it stays what it is, and the reader's decoder refuses it. */
 export function readRef(text: string): Ref | undefined {
   try {
-    const ref = JSON.parse(text) as Ref;
-    const whole = (n: unknown) => Number.isInteger(n) && (n as number) > 0;
-    return whole(ref.bytes) && whole(ref.chunk) && /^[^/.*>\s]+\/[0-9a-f]{64}$/.test(ref.key) ? ref : undefined;
+    const read = Ref.safeParse(JSON.parse(text));
+    return read.success ? read.data : undefined;
   } catch {
     return undefined;
   }
@@ -138,7 +215,8 @@ function lost(ref: Ref, why: string): string {
 }
 
 /** "Maximum messages per subject": the chunk is there already, and by its name it is the same. */
-function unlessThere(error: unknown): void {
+function unlessThere(error: unknown): true {
   if (!(error instanceof LogRefusedError) || error.detail.serverCode !== 10077) throw error;
   if (!/per subject/.test(error.message)) throw error;
+  return true;
 }

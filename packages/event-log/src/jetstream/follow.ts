@@ -1,3 +1,4 @@
+import type { Msg } from "@nats-io/transport-node";
 import type { Subjects } from "@stepstream/contracts";
 import type { Stored, Subscription } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
@@ -18,30 +19,36 @@ export function followStored(
   run: string,
   onStored: (stored: Stored) => void,
 ): Subscription {
-  const { nc } = link;
+  const { nc, callbacks } = link;
   const subject = subjects.journal(run);
+  const what = `a listener to the journal of run ${run}`;
   let stopped = false;
   let waiting = 0;
   let tail: Promise<void> = Promise.resolve();
 
   const sub = nc.subscribe(subjects.liveJournal(run), {
     callback: (error, msg) => {
-      if (error || stopped) return;
-      const block = headerBlock(msg);
-      const seq = Number(header(block, "Nats-Sequence"));
-      if (!Number.isInteger(seq) || seq < 1) return;
-      const at = Date.parse(header(block, "Nats-Time-Stamp"));
-      const text = blobs.resolve(msg.string(), () => block);
-      if (typeof text === "string" && waiting === 0) return onStored({ subject, seq, at, text });
-      waiting++;
-      const whole = Promise.resolve(text).catch(() => undefined);
-      tail = tail.then(async () => {
-        const fetched = await whole;
-        waiting--;
-        if (!stopped && fetched !== undefined) onStored({ subject, seq, at, text: fetched });
-      });
+      if (!error && !stopped) callbacks.call(what, take, msg);
     },
   });
+
+  function take(msg: Msg): void {
+    const block = headerBlock(msg);
+    const seq = Number(header(block, "Nats-Sequence"));
+    const at = Date.parse(header(block, "Nats-Time-Stamp"));
+    // Anybody may publish here; what the server republishes has both.
+    if (!Number.isSafeInteger(seq) || seq < 1 || Number.isNaN(at)) return;
+    const text = blobs.resolve(subject, msg.string(), () => block);
+    if (typeof text === "string" && waiting === 0) return onStored({ subject, seq, at, text });
+    waiting++;
+    const whole = Promise.resolve(text).catch(() => undefined);
+    tail = tail.then(async () => {
+      const fetched = await whole;
+      waiting--;
+      if (!stopped && fetched !== undefined) callbacks.call(what, onStored, { subject, seq, at, text: fetched });
+    });
+  }
+
   return {
     stop() {
       stopped = true;

@@ -6,6 +6,7 @@ import {
   PermissionViolationError,
 } from "@nats-io/transport-node";
 import { LogUnavailableError } from "@stepstream/contracts";
+import { Callbacks } from "../callbacks.ts";
 import type { Clock } from "../clock.ts";
 import type { Subscription } from "../port.ts";
 
@@ -24,6 +25,8 @@ import type { Subscription } from "../port.ts";
 export interface Link {
   readonly nc: NatsConnection;
   readonly clock: Clock;
+  /** Everything that calls back from the connection does it through these: see there. */
+  readonly callbacks: Callbacks;
   readonly serverId: string;
   dead(): boolean;
   onDown(fn: (why: string) => void): Subscription;
@@ -107,6 +110,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   const ups = new Set<(serverId: string) => void>();
   const denials = new Set<(subject: string, why: string) => void>();
   const ticks = new Set<(now: number, lateMs: number) => void>();
+  const callbacks = new Callbacks();
   let down = false;
   let closing = false;
   let serverId = nc.info?.server_id ?? "";
@@ -120,7 +124,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   function cut(why: string): void {
     if (down) return;
     down = true;
-    for (const fn of [...downs]) fn(why);
+    for (const fn of [...downs]) callbacks.call("a listener to cuts", fn, why);
   }
   const statuses = nc.status();
   async function watch(): Promise<void> {
@@ -131,9 +135,10 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
         cut("the connection was cut");
         down = false;
         serverId = nc.info?.server_id ?? serverId;
-        for (const fn of [...ups]) fn(serverId);
+        for (const fn of [...ups]) callbacks.call("a listener to reconnections", fn, serverId);
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
-        for (const fn of [...denials]) fn(status.error.subject, status.error.message);
+        const { subject, message } = status.error;
+        for (const fn of [...denials]) callbacks.call("a listener to refusals", fn, subject, message);
       }
     }
     cut("the connection was closed");
@@ -153,13 +158,14 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
     const now = clock.now();
     const lateMs = now - due;
     lastLateMs = lateMs;
-    for (const fn of [...ticks]) fn(now, lateMs);
+    for (const fn of [...ticks]) callbacks.call("a timer of the event log", fn, now, lateMs);
     arm();
   }
 
   return {
     nc,
     clock,
+    callbacks,
     get serverId() {
       return serverId;
     },

@@ -1,14 +1,15 @@
+import { randomBytes } from "node:crypto";
 import type { Msg } from "@nats-io/transport-node";
 import type { Subjects } from "@stepstream/contracts";
-import { LogUnavailableError } from "@stepstream/contracts";
+import { isTooLong, LogUnavailableError, MessageTooLargeError } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { AppendOptions, EventLog, Stored, Subscription } from "../port.ts";
+import type { Appended, AppendOptions, EventLog, Stored, Subscription } from "../port.ts";
 import { createBlobs } from "./blobs.ts";
 import { backlogOf, progressOf } from "./consumer.ts";
 import { ensureNamespace } from "./ensure.ts";
 import { followStored } from "./follow.ts";
 import { type NatsTarget, openLink } from "./link.ts";
-import { createPublisher } from "./publisher.ts";
+import { createPublisher, type PublishOptions } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
 import { createRemover } from "./remover.ts";
@@ -33,6 +34,9 @@ export interface ConnectOptions {
   timeoutMs?: number;
 }
 
+/** Not to be guessed by others, who may choose ids, too. */
+const randomId = () => randomBytes(12).toString("base64url");
+
 /**
  * The event log on NATS JetStream.
  *
@@ -45,7 +49,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
   const clock = options.clock ?? systemClock;
   const timeoutMs = options.timeoutMs ?? 5_000;
   const link = await openLink(options.nats, options.name ?? "stepstream", clock);
-  const { nc } = link;
+  const { nc, callbacks } = link;
   const requests = createRequests(link, timeoutMs);
   let subjects: Subjects;
   try {
@@ -63,8 +67,35 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
   const parts = { link, requests, blobs, subjects };
 
   async function appendLarge(subject: string, whole: string, options?: AppendOptions) {
-    const { text, lines } = await blobs.store(subjects.parse(subject)?.run ?? "-", whole);
-    return publisher.publish(subject, text, { ...options, lines });
+    if (isTooLong(whole)) throw new MessageTooLargeError(`an append to ${subject}`, Buffer.byteLength(whole));
+    const { text, lines } = await blobs.store(subject, whole);
+    return publishOnce(subject, text, { ...options, lines });
+  }
+
+  function publishOnce(subject: string, text: string, options?: PublishOptions): Promise<Appended> {
+    const published = publisher.publish(subject, text, options);
+    return options?.id === undefined
+      ? published
+      : published.then((appended) => verified(subject, text, options, appended));
+  }
+
+  /**
+   * The server compares nothing but ids, of all that is in the stream: a message that is not ours may have had this one
+   * (L8). Then ours was not stored, and is, under another id.
+   */
+  async function verified(
+    subject: string,
+    text: string,
+    options: PublishOptions,
+    appended: Appended,
+  ): Promise<Appended> {
+    if (!appended.duplicate) return appended;
+    const first = await reader.raw(subjects.streamOf(subject), appended.seq);
+    if (first?.subject === subject && first.text === text) return appended;
+    // A command that is gone has been handled, or it was another's: only the run's history tells.
+    if (!first && subjects.streamOf(subject) === "COMMANDS") return { ...appended, gone: true };
+    const { id: taken, ...rest } = options;
+    return publisher.publish(subject, text, { ...rest, id: `${taken}.${randomId()}` });
   }
 
   /** What `close()` has to end. */
@@ -82,7 +113,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
   function listen(subject: string, onMessage: (text: string, subject: string) => void): Subscription {
     const sub = nc.subscribe(subject, {
       callback: (error, msg) => {
-        if (!error) onMessage(msg.string(), msg.subject);
+        if (!error) callbacks.call(`a listener on ${subject}`, () => onMessage(msg.string(), msg.subject));
       },
     });
     return kept({ stop: () => void (nc.isClosed() || sub.unsubscribe()) });
@@ -107,8 +138,9 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
       try {
         const text = await reply(msg.string(), msg.subject);
         if (text !== undefined && !link.dead()) msg.respond(text);
-      } catch {
-        // No answer, or one that the server does not take: whoever asked asks somebody else, or again.
+      } catch (error) {
+        // No answer, or one that the server does not take: whoever asked asks another process, or again.
+        callbacks.report(`an answer on ${msg.subject}`, error);
       }
     };
     const sub = nc.subscribe(subject, {
@@ -125,7 +157,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
       return link.serverId;
     },
     append(subject, text, options) {
-      if (!blobs.tooLarge(text)) return publisher.publish(subject, text, options);
+      if (!blobs.tooLarge(text)) return publishOnce(subject, text, options);
       return appendLarge(subject, text, options);
     },
     read: reader.read,
@@ -152,6 +184,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     ask,
     answer,
     onReconnect: (fn) => kept(link.onUp(fn)),
+    onError: (fn) => callbacks.onError(fn),
     async close() {
       await Promise.all([...open].map((one) => one.stop()));
       if (!link.dead()) await nc.flush().catch(() => {});

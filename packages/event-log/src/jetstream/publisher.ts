@@ -35,14 +35,17 @@ interface Pending {
 const WRONG_LAST_SEQUENCE = new Set([10071, 10164]);
 
 export function createPublisher(link: Link, timeoutMs: number): Publisher {
-  const { nc, clock } = link;
+  const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const pending = new Map<string, Pending>();
   let next = 0;
 
   const acks = nc.subscribe(`${inbox}*`, {
     // An error is that we may not listen: nats.js gives no message with it.
-    callback: (denied, msg) => (denied ? lose(denied.message) : onAck(msg)),
+    callback: (denied, msg) => {
+      if (denied) lose(denied.message);
+      else callbacks.call("reading an acknowledgement", onAck, msg);
+    },
   });
 
   function onAck(msg: Msg): void {

@@ -25,7 +25,9 @@ import type { Requests } from "./requests.ts";
  * U6. What comes in for a stopped consumption is nak'ed at once: others can have it. For a pull that
  *     was given up, the nak has a delay: at once, it would go round in circles for as long as that
  *     pull lives on the server, and each round counts as a delivery.
- * U7. Deliveries are handed over in the order of arrival, also where one has to be fetched first.
+ * U7. Deliveries of one subject are handed over in the order of arrival, also where one has to be fetched first. Those
+ *     of other subjects wait for it at most `HOLD_MS`: in order is cheaper for the holder, and one that is large, slow or
+ *     made up must not keep the others. (The holder sees by `consumerSeq` that one is missing.)
  *
  * A stop is UNSUB and a round trip. The server drops pulls whose inbox has gone and loses nothing over
  * it: after 300 stops under load no message was left waiting for its `ack_wait`.
@@ -37,6 +39,8 @@ const SILENCE_MS = HEARTBEAT_MS * 2.5;
 const LATE_MS = 5_000;
 /** After a refusal: the server needs a moment, and so do all others who ask. */
 const PAUSE_MS = 250;
+/** So long others wait behind one that is being fetched from the object store. */
+const HOLD_MS = 50;
 const BATCH_MAX = 10_000;
 /** Longer than a pull lives that was asked for before the silence was noticed. */
 const GIVE_BACK_LATE = '-NAK {"delay":1000000000}';
@@ -50,7 +54,8 @@ export interface PullerParts {
 
 export async function startPuller(parts: PullerParts, options: ConsumeOptions): Promise<Consumption> {
   const { link, requests, blobs, subjects } = parts;
-  const { nc, clock } = link;
+  const { nc, clock, callbacks } = link;
+  const what = `a delivery of consumer ${options.consumer}`;
   const stream = subjects.streamName(options.stream);
   const next = nextSubject(subjects, options);
 
@@ -71,9 +76,13 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   let scheduled = false;
   let mending = false;
   let stopped = false;
-  /** Being fetched from the object store, and all that came after them. */
+  /** Being fetched from the object store, and those that wait behind them. */
   let resolving = 0;
-  let tail: Promise<void> = Promise.resolve();
+  /** The place in the order of arrival of the last of them: resolves when what comes after may go. */
+  let place: Promise<unknown> = Promise.resolve();
+  /** By subject: resolves when the last of them has been handed over. */
+  const handedOver = new Map<string, Promise<void>>();
+  const stopping = Promise.withResolvers<"stopped">();
 
   // ------------------------------------------------------------ asking
 
@@ -89,7 +98,8 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     if (stopped || link.dead() || !sub) return;
     const now = clock.now();
     if (now < askAt) return;
-    const want = Math.min(BATCH_MAX, Math.floor(options.demand()) - waiting - resolving);
+    const demand = callbacks.value("the demand of a consumption", () => options.demand(), 0);
+    const want = Math.min(BATCH_MAX, Math.floor(demand) - waiting - resolving);
     if (!(want > 0) || waiting > want) return;
     if (waiting === 0) {
       pulls.clear();
@@ -116,8 +126,8 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
         if (error) return;
         if (stopped) giveBack(msg, "-NAK");
         else if (inbox !== ours) giveBack(msg, GIVE_BACK_LATE);
-        else if (msg.reply) onMessage(msg);
-        else onStatus(msg, ours);
+        else if (msg.reply) callbacks.call(what, onMessage, msg);
+        else callbacks.call("a status of a consumption", onStatus, msg, ours);
       },
     });
   }
@@ -131,16 +141,25 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     const reply = msg.reply!;
     const info = parseAck(reply);
     if (!info) return;
-    const text = blobs.resolve(msg.string(), () => headerBlock(msg));
+    const text = blobs.resolve(msg.subject, msg.string(), () => headerBlock(msg));
     if (typeof text === "string" && resolving === 0) {
-      options.onDelivery(new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now - link.stallMs()));
+      deliver(new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now - link.stallMs()));
     } else {
       deliverLater(msg.subject, reply, info, text);
     }
     schedule();
   }
 
-  /** In order of arrival: behind one that is being fetched, all others wait. */
+  /** One that the holder throws at comes again: by its `ack_wait`, for what the holder did with it is not known. */
+  function deliver(delivery: JetStreamDelivery): void {
+    callbacks.call(what, (one) => options.onDelivery(one), delivery);
+  }
+
+  function interrupted(why: string): void {
+    callbacks.call("a listener to interruptions", (said) => options.onInterrupted?.(said), why);
+  }
+
+  /** Behind one that is being fetched: see U7. */
   function deliverLater(
     subject: string,
     reply: string,
@@ -149,27 +168,42 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   ): void {
     const arrived = epoch;
     const fetched = Promise.resolve(text).catch(() => undefined);
-    const alive = clock.setTimeout(keepAlive, options.ackWaitMs / 3);
-    let timer = alive;
+    let alive = clock.setTimeout(keepAlive, options.ackWaitMs / 3);
     function keepAlive(): void {
-      if (epoch === arrived && !nc.isClosed()) nc.publish(reply, "+WPI");
-      timer = clock.setTimeout(keepAlive, options.ackWaitMs / 3);
+      if (epoch === arrived && !link.dead()) nc.publish(reply, "+WPI");
+      alive = clock.setTimeout(keepAlive, options.ackWaitMs / 3);
     }
-    resolving++;
-    tail = tail.then(async () => {
-      const whole = await fetched;
-      clock.clearTimeout(timer);
-      resolving--;
-      if (arrived !== epoch) return;
-      const delivery = new JetStreamDelivery(source, subject, reply, info, whole ?? "", epoch, clock.now());
-      if (stopped) return delivery.nak();
-      if (whole === undefined) {
-        // The store did not answer. It comes again, and the holder knows that order is broken.
-        delivery.nak(PAUSE_MS);
-        options.onInterrupted?.("a payload could not be fetched");
-      } else options.onDelivery(delivery);
-      schedule();
+    const before = handedOver.get(subject);
+    const inOrder = place;
+    let letOthersGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letOthersGo = resolve;
     });
+    const patience = clock.setTimeout(letOthersGo, HOLD_MS);
+    place = Promise.all([inOrder, held]);
+    resolving++;
+
+    async function handOver(): Promise<void> {
+      const whole = await Promise.race([Promise.all([fetched, before, inOrder]), stopping.promise]);
+      clock.clearTimeout(alive);
+      clock.clearTimeout(patience);
+      resolving--;
+      if (arrived === epoch) {
+        const [body] = whole === "stopped" ? [undefined] : whole;
+        const delivery = new JetStreamDelivery(source, subject, reply, info, body ?? "", epoch, clock.now());
+        if (stopped) delivery.nak();
+        else if (body === undefined) {
+          // The store did not answer. It comes again, and the holder knows that order is broken.
+          delivery.nak(PAUSE_MS);
+          interrupted("a payload could not be fetched");
+        } else deliver(delivery);
+      }
+      letOthersGo();
+      if (handedOver.get(subject) === own) handedOver.delete(subject);
+      schedule();
+    }
+    const own = handOver().catch((error) => callbacks.report(what, error));
+    handedOver.set(subject, own);
   }
 
   function giveBack(msg: Msg, word: string): void {
@@ -195,7 +229,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
       if (pull && code === 503) mend("the consumer does not answer");
       else if (pull) mend("the consumer was deleted", PAUSE_MS);
     } else if (code === 409) {
-      if (/leadership|shutdown/i.test(why)) options.onInterrupted?.(why.toLowerCase());
+      if (/leadership|shutdown/i.test(why)) interrupted(why.toLowerCase());
       askAt = clock.now() + PAUSE_MS;
     } else if (code !== 404 && code !== 408) {
       askAt = clock.now() + PAUSE_MS;
@@ -216,7 +250,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   function mend(why: string, afterMs = 0): void {
     forgetPulls();
     askAt = clock.now() + PAUSE_MS;
-    options.onInterrupted?.(why);
+    interrupted(why);
     if (mending) return;
     mending = true;
     // Refused or not answered: the next pull fails, too, and brings us here again.
@@ -238,7 +272,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
       retired.push({ sub, until: now + LATE_MS });
       forgetPulls();
       openInbox();
-      options.onInterrupted?.("the server was silent");
+      interrupted("the server was silent");
     }
     ask();
   });
@@ -259,7 +293,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     if (stopped) return;
     openInbox();
     askAt = 0;
-    options.onInterrupted?.("reconnected");
+    interrupted("reconnected");
     schedule();
   });
 
@@ -269,12 +303,13 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     if (sub && !sub.isClosed() && !link.dead()) await sub.drain().catch(() => {});
     sub = undefined;
     for (const one of retired.splice(0)) drop(one.sub);
-    await tail;
+    await Promise.all(handedOver.values());
     down.stop();
   }
 
   function leave(): void {
     stopped = true;
+    stopping.resolve("stopped");
     ticks.stop();
     up.stop();
   }

@@ -19,6 +19,8 @@ import { granted, isFault, type Requests } from "./requests.ts";
 export interface Reader {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
+  /** A message as it is on the bus: where it was too large, the reference to it. */
+  raw(stream: StreamKind, seq: number): Promise<{ subject: string; text: string } | undefined>;
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
   /** The oldest message from `fromSeq` on whose subject matches, as the leader has it. */
   oldest(stream: StreamKind, filter: string, fromSeq: number): Promise<{ subject: string; seq: number } | undefined>;
@@ -80,7 +82,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   }
 
   function stored(subject: string, seq: number, time: string, raw: string, block: string) {
-    const text = blobs.resolve(raw, () => block);
+    const text = blobs.resolve(subject, raw, () => block);
     const at = Date.parse(time);
     if (typeof text === "string") return { subject, seq, at, text };
     return text.then((whole) => ({ subject, seq, at, text: whole }));
@@ -138,6 +140,11 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
         return true;
       });
       return found;
+    },
+
+    async raw(kind, seq) {
+      const raw = await fromLeader(subjects.streamName(kind), { seq });
+      return raw && { subject: raw.subject, text: Buffer.from(raw.data ?? "", "base64").toString("utf8") };
     },
 
     async list(kind, filter) {

@@ -38,30 +38,34 @@ interface Open {
 }
 
 export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
-  const { nc, clock } = link;
+  const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const open = new Map<string, Open>();
   let next = 0;
 
   const answers = nc.subscribe(`${inbox}*`, {
     callback: (denied, msg) => {
-      if (denied) return lose(denied.message);
-      const key = msg.subject.slice(inbox.length);
-      const one = open.get(key);
-      if (!one) return;
-      one.deadline = clock.now() + one.timeoutMs;
-      try {
-        if (msg.data.length === 0 && statusOf(headerBlock(msg)).code === 503)
-          throw new LogUnavailableError(one.what, "nobody answers there (is JetStream on, is the stream there?)");
-        if (!one.onPart(msg)) return;
-        open.delete(key);
-        one.resolve();
-      } catch (error) {
-        open.delete(key);
-        one.reject(error as Error);
-      }
+      if (denied) lose(denied.message);
+      else callbacks.call("reading an answer", onAnswer, msg);
     },
   });
+
+  function onAnswer(msg: Msg): void {
+    const key = msg.subject.slice(inbox.length);
+    const one = open.get(key);
+    if (!one) return;
+    one.deadline = clock.now() + one.timeoutMs;
+    try {
+      if (msg.data.length === 0 && statusOf(headerBlock(msg)).code === 503)
+        throw new LogUnavailableError(one.what, "nobody answers there (is JetStream on, is the stream there?)");
+      if (!one.onPart(msg)) return;
+      open.delete(key);
+      one.resolve();
+    } catch (error) {
+      open.delete(key);
+      one.reject(error as Error);
+    }
+  }
 
   function lose(why: string): void {
     const lost = [...open.values()];

@@ -91,7 +91,7 @@ export class MemoryConsumption implements Consumption {
   #renew(why: string): void {
     this.#asking = this.#newAsking();
     this.#waiting = 0;
-    this.#options.onInterrupted?.(why);
+    this.#log.callbacks.call("a listener to interruptions", () => this.#options.onInterrupted?.(why));
     this.pull();
   }
 
@@ -111,7 +111,8 @@ export class MemoryConsumption implements Consumption {
     this.#scheduled = false;
     const { process, server, wire } = this.#log;
     if (this.#ending || !process.connected) return;
-    const want = Math.min(BATCH_MAX, Math.floor(this.#options.demand()) - this.#waiting);
+    const demand = this.#log.callbacks.value("the demand of a consumption", () => this.#options.demand(), 0);
+    const want = Math.min(BATCH_MAX, Math.floor(demand) - this.#waiting);
     if (!(want > 0) || this.#waiting > want) return;
     this.#waiting += want;
     const asking = this.#asking;
@@ -136,7 +137,8 @@ export class MemoryConsumption implements Consumption {
       if (this.#ending) return delivery.nak();
       if (asking !== this.#asking) return delivery.nak(GIVE_BACK_LATE_MS);
       this.#waiting--;
-      this.#options.onDelivery(delivery);
+      const what = `a delivery of consumer ${this.#options.consumer}`;
+      this.#log.callbacks.call(what, () => this.#options.onDelivery(delivery));
       this.pull();
     };
     this.#log.wire.down(asking.lane, arrive, asking.connection);

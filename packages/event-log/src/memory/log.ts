@@ -1,4 +1,11 @@
-import { LogUnavailableError, type StreamKind, type Subjects } from "@stepstream/contracts";
+import {
+  isTooLong,
+  LogUnavailableError,
+  MessageTooLargeError,
+  type StreamKind,
+  type Subjects,
+} from "@stepstream/contracts";
+import { Callbacks } from "../callbacks.ts";
 import type { Clock } from "../clock.ts";
 import type {
   Appended,
@@ -49,6 +56,7 @@ export class MemoryLog implements EventLog {
   readonly server: MemoryServer;
   readonly process: Process;
   readonly wire: Wire;
+  readonly callbacks = new Callbacks();
   #serverId: string;
   readonly #followers = new Map<string, Set<Follower>>();
   readonly #listeners = new Set<Listener>();
@@ -85,6 +93,8 @@ export class MemoryLog implements EventLog {
   // ---------------------------------------------------------------- the port
 
   append(subject: string, text: string, options?: AppendOptions): Promise<Appended> {
+    if (isTooLong(text))
+      return Promise.reject(new MessageTooLargeError(`an append to ${subject}`, Buffer.byteLength(text)));
     return this.#ask(`append ${subject}`, () => this.server.append(subject, text, options));
   }
 
@@ -187,6 +197,10 @@ export class MemoryLog implements EventLog {
     return { stop: () => void this.#onReconnect.delete(own) };
   }
 
+  onError(fn: (what: string, error: unknown) => void): Subscription {
+    return this.callbacks.onError(fn);
+  }
+
   async close(): Promise<void> {
     if (this.process.killed) return new Promise(() => {});
     if (this.process.closed) return;
@@ -230,7 +244,7 @@ export class MemoryLog implements EventLog {
       this.process.reach(() => {
         this.#serverId = this.server.serverId;
         for (const consumption of this.#consumptions) consumption.reconnected();
-        for (const fn of [...this.#onReconnect]) fn(this.#serverId);
+        for (const fn of [...this.#onReconnect]) this.callbacks.call("a listener to reconnections", fn, this.#serverId);
       });
     }, ms);
   }
@@ -247,13 +261,19 @@ export class MemoryLog implements EventLog {
 
   onJournal(stored: Stored): void {
     const followers = this.#followers.get(stored.subject);
-    for (const one of followers ?? []) this.wire.down(one.lane, () => followers!.has(one) && one.fn(stored));
+    const what = `a listener to ${stored.subject}`;
+    for (const one of followers ?? [])
+      this.wire.down(one.lane, () => {
+        if (followers!.has(one)) this.callbacks.call(what, one.fn, stored);
+      });
   }
 
   onBroadcast(subject: string, text: string): void {
     for (const one of this.#listeners)
       if (one.matches(subject) && !this.server.faults?.loses("broadcast"))
-        this.wire.down(one.lane, () => this.#listeners.has(one) && one.fn(text, subject));
+        this.wire.down(one.lane, () => {
+          if (this.#listeners.has(one)) this.callbacks.call(`a listener on ${subject}`, one.fn, text, subject);
+        });
   }
 
   /** @returns how many listen here. */
@@ -263,7 +283,9 @@ export class MemoryLog implements EventLog {
       if (this.server.faults?.loses("broadcast")) continue;
       this.wire.down(one.lane, async () => {
         if (!this.#answerers.has(one)) return;
-        const answer = await (async () => one.fn(text, subject))().catch(() => undefined);
+        const answer = await (async () => one.fn(text, subject))().catch((error) =>
+          this.callbacks.report(`an answer on ${subject}`, error),
+        );
         if (answer !== undefined) this.#tell(`answer ${subject}`, undefined, () => reply(answer));
       });
     }

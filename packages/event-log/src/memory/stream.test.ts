@@ -19,10 +19,23 @@ describe("a stream", () => {
   it("remembers an id for two minutes, whatever became of its message (M2)", () => {
     const stream = events();
     stream.append("a", "1", 0, { id: "x" });
-    stream.delete(1);
     expect(stream.append("a", "1", 2 * MINUTE, { id: "x" })).toEqual({ seq: 1, duplicate: true });
     expect(stream.append("a", "1", 2 * MINUTE + 1, { id: "x" })).toEqual({ seq: 2, duplicate: false });
     expect(stream.append("a", "1", 4 * MINUTE, { id: "x" }).duplicate).toBe(true);
+  });
+
+  it("holds back the same text on the same subject, and nothing else that has the id (M2)", () => {
+    const stream = events();
+    stream.append("a", "1", 0, { id: "x" });
+    expect(stream.append("b", "1", 0, { id: "x" })).toEqual({ seq: 2, duplicate: false });
+    expect(stream.append("a", "2", 0, { id: "x" })).toEqual({ seq: 3, duplicate: false });
+    expect(stream.append("a", "1", 0, { id: "x" })).toEqual({ seq: 1, duplicate: true });
+    stream.delete(1);
+    expect(stream.append("a", "1", 0, { id: "x" })).toEqual({ seq: 4, duplicate: false });
+    const queue = new MemoryStream(RULES.COMMANDS, 2 * MINUTE);
+    queue.append("a", "1", 0, { id: "x" });
+    queue.delete(1);
+    expect(queue.append("a", "1", 0, { id: "x" })).toEqual({ seq: 1, duplicate: true, gone: true });
   });
 
   it("uses no sequence twice, and its time never goes back (M3)", () => {

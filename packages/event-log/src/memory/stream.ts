@@ -28,7 +28,8 @@ export const RULES: Readonly<Record<StreamKind, Rules>> = {
  *
  * M1. The fence is looked at first, then the id, then whether the subject may hold another message. (So a
  *     repeat with fence 0 is refused, not a duplicate: verified on nats-server 2.15.1.)
- * M2. An id is remembered for two minutes, also after its message has gone.
+ * M2. An id is remembered for two minutes, also after its message has gone. It holds back only the same text on the
+ *     same subject; what had it and is gone from a work queue may have been that.
  * M3. Sequences grow by one and are never used again; times never go back.
  */
 export class MemoryStream {
@@ -66,7 +67,13 @@ export class MemoryStream {
     const last = this.lastOf(subject);
     if (expectLast !== undefined && expectLast !== last) throw new WrongLastSequenceError(subject, expectLast);
     const first = id === undefined ? undefined : this.#firstOf(id, now);
-    if (first !== undefined) return { seq: first, duplicate: true };
+    if (first !== undefined) {
+      const taken = this.#messages.get(first);
+      if (taken?.subject === subject && taken.text === text) return { seq: first, duplicate: true };
+      if (!taken && this.rules.workQueue) return { seq: first, duplicate: true, gone: true };
+      // The id was another message's: this one is stored without.
+      return this.append(subject, text, now, expectLast === undefined ? {} : { expectLast });
+    }
     if (last > 0 && this.rules.second === "refuse")
       throw new LogRefusedError(`a message on ${subject}`, 10077, "maximum messages per subject exceeded");
     if (last > 0 && this.rules.second === "replace") this.remove(subject);

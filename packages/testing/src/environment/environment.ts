@@ -334,7 +334,8 @@ export class TestEnvironment implements AsyncDisposable {
     const { subjects } = this.#server;
     const lines: string[] = [];
     for (const subject of this.#server.stream("EVENTS").list(`${subjects.namespace}.inbox.>`).keys()) {
-      const { run } = subjects.parse(subject)!;
+      const run = subjects.parse(subject)?.run;
+      if (run === undefined) continue;
       const last = this.#server.last(subjects.journal(run), 0);
       if (last && /"type":"Run(Completed|Failed|Cancelled|Terminated)"/.test(last.text)) continue;
       const parked = this.#server.last(subjects.parked(run), 0) && this.#parked.get(run);

@@ -145,7 +145,7 @@ export class Watch {
     const { server } = this.#world;
     const inboxes = `${server.subjects.namespace}.inbox.>`;
     const subjects = [...server.stream("EVENTS").list(inboxes).keys()];
-    return subjects.map((subject) => server.subjects.parse(subject)!.run).filter((run) => this.#started(run));
+    return subjects.flatMap((subject) => server.subjects.parse(subject)?.run ?? []).filter((run) => this.#started(run));
   }
 
   ended(run: string): boolean {

@@ -1,7 +1,10 @@
 import {
   type ChildEnded,
   type ChildScheduled,
-  type InboxMessage,
+  decode,
+  InboxMessage,
+  isOfNewerVersion,
+  LogUnavailableError,
   RunAlreadyExistsError,
   type RunEvent,
   type RunStarted,
@@ -67,11 +70,26 @@ export async function startChild(
     } catch (error) {
       if (!(error instanceof WrongLastSequenceError)) throw error;
       const [first] = await log.read(subject, { fresh: true });
-      if (!first) throw error;
-      return (JSON.parse(first.text) as RunStarted).id === id ? "started" : "taken";
+      if (!first) throw new LogUnavailableError(`start child ${child.run}`, "its inbox has just been emptied");
+      const known = readStart(first.text, subject);
+      if (known) return known.id === id ? "started" : "taken";
+      // No run begins with it: it came before any start, or after a run was deleted.
+      await log.remove(subject, { upTo: first.seq });
+      throw new LogUnavailableError(`start child ${child.run}`, "its inbox began with a message that is no start");
     }
   };
   return retrying(deps, () => `start child ${child.run} of run ${parent.runId}`, append, wanted);
+}
+
+/** @returns undefined if it is no start of a run, or cannot be read. */
+function readStart(text: string, subject: string): Pick<RunStarted, "id"> | undefined {
+  try {
+    const message = decode(InboxMessage, text, subject);
+    return message.type === "RunStarted" ? message : undefined;
+  } catch (error) {
+    // A newer release may have started it.
+    return isOfNewerVersion(error) ? { id: "" } : undefined;
+  }
 }
 
 /** Asks a child to stop, as its policy says. */

@@ -36,7 +36,7 @@ function policyText(step: StepSlot): string {
 }
 
 /**
- * A command may be out, or may not. It may even have been run already and forgotten: message ids are remembered
+ * A command may be out, may have been handled, or may never have been stored. It may even have been run already and forgotten: message ids are remembered
  * for two minutes, and by a server that restarts only for messages it still holds. So nobody tries it again
  * blindly: the run is read, as after a takeover.
  */
@@ -46,7 +46,8 @@ export class UnansweredError extends Error {}
  * Publishes a slot's command. A second coordinator that does it too does no harm: while the command is outstanding by
  * the fence, for two minutes after by its message id.
  *
- * @throws {UnansweredError} No answer came.
+ * @throws {UnansweredError} No answer came; or a message with the id of this command was there and is gone. It may have
+ * been the command, and its outcome is in the inbox; or another message that had the id.
  */
 export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, wanted: () => boolean): Promise<void> {
   const { log, telemetry } = deps;
@@ -56,7 +57,8 @@ export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, 
   const id = `${run.mark}.${slot.slot}.${slot.attempt}`;
   const publish = async (): Promise<void> => {
     try {
-      await log.append(subject, text, { expectLast: 0, id });
+      const { gone } = await log.append(subject, text, { expectLast: 0, id });
+      if (gone) throw new UnansweredError(`a message of the id ${id} is gone from the queue`);
     } catch (error) {
       if (error instanceof LogUnavailableError) throw new UnansweredError(error.message, { cause: error });
       if (!(error instanceof WrongLastSequenceError)) throw error;

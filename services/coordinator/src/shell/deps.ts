@@ -29,6 +29,11 @@ export interface Deps {
   readonly telemetry: CoordinatorTelemetry;
   readonly emit: (event: CoordinatorEvent) => void;
   readonly forgotten: ForgottenAsks;
+  /**
+   * Warns of input that is ignored, or of a bug that was contained: once in 10 s for each `what`, with how many were held
+   * back since. So `what` names the kind, not the message.
+   */
+  readonly warn: (what: string, error: unknown) => void;
   readonly settings: Settings;
 }
 

@@ -1,6 +1,8 @@
-import { DEADLINE, type InboxMessage } from "@stepstream/contracts";
-import type { Consumption } from "@stepstream/event-log";
+import { DEADLINE, type InboxMessage, MalformedMessageError } from "@stepstream/contracts";
+import type { Consumption, Delivery } from "@stepstream/event-log";
+import { deadLetter } from "./dead-letters.ts";
 import type { Deps } from "./deps.ts";
+import { place } from "./history.ts";
 import { retrying } from "./retrying.ts";
 
 const IN_FLIGHT = 256;
@@ -12,7 +14,27 @@ const IN_FLIGHT = 256;
 export async function takeDueTimers(deps: Deps): Promise<Consumption> {
   const { log } = deps;
   let inHand = 0;
-  const consumption = await log.consume({
+  let consumption: Consumption | undefined;
+
+  async function handle(delivery: Delivery): Promise<void> {
+    const { run, slot } = log.subjects.parse(delivery.subject) ?? {};
+    if (run === undefined || slot === undefined) {
+      await deadLetter(deps, delivery, new MalformedMessageError(place(delivery), "", "its subject names no timer"));
+      return delivery.ack();
+    }
+    const message: InboxMessage = { v: 1, type: "TimerFired", slot: slot > DEADLINE ? slot - DEADLINE : slot };
+    const append = () =>
+      log.append(log.subjects.inbox(run), JSON.stringify(message), { id: `due.${run}.${slot}.${delivery.seq}` });
+    await retrying(
+      deps,
+      () => `tell run ${run} of its timer`,
+      append,
+      () => true,
+    );
+    delivery.ack();
+  }
+
+  consumption = await log.consume({
     stream: "TIMERS",
     consumer: "due",
     filter: log.subjects.all.due(),
@@ -20,19 +42,12 @@ export async function takeDueTimers(deps: Deps): Promise<Consumption> {
     demand: () => IN_FLIGHT - inHand,
     onDelivery: async (delivery) => {
       inHand++;
-      const { run, slot } = log.subjects.parse(delivery.subject)!;
-      const message: InboxMessage = { v: 1, type: "TimerFired", slot: slot! > DEADLINE ? slot! - DEADLINE : slot! };
-      const append = () =>
-        log.append(log.subjects.inbox(run), JSON.stringify(message), { id: `due.${run}.${slot}.${delivery.seq}` });
-      await retrying(
-        deps,
-        () => `tell run ${run} of its timer`,
-        append,
-        () => true,
-      );
-      delivery.ack();
-      inHand--;
-      consumption.pull();
+      try {
+        await handle(delivery);
+      } finally {
+        inHand--;
+        consumption?.pull();
+      }
     },
   });
   return consumption;

@@ -56,7 +56,8 @@ async function clear(
     await stopChild(deps, parent, { ...child, onParentClose: child.how }, end.reason, wanted);
   const remove = async () => {
     const commands = await log.list("COMMANDS", subjects.all.commandsOfRun(run));
-    const slots = [...commands.keys()].map((subject) => subjects.parse(subject)!.slot!);
+    const slotOf = (subject: string) => subjects.parse(subject)?.slot ?? [];
+    const slots = [...commands.keys()].flatMap(slotOf);
     if (slots.length > 0) {
       const upTo = (await log.last(subjects.inbox(run)))?.seq ?? 0;
       const hint: CancelSlots = { v: 1, type: "CancelSlots", run, slots, reason: end.reason, upTo };
@@ -64,7 +65,7 @@ async function clear(
     }
     for (const subject of commands.keys()) await log.remove(subject);
     const timers = await log.list("TIMERS", subjects.all.timersOfRun(run));
-    for (const subject of timers.keys()) await log.cancelTimer(run, subjects.parse(subject)!.slot!);
+    for (const slot of [...timers.keys()].flatMap(slotOf)) await log.cancelTimer(run, slot);
   };
   await retrying(deps, () => `remove what run ${run} had open`, remove, wanted);
 }

@@ -6,6 +6,7 @@ import {
   type QueryAnswer,
   QueryFailedError,
   QueryRun,
+  RunId,
   toFailure,
 } from "@stepstream/contracts";
 import type { Delivery, Subscription } from "@stepstream/event-log";
@@ -64,7 +65,13 @@ export class Guests {
   }
 
   #hear(text: string): void {
-    const said = decode(Said, text, "to a guest");
+    let said: z.infer<typeof Said>;
+    const { subjects } = this.#deps.log;
+    try {
+      said = decode(Said, text, subjects.guest(this.#deps.id));
+    } catch (error) {
+      return this.#deps.warn(`ignored a message on ${subjects.guest(this.#deps.id)}`, error);
+    }
     if (said.type === "GuestDone") return this.#onDone(said);
     const key = `${said.run}/${said.seq}`;
     const known = this.#inHand.has(key);
@@ -82,7 +89,12 @@ export class Guests {
     if (this.#stopped) return;
     // Deleted, or not to be read: whoever has it buries it.
     if (stored?.seq !== seq) return this.#done(run, seq);
-    const message = decode(InboxMessage, stored.text, place(stored));
+    let message: InboxMessage;
+    try {
+      message = decode(InboxMessage, stored.text, place(stored));
+    } catch {
+      return this.#done(run, seq);
+    }
     const nothing = () => {};
     const delivery: Delivery = {
       ...stored,
@@ -122,7 +134,8 @@ export class Guests {
   }
 
   async #answer(text: string, subject: string): Promise<string | undefined> {
-    return answerQuery(this.#actor(subject.split(".").at(-1)!), text, subject);
+    const run = RunId.safeParse(subject.split(".").at(-1));
+    return run.success ? answerQuery(this.#actor(run.data), text, subject) : undefined;
   }
 
   #evict(): void {

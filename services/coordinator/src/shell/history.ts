@@ -1,5 +1,4 @@
 import {
-  Decision,
   decode,
   InboxMessage,
   LogUnavailableError,
@@ -10,6 +9,7 @@ import {
   type Segment,
 } from "@stepstream/contracts";
 import { type Stored, sleep } from "@stepstream/event-log";
+import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
 
 export interface Inbox {
@@ -58,11 +58,22 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
     if (attempt > 0) await sleep(clock, 20 * attempt);
     const options = { fresh: fresh || attempt > 0 };
     const last = await log.last(subjects.journal(run), options);
-    const segment = last && decode(Decision, last.text, place(last)).segment;
-    const { journalAfter = 0, inboxAfter = 0 } = segment ?? {};
-    const journal = last ? await log.read(subjects.journal(run), { ...options, fromSeq: journalAfter + 1 }) : [];
+    let segment = last && readDecision(last)?.segment;
+    let journal = last
+      ? await log.read(subjects.journal(run), { ...options, fromSeq: (segment?.journalAfter ?? 0) + 1 })
+      : [];
+    if (last && !readDecision(last)) {
+      // The last is no decision: the one before it says where the part begins that counts.
+      deps.warn(
+        `passed over a message of the journal of run ${run}`,
+        new MalformedMessageError(place(last), "", "it is no decision"),
+      );
+      segment = journal.map(readDecision).findLast((decision) => decision !== undefined)?.segment;
+      journal = journal.filter(({ seq }) => seq > (segment?.journalAfter ?? 0));
+    }
+    const inboxAfter = segment?.inboxAfter ?? 0;
     const inbox = await log.read(subjects.inbox(run), { ...options, fromSeq: inboxAfter + 1 });
-    const decisions = journal.map((stored) => decode(Decision, stored.text, place(stored)));
+    const decisions = journal.flatMap((stored) => readDecision(stored) ?? []);
     // It has gone on as new while it was read.
     const moved = decisions.at(-1)?.segment?.journalAfter !== segment?.journalAfter;
     const upTo = decisions.at(-1)?.upTo ?? 0;

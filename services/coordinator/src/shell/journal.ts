@@ -1,5 +1,6 @@
-import { Decision, decode, type Segment, WrongLastSequenceError } from "@stepstream/contracts";
+import { type Segment, WrongLastSequenceError } from "@stepstream/contracts";
 import type { Decided } from "../run/execution.ts";
+import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
 
@@ -51,7 +52,7 @@ export class Journal {
       } catch (error) {
         if (!(error instanceof WrongLastSequenceError)) throw error;
         const last = await log.last(subject, { fresh: true });
-        const decision = last && decode(Decision, last.text, subject);
+        const decision = last && readDecision(last);
         if (decision?.by !== this.#by || decision.upTo !== upTo) return "moved";
         this.lastSeq = last!.seq;
         return "before";

@@ -2,6 +2,9 @@ import { decode, Presence } from "@stepstream/contracts";
 import type { Subscription } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 
+/** More coordinators than partitions are of no use, and there are at most some hundreds of those. */
+const PEERS_MAX = 1_000;
+
 /**
  * Who is there, and who takes which partition.
  *
@@ -76,9 +79,18 @@ export class Membership {
   }
 
   #hear(text: string): void {
-    const { id, leaving, workflows } = decode(Presence, text, "presence");
+    let said: Presence;
+    try {
+      said = decode(Presence, text, this.#deps.log.subjects.presence);
+    } catch (error) {
+      // A newer release may say it in another version: it is no peer of this one, then.
+      return this.#deps.warn(`ignored a message on ${this.#deps.log.subjects.presence}`, error);
+    }
+    const { id, leaving, workflows } = said;
     if (id === this.#deps.id || this.#stopped) return;
     const known = this.#seen.has(id);
+    if (!known && this.#seen.size >= PEERS_MAX)
+      return this.#deps.warn(`ignored a peer beyond ${PEERS_MAX}`, new RangeError(`coordinator ${id}`));
     if (leaving) this.#seen.delete(id);
     else this.#seen.set(id, { at: this.#deps.clock.now(), workflows: new Set(workflows) });
     if (known !== leaving) return;

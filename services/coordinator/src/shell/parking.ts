@@ -1,4 +1,4 @@
-import { type RunParked, type RunStarted, type StepstreamError, toFailure } from "@stepstream/contracts";
+import { decode, RunParked, type RunStarted, type StepstreamError, toFailure } from "@stepstream/contracts";
 import { idsOfTrace } from "@stepstream/telemetry";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
@@ -30,7 +30,7 @@ export async function park(
   };
   const write = async () => {
     const last = await log.last(subject, { fresh: true });
-    const known = last && (JSON.parse(last.text) as RunParked).error.message === fault.message;
+    const known = last && messageOf(last.text) === fault.message;
     if (known && last.seq > after) return false;
     await log.append(subject, JSON.stringify(record));
     if (known) return false;
@@ -45,6 +45,15 @@ export async function park(
     () => true,
   );
   return isNew ?? false;
+}
+
+/** Of a record that cannot be read nothing is known, and a new one takes its place. */
+function messageOf(text: string): string | undefined {
+  try {
+    return decode(RunParked, text, "a parked record").error.message;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The newest record of a run that is parked: look before the run is read. 0 if there is none. */

@@ -5,12 +5,12 @@ import {
   MalformedMessageError,
   type StepstreamError,
 } from "@stepstream/contracts";
-import { bury, type Consumption, type Delivery, type Subscription } from "@stepstream/event-log";
+import type { Consumption, Delivery, Subscription } from "@stepstream/event-log";
+import { deadLetter } from "./dead-letters.ts";
 import type { Deps } from "./deps.ts";
 import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
 import { rearmDeadlines } from "./rearm.ts";
-import { retrying } from "./retrying.ts";
 import { type Arrival, RunActor } from "./run-actor.ts";
 
 const CLOSED_KEPT = 10_000;
@@ -97,12 +97,17 @@ export class Partition {
     }
     this.#unacked.set(delivery, this.#deps.clock.now());
 
-    const run = this.#deps.log.subjects.parse(delivery.subject)!.run;
+    const run = this.#deps.log.subjects.parse(delivery.subject)?.run;
+    if (run === undefined)
+      return this.#deadLetter(
+        delivery,
+        new MalformedMessageError(place(delivery), "", "its subject is no run's inbox"),
+      );
     let message: InboxMessage;
     try {
       message = decode(InboxMessage, delivery.text, place(delivery));
     } catch (error) {
-      return void this.#bury(delivery, error as StepstreamError);
+      return this.#deadLetter(delivery, error as StepstreamError);
     }
     // The id may have been started anew, after its run was deleted.
     if (message.type === "RunStarted") this.#closed.delete(run);
@@ -121,17 +126,15 @@ export class Partition {
     }
   }
 
-  async #bury(delivery: Delivery, error: StepstreamError): Promise<void> {
-    if (!(error instanceof MalformedMessageError)) return this.#trouble("read a message", error);
-    const { log } = this.#deps;
-    await retrying(
-      this.#deps,
-      () => `bury ${delivery.subject}`,
-      () => bury(log, delivery, error),
-      () => true,
+  /** It is acknowledged once it is kept, and no other message waits for that. */
+  #deadLetter(delivery: Delivery, error: StepstreamError): void {
+    deadLetter(this.#deps, delivery, error).then(
+      () => this.#ack(delivery),
+      (cause) => {
+        this.#unacked.delete(delivery);
+        this.#trouble("keep a dead letter", cause);
+      },
     );
-    this.#deps.emit({ type: "dead", subject: delivery.subject, error });
-    this.#ack(delivery);
   }
 
   #ack(delivery: Delivery): void {
@@ -181,7 +184,8 @@ export class Partition {
   /** A question to a run. @returns undefined if somebody else may know. */
   async #answer(text: string, subject: string): Promise<string | undefined> {
     const { log, settings } = this.#deps;
-    const { run } = log.subjects.parse(subject)!;
+    const run = log.subjects.parse(subject)?.run;
+    if (run === undefined) return undefined;
     const actor = this.#actor(run);
     const answer = await answerQuery(actor, text, subject);
     if (answer !== undefined || !actor.elsewhere) return answer;
@@ -234,7 +238,16 @@ export class Partition {
   async #unpark(): Promise<void> {
     const { log } = this.#deps;
     const parked = await log.list("EVENTS", log.subjects.all.parked(this.number));
-    for (const subject of parked.keys()) if (!this.#released) this.#actor(log.subjects.parse(subject)!.run).wake();
+    for (const subject of parked.keys()) {
+      if (this.#released) return;
+      const run = log.subjects.parse(subject)?.run;
+      if (run === undefined)
+        this.#deps.warn(
+          "passed over a parked record",
+          new MalformedMessageError(subject, "", "its subject is no run's"),
+        );
+      else this.#actor(run).wake();
+    }
   }
 
   #every(ms: number, fn: () => void): void {

@@ -1,4 +1,5 @@
-import { DEADLINE, decode, RunStep } from "@stepstream/contracts";
+import { DEADLINE, decode, MalformedMessageError, RunStep } from "@stepstream/contracts";
+import type { Stored } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 
 /**
@@ -14,21 +15,38 @@ export async function rearmDeadlines(
   wanted: () => boolean,
   watched: (run: string) => boolean,
 ): Promise<void> {
-  const { log, serverClock } = deps;
+  const { log, serverClock, warn } = deps;
   const { all } = log.subjects;
   const commands = await log.list("COMMANDS", all.commandsOfPartition(partition));
   if (commands.size === 0) return;
   const timers = await log.list("TIMERS", all.timersOfPartition(partition));
   for (const subject of commands.keys()) {
-    const { run, slot } = log.subjects.parse(subject)!;
+    const { run, slot } = log.subjects.parse(subject) ?? {};
     if (!wanted()) return;
-    if (watched(run) || timers.has(log.subjects.timer(run, slot! + DEADLINE))) continue;
+    // One that cannot be read keeps none of the others; a worker of its step dead-letters it.
+    if (run === undefined || slot === undefined) {
+      warn(PASSED_OVER, new MalformedMessageError(subject, "", "its subject is no command's"));
+      continue;
+    }
+    if (watched(run) || timers.has(log.subjects.timer(run, slot + DEADLINE))) continue;
     const stored = await log.last(subject);
-    if (!stored) continue;
-    const { timeout, scheduledAt, attempt } = decode(RunStep, stored.text, subject);
+    const command = stored && readable(stored, warn);
+    if (!command) continue;
+    const { timeout, scheduledAt, attempt } = command;
     const queueMs = attempt === 1 ? timeout.queueMs : undefined;
     const inMs = Math.min(queueMs ?? Number.POSITIVE_INFINITY, timeout.totalMs ?? Number.POSITIVE_INFINITY);
     if (Number.isFinite(inMs))
-      await log.setTimer(run, slot! + DEADLINE, Math.max(scheduledAt + inMs, serverClock.now()));
+      await log.setTimer(run, slot + DEADLINE, Math.max(scheduledAt + inMs, serverClock.now()));
+  }
+}
+
+const PASSED_OVER = "passed over a command while re-arming deadlines";
+
+function readable({ subject, text }: Stored, warn: Deps["warn"]): RunStep | undefined {
+  try {
+    return decode(RunStep, text, subject);
+  } catch (error) {
+    warn(PASSED_OVER, error);
+    return undefined;
   }
 }

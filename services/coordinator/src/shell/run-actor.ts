@@ -2,6 +2,8 @@ import {
   type GuestMessage,
   InboxMessage,
   isTerminal,
+  MalformedMessageError,
+  MessageTooLargeError,
   type RunEvent,
   RunNotFoundError,
   type RunStarted,
@@ -210,6 +212,9 @@ export class RunActor {
   async #onTrouble(batch: Arrival[], woken: boolean, error: unknown): Promise<void> {
     this.#deps.emit({ type: "trouble", run: this.run, what: `handle run ${this.run}`, error });
     this.#forget();
+    // Its journal cannot be read, or a decision cannot be written: the same again would come to the same.
+    if (error instanceof MalformedMessageError || error instanceof MessageTooLargeError)
+      return this.#park(batch, error);
     const back: Arrival[] = [];
     for (const arrival of batch) {
       const before = this.#held.get(arrival.delivery.seq);
@@ -460,7 +465,7 @@ export class RunActor {
   async #outstanding(): Promise<Set<number>> {
     const { log } = this.#deps;
     const listed = await log.list("COMMANDS", log.subjects.all.commandsOfRun(this.run));
-    return new Set([...listed.keys()].map((subject) => log.subjects.parse(subject)!.slot!));
+    return new Set([...listed.keys()].flatMap((subject) => log.subjects.parse(subject)?.slot ?? []));
   }
 
   #unknown(started: RunStarted): Folded {

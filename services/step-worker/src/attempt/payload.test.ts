@@ -52,7 +52,7 @@ describe("a command", () => {
       JSON.stringify(valid),
       "MALFORMED_MESSAGE at step",
     ],
-    ["has a command's subject", "ns.command.s", JSON.stringify(valid), "MALFORMED_MESSAGE at run"],
+    ["has a command's subject", "ns.command.s", JSON.stringify(valid), "MALFORMED_MESSAGE at -"],
     ["is of its run's partition", "ns.command.s.77.r.1", JSON.stringify(valid), "MALFORMED_MESSAGE at -"],
   ])("%s", (_sentence, on, text, expected) => expect(fault(() => readCommand(subjects, on, 1, text))).toBe(expected));
 });

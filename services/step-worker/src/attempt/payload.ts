@@ -27,7 +27,8 @@ export function readCommand(subjects: Subjects, subject: string, seq: number, te
   const command = decode(RunStep, text, where);
   if (subjects.command(command.step, command.run, command.slot) === subject) return command;
   const parts = subjects.parse(subject);
-  const key = (["run", "step", "slot"] as const).find((key) => command[key] !== parts?.[key]);
+  if (!parts) throw new MalformedMessageError(where, "", "its subject is no command's");
+  const key = (["run", "step", "slot"] as const).find((key) => command[key] !== parts[key]);
   throw new MalformedMessageError(where, key ?? "", "it is not what its subject says");
 }
 

@@ -1,4 +1,4 @@
-import { CancelSlots, decode } from "@stepstream/contracts";
+import { CancelSlots, decode, MalformedMessageError } from "@stepstream/contracts";
 import type { Clock, EventLog, Subscription } from "@stepstream/event-log";
 
 const KEEP_MS = 60_000;
@@ -11,13 +11,20 @@ const KEEP_MAX = 10_000;
 export class Cancels {
   readonly #clock: Clock;
   readonly #onCancel: (run: string, slot: number, reason: string) => void;
+  readonly #warn: (what: string, error: unknown) => void;
   /** `run/slot` → why and when; the oldest first. */
   readonly #recent = new Map<string, { reason: string; at: number; upTo: number }>();
   #subscription: Subscription | undefined;
 
-  constructor(clock: Clock, onCancel: (run: string, slot: number, reason: string) => void) {
+  /** @param warn - Of what is ignored. */
+  constructor(
+    clock: Clock,
+    onCancel: (run: string, slot: number, reason: string) => void,
+    warn: (what: string, error: unknown) => void,
+  ) {
     this.#clock = clock;
     this.#onCancel = onCancel;
+    this.#warn = warn;
   }
 
   listen(log: EventLog): void {
@@ -42,8 +49,9 @@ export class Cancels {
     let asked: CancelSlots;
     try {
       asked = decode(CancelSlots, text, subject);
-    } catch {
-      return; // A hint that cannot be read is no hint.
+      if (!subject.endsWith(`.${asked.run}`)) throw new MalformedMessageError(subject, "run", "it is of another run");
+    } catch (error) {
+      return this.#warn("ignored a request to cancel", error); // A hint that cannot be read is no hint.
     }
     const at = this.#clock.now();
     for (const slot of asked.slots) {

@@ -18,6 +18,8 @@ export interface Deps {
   readonly pulse: Pulse;
   readonly settings: Settings;
   readonly emit: (event: WorkerEvent) => void;
+  /** Warns of input that is ignored, or of a bug that was contained: once in 10 s for each `what`. */
+  readonly warn: (what: string, error: unknown) => void;
   /** False once the worker has stopped for good: what is still under way is left to others. */
   readonly alive: () => boolean;
 }
