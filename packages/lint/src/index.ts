@@ -10,6 +10,7 @@ import { noImplicitLocale } from "./rules/no-implicit-locale.ts";
 import { noIoInWorkflow } from "./rules/no-io-in-workflow.ts";
 import { noNondeterminism } from "./rules/no-nondeterminism.ts";
 import { noSharedState } from "./rules/no-shared-state.ts";
+import { preferNamedBranches } from "./rules/prefer-named-branches.ts";
 import { preferWorkflowClock } from "./rules/prefer-workflow-clock.ts";
 
 const rules = {
@@ -18,6 +19,7 @@ const rules = {
   "no-io-in-workflow": noIoInWorkflow,
   "no-shared-state": noSharedState,
   "no-implicit-locale": noImplicitLocale,
+  "prefer-named-branches": preferNamedBranches,
   "prefer-workflow-clock": preferWorkflowClock,
 };
 
@@ -30,6 +32,7 @@ const recommended: Linter.Config & { plugins: Record<string, ESLint.Plugin> } = 
     "stepstream/no-io-in-workflow": "error",
     "stepstream/no-shared-state": "error",
     "stepstream/no-implicit-locale": "warn",
+    "stepstream/prefer-named-branches": "warn",
   },
 };
 

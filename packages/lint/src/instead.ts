@@ -82,7 +82,8 @@ const HARMLESS = new Set([
   "util",
   "util/types",
 ]);
-const HARMLESS_IN_CRYPTO = new Set(["createHash", "createHmac", "hash", "timingSafeEqual"]);
+/** `randomUUID` is answered from the history, by whatever name it was imported. */
+const HARMLESS_IN_CRYPTO = new Set(["createHash", "createHmac", "hash", "timingSafeEqual", "randomUUID"]);
 /** Modules that are a global under another name. */
 const AS_GLOBAL: Readonly<Record<string, string>> = { process: "process", perf_hooks: "performance" };
 
@@ -101,7 +102,6 @@ export function insteadOfModule(from: string, path: readonly string[]): string |
   if (module === "os") return INPUT;
   if (module === "crypto") {
     if (name === undefined || HARMLESS_IN_CRYPTO.has(name)) return undefined;
-    // Only the global one is answered from the history.
     return /^random|^getRandomValues$/.test(name) ? CHANCE : A_STEP;
   }
   const global = AS_GLOBAL[module];

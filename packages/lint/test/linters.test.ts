@@ -41,6 +41,9 @@ const EXPECTED: readonly [line: number, rule: string, biome: boolean][] = [
   [37, "no-implicit-locale", true],
   [38, "no-implicit-locale", true],
   [43, "no-nondeterminism", true],
+  [47, "prefer-named-branches", false],
+  [48, "prefer-named-branches", false],
+  [49, "prefer-named-branches", false],
 ];
 const findings = EXPECTED.map(([line, rule]) => `bad.ts:${line}:${rule}`).sort();
 

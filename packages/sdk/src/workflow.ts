@@ -10,6 +10,7 @@ import {
   refuse,
 } from "@stepstream/contracts";
 import type { z } from "zod";
+import "./guard.ts";
 import type { Backoff } from "./backoff.ts";
 import type { AnyStep, StepDefinition, StepInput, StepOutput } from "./step.ts";
 

@@ -48,6 +48,8 @@ typescript.run("no-nondeterminism", plugin.rules["no-nondeterminism"], {
       'import { join } from "node:path"; import { inspect } from "node:util";',
     ),
     inside("return createHash('sha256');", 'import { createHash } from "node:crypto";'),
+    // Answered from the history, by this name too.
+    inside("return randomUUID();", 'import { randomUUID } from "node:crypto";'),
     inside("return performance.now();", 'import { performance } from "node:perf_hooks";'),
     inside("return z.parse(input);", 'import { z } from "zod";'),
     // Read once, and recorded.
@@ -103,9 +105,9 @@ typescript.run("no-nondeterminism", plugin.rules["no-nondeterminism"], {
           "w.sleep()",
         ],
         [
-          'import { randomUUID } from "node:crypto";',
-          "randomUUID();",
-          'randomUUID of "node:crypto"',
+          'import { randomInt } from "node:crypto";',
+          "randomInt(5);",
+          'randomInt of "node:crypto"',
           "w.random() or w.uuid()",
         ],
         ['import { hostname } from "node:os";', "hostname();", 'hostname of "node:os"', "the workflow's input"],
@@ -377,5 +379,35 @@ typescript.run("prefer-workflow-clock", plugin.rules["prefer-workflow-clock"], {
       errors: [{ message: "new Date() is answered by the run. Say so: use new Date(w.now())." }],
     },
     { code: inside("return Date() + performance.now() + Math.random() + crypto.randomUUID();"), errors: 4 },
+  ],
+});
+
+typescript.run("prefer-named-branches", plugin.rules["prefer-named-branches"], {
+  valid: [
+    inside("await w.race({ m: () => w.waitFor('m'), t: () => w.sleep(1) });"),
+    inside("await w.race([w.waitFor('m'), w.sleep(1)]);"),
+    inside("await w.race([() => help(w), () => w.sleep(1)]);", "async function help(w) { await w.waitFor('m'); }"),
+    inside("await w.race(input.map((id) => w.run(pay, id)));"),
+    inside("await w.all([help(w), w.sleep(1).then(() => 1)]);", "async function help(w) { await w.waitFor('m'); }"),
+    inside("await Promise.race([w.run(pay, 1), w.run(pay, 2)]);"),
+    inside("const Promise = input; await Promise.race([w.waitFor('m')]);"),
+    outside("await Promise.race([input.waitFor('m').then(() => 1)]);"),
+  ],
+  invalid: [
+    { code: inside("await w.race([w.waitFor('m').then((x) => x), w.sleep(1)]);"), errors: [{ messageId: "derived" }] },
+    { code: inside("await w.any([w.run(pay, 1).catch(() => 0).finally(done)]);"), errors: [{ messageId: "derived" }] },
+    {
+      code: inside("await w.race([(async () => await w.waitFor('m'))(), w.sleep(1)]);"),
+      errors: [{ messageId: "opaque" }],
+    },
+    {
+      code: inside("await w.race([help(w), w.sleep(1)]);", "async function help(w) { await w.waitFor('m'); }"),
+      errors: [{ messageId: "opaque", data: { group: "w.race" } }],
+    },
+    { code: inside("await Promise.race([w.waitFor('m'), w.sleep(1)]);"), errors: [{ messageId: "native" }] },
+    {
+      code: inside("await Promise.any([w.sleep(1), w.waitFor('m').then(() => 1)]);"),
+      errors: [{ messageId: "native" }],
+    },
   ],
 });

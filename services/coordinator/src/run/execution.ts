@@ -28,6 +28,7 @@ import {
   WorkflowFailedError,
 } from "@stepstream/contracts";
 import type { AnyStep, AnyWorkflow, RunOptions } from "@stepstream/sdk";
+import { keepGuarded } from "@stepstream/sdk/guard";
 import { seededRandom, uuidOf } from "./chance.ts";
 import { deferred, frames } from "./frame.ts";
 
@@ -159,6 +160,7 @@ export class RunExecution {
 
   #beginTurn(): void {
     this.#turnOpen = true;
+    keepGuarded();
     this.#continued = 0;
     if (!this.life) return;
     this.life.length++;
