@@ -46,7 +46,12 @@ async function changes(run: RunHandle, { chance, sleep }: Outside): Promise<void
   await sleep(chance.exponential(5_000));
   const add = async (n: number) => {
     await patiently(sleep, async (signal) => {
-      const { n: got, changed } = (await run.update("add", n, { signal })) as { n: number; changed: number };
+      const answered = await run.update("add", n, { signal }).catch((error) => {
+        // The run ended first.
+        if (error.code !== "UPDATE_REFUSED") throw error;
+      });
+      if (!answered) return;
+      const { n: got, changed } = answered as { n: number; changed: number };
       if (got !== n || changed < n || changed > 30) throw new Error(`update ${n} was answered with ${got}, ${changed}`);
     });
   };
@@ -56,7 +61,7 @@ async function changes(run: RunHandle, { chance, sleep }: Outside): Promise<void
       (error) => error,
     );
     const { code, cause } = answered as { code?: string; cause?: Error };
-    if (code === "UPDATE_REFUSED" && cause?.message === "less than nothing") return;
+    if (code === "UPDATE_REFUSED" && /^less than nothing$|^The run /.test(cause?.message ?? "")) return;
     if (code === "UPDATE_REFUSED" || answered === "nothing")
       throw new Error(`an update that does not fit was answered with ${cause?.message ?? answered}`);
     throw answered;

@@ -5,7 +5,8 @@
  * O2. The output of a slot is what a handler returned for that slot.
  * O3. A child is started as its parent's journal has it: workflow, version, input, delay, time-out. It has one parent.
  * O4. The end of a child that its parent gets is the child's own end.
- * O5. A signal is accepted or refused once; an update is accepted or refused once, and answered once.
+ * O5. A signal is accepted or refused once. An update is accepted once and answered once: with its output or its error
+ *     only if it was accepted, with a refusal also after that, where the run ends first.
  * O6. Compensations start after the run has begun to end, and one starts when the one before it has an outcome.
  * O7. `run.result()` is what the last event of the journal says.
  */
@@ -157,8 +158,10 @@ function answers(run: string, events: readonly RunEvent[]): string[] {
   };
   // A run segment remembers the latest 200 ids of those before it: more than any simulated run gets.
   once("signal taken:", [...all(events, "SignalAccepted"), ...all(events, "SignalRefused")]);
-  const accepted = once("update taken:", [...all(events, "UpdateAccepted"), ...all(events, "UpdateRefused")]);
-  for (const id of once("update answered:", [...all(events, "UpdateCompleted"), ...all(events, "UpdateFailed")]))
+  const accepted = once("update accepted:", all(events, "UpdateAccepted"));
+  const answered = [...all(events, "UpdateCompleted"), ...all(events, "UpdateFailed")];
+  once("update answered:", [...answered, ...all(events, "UpdateRefused")]);
+  for (const { id } of answered)
     if (!accepted.has(id)) faults.push(`update ${id} of run ${run} was answered and not accepted`);
   return faults;
 }
