@@ -324,11 +324,13 @@ export class StalledError extends StepstreamError {
   readonly code = "STALLED";
   readonly retry = "never";
 
-  constructor(run: string, why: string) {
-    super(
-      `Run ${run} is stalled: ${why} Workflow code may only await what \`w\` gives it; do all other waiting in a step.`,
-      { run },
-    );
+  /** @param advice - What to do about it. */
+  constructor(
+    run: string,
+    why: string,
+    advice = "Workflow code may only await what `w` gives it; do all other waiting in a step.",
+  ) {
+    super(`Run ${run} is stalled: ${why} ${advice}`, { run });
   }
 }
 

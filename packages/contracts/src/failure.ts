@@ -40,6 +40,7 @@ export const Failure: z.ZodType<Failure> = z.object({
 });
 
 const MAX_STACK = 8_000;
+const MAX_MESSAGE = 32_000;
 const MAX_DEPTH = 8;
 /** Of one failure, causes and errors in `data` included. Bounds what an AggregateError can grow to. */
 const MAX_ERRORS = 100;
@@ -87,12 +88,66 @@ const OWN = new Map(
   }),
 );
 
+/** Of one thrown value, so many errors are looked at. */
+const MAX_LOOKED_AT = 1_000;
+
+/**
+ * Returns what was thrown and all errors that led to it: causes, and the errors of an AggregateError, nearest first, each
+ * once. Ends for circles too, at 1,000, and never throws: what a getter or a proxy refuses to say is left out.
+ */
+export function errorsIn(thrown: unknown): unknown[] {
+  const found = new Set<unknown>([thrown]);
+  for (const one of found) {
+    if (typeof one !== "object" || one === null) continue;
+    const causes = [
+      attempt(() => (one as ErrorLike).cause),
+      ...(attempt(() => (isInstance(one, AggregateError) ? one.errors.slice(0, MAX_LOOKED_AT) : [])) ?? []),
+    ];
+    for (const cause of causes) if (cause !== undefined && found.size < MAX_LOOKED_AT) found.add(cause);
+  }
+  return [...found];
+}
+
+/** `instanceof` that never throws: a proxy may refuse to say what it is. */
+export function isInstance<T>(value: unknown, type: abstract new (...args: any[]) => T): value is T {
+  return attempt(() => value instanceof type) ?? false;
+}
+
+/** The message of what was thrown, whatever that is; never throws. */
+export function messageOf(thrown: unknown): string {
+  if (typeof thrown === "string" || typeof thrown !== "object" || thrown === null) return toFailure(thrown).message;
+  const message = attempt(() => (isError(thrown) ? thrown.message : undefined));
+  return typeof message === "string" && message !== "" ? message : toFailure(thrown).message;
+}
+
+/**
+ * What was thrown as an error that is safe to read, log and look through: itself where it is that already, else a copy.
+ * A getter that throws, a circle of causes or something that is not an Error does no harm then.
+ */
+export function tamed(thrown: unknown): Error {
+  if (attempt(() => isTame(thrown))) return thrown as Error;
+  return fromFailure(toFailure(thrown));
+}
+
+function isTame(thrown: unknown, above: readonly unknown[] = []): boolean {
+  if (!(thrown instanceof Error) || above.includes(thrown) || above.length > MAX_DEPTH) return false;
+  const { name, message, stack, cause } = thrown;
+  // Read, so that a getter which throws does so here.
+  void (thrown as { code?: unknown }).code;
+  if (typeof name !== "string" || typeof message !== "string" || (stack !== undefined && typeof stack !== "string"))
+    return false;
+  const path = [...above, thrown];
+  const errors = thrown instanceof AggregateError ? thrown.errors : [];
+  if (!Array.isArray(errors) || errors.length > MAX_ERRORS) return false;
+  return [cause, ...errors].every((one) => typeof one !== "object" || one === null || isTame(one, path));
+}
+
 /**
  * An error as data.
  *
- * Own enumerable properties travel as `data` as far as they are JSON (of at most 64 levels), errors among them as failures. Something
- * thrown that is no error becomes the message of one. Causes are kept to a depth of 8, each stack to 8,000
- * characters, 100 errors in all; an error that is its own cause is written down once.
+ * Own enumerable properties travel as `data` as far as they are JSON (of at most 64 levels), errors among them as
+ * failures. Something thrown that is no error becomes the message of one. Causes are kept to a depth of 8, each stack to 8,000
+ * characters, each message to 32,000, 100 errors in all; an error that is its own cause is written down once.
  */
 export function toFailure(thrown: unknown): Failure {
   const budget = { errors: MAX_ERRORS };
@@ -102,11 +157,15 @@ export function toFailure(thrown: unknown): Failure {
 function write(thrown: unknown, above: readonly unknown[], budget: { errors: number }): Failure {
   budget.errors--;
   try {
-    if (!isError(thrown)) return { name: "Error", code: "ERROR", message: show(thrown) };
+    if (!isError(thrown)) return { name: "Error", code: "ERROR", message: cut(show(thrown)) };
     const path = [...above, thrown];
     const worthy = thrown.cause !== undefined && path.length <= MAX_DEPTH && !path.includes(thrown.cause);
     const cause = worthy && budget.errors > 0 ? write(thrown.cause, path, budget) : undefined;
-    const data = toJson(thrown instanceof errors.RemoteError ? { ...thrown.data } : carried(thrown), path, budget);
+    const data = toJson(
+      thrown instanceof errors.RemoteError ? { ...thrown.data } : carried(thrown, path),
+      path,
+      budget,
+    );
     const field = VALUE_FIELDS.get(thrown.name as string);
     if (field && data[field] !== undefined)
       set(data, field, fieldOf((thrown as Record<string, unknown>)[field], data[field]));
@@ -114,7 +173,7 @@ function write(thrown: unknown, above: readonly unknown[], budget: { errors: num
     return {
       name,
       code: typeof thrown.code === "string" && thrown.code ? thrown.code : "ERROR",
-      message: thrown.message ? show(thrown.message) : name,
+      message: cut(thrown.message ? show(thrown.message) : name),
       ...(typeof thrown.stack === "string" ? { stack: thrown.stack.slice(0, MAX_STACK) } : {}),
       ...(Object.keys(data).length > 0 ? { data } : {}),
       ...(cause ? { cause } : {}),
@@ -134,12 +193,14 @@ function isError(thrown: unknown): thrown is ErrorLike {
 }
 
 /** What an error carries besides the fields that a failure has a place for. */
-function carried(error: ErrorLike): Record<string, unknown> {
+function carried(error: ErrorLike, above: readonly unknown[]): Record<string, unknown> {
   const { name, message, stack, cause, code, ...own } = error;
   return {
     ...own,
     ...(typeof code === "number" ? { code } : {}),
-    ...(error instanceof AggregateError ? { errors: error.errors } : {}),
+    ...(error instanceof AggregateError && Array.isArray(error.errors)
+      ? { errors: error.errors.filter((one) => !above.includes(one)).slice(0, MAX_ERRORS) }
+      : {}),
   };
 }
 
@@ -181,6 +242,10 @@ function show(thrown: unknown): string {
   if (typeof thrown === "string") return thrown || "an empty string was thrown";
   if (typeof thrown === "object" && thrown !== null) return attempt(() => JSON.stringify(thrown)) ?? "[object]";
   return String(thrown);
+}
+
+function cut(message: string): string {
+  return message.length > MAX_MESSAGE ? message.slice(0, MAX_MESSAGE) : message;
 }
 
 function attempt<T>(fn: () => T): T | undefined {

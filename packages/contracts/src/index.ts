@@ -59,7 +59,7 @@ export {
   WorkflowTerminatedError,
   WrongLastSequenceError,
 } from "./errors.ts";
-export { Failure, fromFailure, toFailure } from "./failure.ts";
+export { errorsIn, Failure, fromFailure, isInstance, messageOf, tamed, toFailure } from "./failure.ts";
 export { deepFreeze } from "./freeze.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
 export {

@@ -1,6 +1,8 @@
 import {
+  errorsIn,
   type Failure,
   InvalidOutputError,
+  isInstance,
   RemoteError,
   toFailure,
   toWire,
@@ -29,7 +31,8 @@ export class Closing {
   readonly #life: Life;
   readonly #compensations: { step: AnyStep; inputText: string }[] = [];
   #outcome: "completed" | "failed" | "cancelled" | "continued" | undefined;
-  #output: unknown;
+  /** JSON; empty for undefined. */
+  #output = "";
   #failure: Failure | undefined;
   #waiting = false;
 
@@ -75,7 +78,8 @@ export class Closing {
       return false;
     }
     this.#life.updates.refuseInProgress();
-    if (this.#outcome === "completed") run.decide({ type: "RunCompleted", output: this.#output });
+    if (this.#outcome === "completed")
+      run.decide({ type: "RunCompleted", output: undefined }, { key: "output", json: this.#output });
     else if (this.#outcome === "cancelled") run.decide({ type: "RunCancelled", reason: run.cancelRequest!.reason });
     else run.decide({ type: "RunFailed", error: this.#failure! });
     return false;
@@ -133,7 +137,7 @@ export class Closing {
     const sent = toWire(run.workflow.output, value);
     if (!sent.ok) return this.#fail(new InvalidOutputError(what, sent.path, sent.message, run.where));
     this.#outcome = "completed";
-    this.#output = sent.value;
+    this.#output = JSON.stringify(sent.value) ?? "";
   }
 
   #fail(error: unknown): void {
@@ -159,6 +163,5 @@ export class Closing {
 
 /** Does the error say that the run was cancelled, itself or somewhere among its causes? */
 function isCancellation(error: unknown): boolean {
-  for (let e = error; e instanceof Error; e = e.cause) if (e instanceof WorkflowCancelledError) return true;
-  return error instanceof AggregateError && error.errors.some(isCancellation);
+  return errorsIn(error).some((one) => isInstance(one, WorkflowCancelledError));
 }

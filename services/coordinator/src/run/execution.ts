@@ -12,7 +12,6 @@ import {
   isTerminal,
   MAX_TIME_MS,
   type NonDeterminismError,
-  RemoteError,
   type RunContinued,
   type RunEvent,
   type RunStarted,
@@ -20,7 +19,7 @@ import {
   StepError,
   type StepstreamError,
   TimeoutError,
-  toFailure,
+  tamed,
   toWire,
   UnhandledRejectionError,
   ValidationError,
@@ -35,7 +34,8 @@ import { deferred, frames } from "./frame.ts";
 import { Groups } from "./groups.ts";
 import { type CancelRequest, Life } from "./life.ts";
 import type { Observer } from "./observer.ts";
-import { type Decided, Recorder } from "./recorder.ts";
+import { positions } from "./positions.ts";
+import { type Decided, type Payload, Recorder } from "./recorder.ts";
 import { markCancelReason } from "./rejections.ts";
 import type { Scope } from "./scope.ts";
 import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
@@ -45,6 +45,13 @@ export type { Decided } from "./recorder.ts";
 
 /** So often may a run go on as new without having waited for anything. */
 const MAX_CONTINUED = 100;
+/**
+ * So much may a run ask for in one turn. Ten times what a run of a sane size does: 20,000 messages and events are the
+ * length at which a workflow is told to go on as new.
+ */
+const MAX_PER_TURN = 200_000;
+/** So often may it be answered at once in one turn. Each may cost an error with a stack. */
+const MAX_ANSWERED_AT_ONCE = 120_000;
 
 /**
  * One run of a workflow, alive in memory: what its inbox makes it decide.
@@ -61,6 +68,7 @@ const MAX_CONTINUED = 100;
  * R3. A message seen twice decides nothing the second time.
  * R4. One message resolves in one turn; promises resolve in the order of the stream.
  * R5. What was decided before is decided again, or the run has a `fault` and decides nothing more.
+ * R6. A turn ends: code that asks without end gets no more answers, and the run has a `fault`.
  */
 export class RunExecution {
   readonly runId: string;
@@ -89,6 +97,9 @@ export class RunExecution {
   #forgotten: (Slot | Wait)[] = [];
   #turnOpen = false;
   #continued = 0;
+  /** In this turn: what was decided, and what was asked for without deciding anything. */
+  #decided = 0;
+  #idle = 0;
   #now = 0;
   #random: () => number;
 
@@ -162,6 +173,8 @@ export class RunExecution {
     this.#turnOpen = true;
     keepGuarded();
     this.#continued = 0;
+    this.#decided = 0;
+    this.#idle = 0;
     if (!this.life) return;
     this.life.length++;
     this.life.waits.beginTurn();
@@ -182,7 +195,7 @@ export class RunExecution {
     const { life } = this;
     if (this.#turnOpen && life && !life.ended && this.hasBegun && !this.fault && !this.closed) {
       if (this.openSlots === 0 && life.waits.size === 0)
-        this.#stall("has asked `w` for nothing that is still to come.");
+        this.#stall("its workflow awaits something, but has asked `w` for nothing that is still to come.");
     }
     this.#turnOpen = false;
     return this.recorder.take();
@@ -193,14 +206,45 @@ export class RunExecution {
     this.recorder.checkReplayed(extra);
   }
 
-  decide(event: RunEvent, text = JSON.stringify(event)): void {
+  /** @throws {InvalidInputError} To workflow code: what it passed cannot be stored. */
+  decide(event: RunEvent, payload?: Payload): void {
     if (this.fault || this.closed) return;
-    this.recorder.decide(event, text);
+    if (++this.#decided > MAX_PER_TURN) return this.#endless(`decided more than ${count(MAX_PER_TURN)} things`);
+    if (this.#idle > 0) this.#idle--;
+    try {
+      this.recorder.decide(event, payload);
+    } catch (error) {
+      if (frames.getStore()) throw error;
+      this.#stall(`its history could not be read again: ${(error as Error).message}`, "Terminate the run.");
+    }
     if (this.fault) this.observer?.faulted();
     if (this.life) this.life.length++;
     if (!isTerminal(event) || this.fault) return;
     this.closed = true;
     this.#endTimers();
+  }
+
+  /**
+   * Workflow code asks `w` for something. Counts it, unless it leads to a decision: those are counted themselves.
+   *
+   * Without a limit a loop that catches what is rejected at once would keep its process from everything else.
+   *
+   * @returns Must the code stop? Then it gets no answer.
+   */
+  asks(what: string): boolean {
+    if (this.fault || this.closed) return true;
+    if (frames.getStore()?.readOnly || ++this.#idle <= MAX_ANSWERED_AT_ONCE) return false;
+    this.#endless(`called ${what} and the like more than ${count(MAX_ANSWERED_AT_ONCE)} times`);
+    return true;
+  }
+
+  #endless(what: string): void {
+    this.#stall(
+      `its workflow ${what} in one turn, without waiting for anything${here()}.`,
+      "Each round of a loop must wait for something; after a cancel, everything that it asks for fails at once. " +
+        "Deploy code that ends the loop, or terminate the run.",
+    );
+    this.observer?.faulted();
   }
 
   /** Workflow code that goes on outside its turn waited for something that is in no history. @returns must it stop? */
@@ -214,8 +258,8 @@ export class RunExecution {
     return true;
   }
 
-  #stall(why: string): void {
-    this.recorder.fault ??= new StalledError(this.runId, `its workflow awaits something, but ${why}`);
+  #stall(why: string, advice?: string): void {
+    this.recorder.fault ??= new StalledError(this.runId, why, advice);
   }
 
   // ---------------------------------------------------------------- what messages do
@@ -294,7 +338,9 @@ export class RunExecution {
     const { id, workflow, version, trace, link, baggage, parent, timeoutMs } = life.started;
     this.#endTimers();
     if (++this.#continued > MAX_CONTINUED)
-      return this.#stall("has gone on as new 100 times without waiting for anything.");
+      return this.#stall(
+        "its workflow awaits something, but has gone on as new 100 times without waiting for anything.",
+      );
     const signals = life.signals.left;
     const updates = life.updates.handOver();
     const seen = life.seen.latest;
@@ -446,10 +492,10 @@ export class RunExecution {
     options: RunOptions | undefined,
     compensation: boolean,
   ): Promise<unknown> {
-    const slot = this.lastSlot + 1;
-    const head: RunEvent = { type: "StepScheduled", slot, step: definition.name, input: undefined };
-    const tail = compensation ? `,"compensation":true}` : "}";
-    this.decide(compensation ? { ...head, compensation } : head, withInput(head, inputText, tail));
+    this.decide(
+      { type: "StepScheduled", slot: this.lastSlot + 1, step: definition.name, input: undefined },
+      { key: "input", json: inputText, ...(compensation && { rest: { compensation } }) },
+    );
     return this.#open("step", { step: { definition, options, inputText, compensation } });
   }
 
@@ -458,21 +504,13 @@ export class RunExecution {
     const { name: workflow, version } = definition;
     const slot = this.lastSlot + 1;
     const rest = {
+      onParentClose,
       ...(delayMs !== undefined && { delayMs }),
       ...(timeoutMs !== undefined && { timeoutMs }),
       ...(trace && { trace }),
     };
-    const text = JSON.stringify({
-      type: "ChildScheduled",
-      slot,
-      run,
-      workflow,
-      version,
-      ...(inputText === "" ? {} : { input: JSON.parse(inputText) }),
-      onParentClose,
-      ...rest,
-    });
-    this.decide(JSON.parse(text) as RunEvent, text);
+    const head = { type: "ChildScheduled", slot, run, workflow, version } as RunEvent;
+    this.decide(head, { key: "input", json: inputText, rest });
     return this.#open("child", { child });
   }
 
@@ -582,7 +620,7 @@ export class RunExecution {
 
   /** The workflow's own failure, as it is told to people. */
   failure(error: unknown): StepstreamError {
-    const thrown = error instanceof Error ? error : new RemoteError(toFailure(error));
+    const thrown = tamed(error);
     const tells = [StepError, ValidationError, ChildError, WorkflowFailedError, TimeoutError, UnhandledRejectionError];
     return tells.some((known) => thrown instanceof known)
       ? (thrown as StepstreamError)
@@ -619,8 +657,14 @@ function timeoutOf(step: StepSlot, kind: "queue" | "total"): number | undefined 
   return kind === "queue" ? timeout.queueMs : timeout.totalMs;
 }
 
-/** JSON of an event with its input, which is JSON already. */
-function withInput(head: RunEvent, inputText: string, tail: string): string {
-  const text = JSON.stringify(head).slice(0, -1);
-  return inputText === "" ? `${text}${tail}` : `${text},"input":${inputText}${tail}`;
+function count(n: number): string {
+  return n.toLocaleString("en");
+}
+
+/** Where in the workflow's code: ` at /app/order.ts:12:7`. Empty where that is not known. */
+function here(): string {
+  const [innermost] = positions();
+  if (!innermost) return "";
+  const { file, line, column, name } = innermost;
+  return ` at ${file}:${line}:${column}${name ? ` (${name})` : ""}`;
 }

@@ -1,5 +1,6 @@
 import { UntrackedBranchError, WorkflowCancelledError } from "@stepstream/contracts";
 import type { GroupOptions } from "@stepstream/sdk";
+import { callback, list, listOrRecord, oneOf, optionsOf, positiveInteger } from "./arguments.ts";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
 import { markCancelReason } from "./rejections.ts";
@@ -66,8 +67,9 @@ export class Groups {
     return this.own(frames.run({ ...frame, scope }, then), ...parts, { scope });
   }
 
-  all(given: Given, { onFailure = "cancel" }: GroupOptions = {}): Promise<any> {
-    const branches = this.#start(given);
+  all(given: Given, options?: GroupOptions): Promise<any> {
+    const onFailure = onFailureOf("w.all()", options);
+    const branches = this.#start("w.all()", given);
     const parts = partsOf(branches);
     const mark = this.#waitsBefore();
     const values = branches.map(({ value }) => value);
@@ -88,7 +90,7 @@ export class Groups {
   }
 
   allSettled(given: Given): Promise<any> {
-    const branches = this.#start(given);
+    const branches = this.#start("w.allSettled()", given);
     const settled = this.#subscribe(() => Promise.allSettled(branches.map(({ value }) => value)));
     return this.own(
       settled.then((results) => reshape(given, results)),
@@ -106,7 +108,7 @@ export class Groups {
 
   #first(group: string, given: Given, first: (values: unknown[]) => Promise<any>): Promise<any> {
     const mark = this.#waitsBefore();
-    const branches = this.#start(given);
+    const branches = this.#start(group, given);
     const parts = partsOf(branches);
     try {
       this.#checkOpaque(group, branches, mark);
@@ -138,10 +140,13 @@ export class Groups {
   map<T, R>(
     items: readonly T[],
     fn: (item: T, index: number) => Promise<R>,
-    { concurrency = 10, onFailure = "cancel" }: GroupOptions & { concurrency?: number } = {},
+    options?: GroupOptions & { concurrency?: number },
   ): Promise<R[]> {
-    if (!Number.isInteger(concurrency) || concurrency < 1)
-      throw new RangeError(`w.map: concurrency is a whole number from 1, not ${concurrency}.`);
+    list("items of w.map()", items);
+    callback("function of w.map()", fn);
+    const { concurrency = 10 } = optionsOf("w.map()", options);
+    positiveInteger("concurrency of w.map()", concurrency);
+    const onFailure = onFailureOf("w.map()", options);
     const frame = frames.getStore()!;
     const scope = new Scope(frame.scope);
     const results = new Array<R>(items.length);
@@ -173,7 +178,8 @@ export class Groups {
   }
 
   /** Functions are called, each in a scope of its own; promises have been begun already. */
-  #start(given: Given): Branch[] {
+  #start(group: string, given: Given): Branch[] {
+    listOrRecord(`branches of ${group}`, given);
     const frame = frames.getStore();
     return Object.entries(given).map(([name, value]) => {
       if (typeof value === "function" && frame) {
@@ -254,6 +260,11 @@ function partsOf(branches: readonly Branch[]): Part[] {
 /** Which branch was the first, for those that have names. */
 async function named({ name, value }: Branch): Promise<{ name: string | number; value: unknown }> {
   return { name, value: await value };
+}
+
+function onFailureOf(call: string, options: GroupOptions | undefined): "cancel" | "await" {
+  const { onFailure = "cancel" } = optionsOf(call, options);
+  return oneOf(`onFailure of ${call}`, onFailure, ["cancel", "await"]);
 }
 
 /** The results in the shape of what was asked for: a list or a record. */

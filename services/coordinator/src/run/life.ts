@@ -3,15 +3,14 @@ import {
   type Duration,
   decodeValue,
   deepFreeze,
-  durationMs,
   type Failure,
   ForbiddenInQueryError,
   fromFailure,
   fromWire,
   InvalidInputError,
   InvalidOutputError,
+  messageOf,
   QueryFailedError,
-  RunId,
   type RunStarted,
   TimeoutError,
   toFailure,
@@ -19,6 +18,19 @@ import {
   WorkflowCancelledError,
 } from "@stepstream/contracts";
 import type { AnyStep, AnyWorkflow, ChildOptions, RunOptions, ScopedPromise } from "@stepstream/sdk";
+import {
+  callback,
+  checkPolicies,
+  checkStep,
+  checkWorkflow,
+  invalid,
+  oneOf,
+  optionalCallback,
+  optionalDuration,
+  optionsOf,
+  runId,
+  text,
+} from "./arguments.ts";
 import { Closing } from "./closing.ts";
 import { createContext } from "./context.ts";
 import type { RunExecution } from "./execution.ts";
@@ -186,7 +198,7 @@ export class Life {
         ),
       );
     } catch (error) {
-      throw fail((error as Error).message ?? String(error), error);
+      throw fail(messageOf(error), error);
     }
     const sent = toWire(schemas.output, answer);
     if (sent.ok) return sent.value;
@@ -197,6 +209,8 @@ export class Life {
 
   /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
   step(definition: AnyStep, input: unknown, options?: RunOptions): Promise<unknown> {
+    checkStep("w.run()", definition);
+    if (options !== undefined) checkPolicies("w.run()", definition, optionsOf("w.run()", options));
     if (this.#stray(`w.run(${definition.name})`)) return never();
     const refused = this.#mayAsk();
     if (refused) return refused;
@@ -210,33 +224,28 @@ export class Life {
 
   /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
   child(definition: AnyWorkflow, input: unknown, options: ChildOptions): Promise<unknown> {
+    checkWorkflow("w.child()", definition);
     if (this.#stray(`w.child(${definition.name})`)) return never();
-    const { delay, timeout, onParentClose = "cancel", trace = "same" } = options;
+    const { id, delay, timeout, onParentClose = "cancel", trace = "same" } = options;
     const child = {
       definition,
-      run: options.id ?? childId(this.#run.runId, this.#run.lastSlot + 1),
+      run: runId("id of w.child()", id ?? childId(this.#run.runId, this.#run.lastSlot + 1)),
       inputText: this.#run.childInputText(definition, input),
-      onParentClose,
-      delayMs: delay === undefined ? undefined : durationMs(delay),
-      timeoutMs: timeout === undefined ? undefined : durationMs(timeout),
-      trace: trace === "linked" ? trace : undefined,
+      onParentClose: oneOf("onParentClose of w.child()", onParentClose, ["cancel", "terminate", "abandon"]),
+      delayMs: optionalDuration("delay of w.child()", delay),
+      timeoutMs: optionalDuration("timeout of w.child()", timeout),
+      trace: oneOf("trace of w.child()", trace, ["same", "linked"]) === "linked" ? ("linked" as const) : undefined,
     };
-    if (!RunId.safeParse(child.run).success)
-      throw new RangeError(`A child's id is 1 to 64 of A-Z a-z 0-9 _ -, not "${child.run}".`);
     return this.#mayAsk() ?? this.#run.openChild(child);
   }
 
   waitFor(name: string, { timeout, where, onTimeout = "undefined" }: WaitOptions): Promise<unknown> {
-    if (this.#stray(`w.waitFor(${name})`)) return never();
+    if (this.#stray(`w.waitFor(${text("signal of w.waitFor()", name)})`)) return never();
     const refused = this.#mayAsk();
     if (refused) return refused;
-    if (where !== undefined && typeof where !== "function")
-      throw new RangeError(`Invalid where of w.waitFor(${name}) ${JSON.stringify(where)}. Use a function.`);
-    if (onTimeout !== "undefined" && onTimeout !== "throw")
-      throw new RangeError(
-        `Invalid onTimeout of w.waitFor(${name}) ${JSON.stringify(onTimeout)}. Use "undefined" or "throw".`,
-      );
-    const timeoutMs = timeout === undefined ? undefined : durationMs(timeout);
+    optionalCallback(`where of w.waitFor(${name})`, where);
+    oneOf(`onTimeout of w.waitFor(${name})`, onTimeout, ["undefined", "throw"]);
+    const timeoutMs = optionalDuration(`timeout of w.waitFor(${name})`, timeout);
     const frame = { ...this.#frame(this.#scope()), readOnly: true as const };
     const looks: Where | undefined = where && ((payload) => frames.run(frame, where, payload));
     let timer: ReturnType<Life["timeLimit"]>;
@@ -251,19 +260,22 @@ export class Life {
   }
 
   until(condition: () => boolean, timeout: Duration | undefined): Promise<boolean> {
+    callback("condition of w.until()", condition);
+    const timeoutMs = optionalDuration("timeout of w.until()", timeout);
     if (this.#stray("w.until()")) return never();
     const refused = this.#mayAsk();
     if (refused) return refused;
     const frame = { ...frames.getStore()!, readOnly: true as const };
     const look = () => frames.run(frame, condition);
     if (holds(look)) return Promise.resolve(true);
-    const timer = this.timeLimit(timeout === undefined ? undefined : durationMs(timeout));
+    const timer = this.timeLimit(timeoutMs);
     const wait = this.waits.add({ condition: look, ...(timer && { onOver: timer.stop }) });
     timer?.onUp(() => this.waits.resolve(wait, false));
     return this.#run.groups.own(wait.promise as Promise<boolean>, { wait });
   }
 
   onQuery(name: string, handler: (input: any) => unknown): void {
+    callback("handler of w.onQuery()", handler);
     if (this.#stray("w.onQuery()")) return;
     if (!Object.hasOwn(this.#run.workflow.queries, name))
       throw new RangeError(unknown(this.#run.workflow, "query", name));
@@ -271,22 +283,30 @@ export class Life {
   }
 
   onUpdate(name: string, handler: (input: any) => unknown, validate: ((input: any) => unknown) | undefined): void {
+    callback("handler of w.onUpdate()", handler);
+    optionalCallback("validate of w.onUpdate()", validate);
     if (!this.#stray("w.onUpdate()")) this.updates.handle(name, { run: handler, validate });
   }
 
   scope<T>(fn: () => Promise<T>, timeout: Duration | undefined): ScopedPromise<T> {
+    callback("function of w.scope()", fn);
+    const timeoutMs = optionalDuration("timeout of w.scope()", timeout);
     if (this.#stray("w.scope()")) return Object.assign(never(), { cancel() {} });
     const scope = new Scope(this.#scope());
     const cancel = (reason = "its scope was cancelled") =>
-      this.cancelScope(scope, new WorkflowCancelledError(this.#run.runId, reason));
-    const timer = this.timeLimit(timeout === undefined ? undefined : durationMs(timeout));
+      this.cancelScope(
+        scope,
+        new WorkflowCancelledError(this.#run.runId, text("reason of a scope's cancel()", reason)),
+      );
+    const timer = this.timeLimit(timeoutMs);
     const body = frames.run(this.#frame(scope), async () => fn());
-    timer?.onUp(() => this.cancelScope(scope, new TimeoutError("scope", durationMs(timeout!), this.#run.where)));
+    timer?.onUp(() => this.cancelScope(scope, new TimeoutError("scope", timeoutMs!, this.#run.where)));
     const promise = timer ? body.finally(timer.stop) : body;
     return this.#run.groups.own(Object.assign(promise, { cancel }), { scope });
   }
 
   uncancellable<T>(fn: () => Promise<T>): Promise<T> {
+    callback("function of w.uncancellable()", fn);
     if (this.#stray("w.uncancellable()")) return never();
     this.shields++;
     const scope = new Scope(this.#scope(), true);
@@ -308,7 +328,7 @@ export class Life {
   }
 
   patched(id: string): boolean {
-    this.#mayChange(`w.patched(${id})`);
+    this.#mayChange(`w.patched(${text("id of w.patched()", id)})`);
     this.#patches ??= new Map();
     let patched = this.#patches.get(id);
     if (patched === undefined) {
@@ -320,15 +340,17 @@ export class Life {
   }
 
   sideEffect<T>(fn: () => T): T {
+    callback("function of w.sideEffect()", fn);
     this.#mayChange("w.sideEffect()");
     const recorded = this.#run.recorder.next;
     const { value, error } = recorded?.type === "SideEffectRecorded" ? recorded : this.#callOnce(fn);
     // Its JSON is taken now: what the workflow gets is frozen, and not what the history keeps.
-    const text = JSON.stringify(value);
-    this.#run.decide({ type: "SideEffectRecorded", value, ...(error && { error }) });
+    const json = JSON.stringify(value) ?? "";
+    const head = { type: "SideEffectRecorded", value: undefined } as const;
+    this.#run.decide(head, { key: "value", json, ...(error && { rest: { error } }) });
     // The first time too: code that looks at the error's class must do the same in every replay.
     if (error) throw fromFailure(error);
-    return text === undefined ? (undefined as T) : (deepFreeze(decodeValue(JSON.parse(text))) as T);
+    return json === "" ? (undefined as T) : (deepFreeze(decodeValue(JSON.parse(json))) as T);
   }
 
   /** What the function returned or threw, as the history keeps it. */
@@ -344,17 +366,21 @@ export class Life {
   }
 
   addCompensation(definition: AnyStep, input: unknown): void {
+    checkStep("w.compensate()", definition);
     this.#mayChange("w.compensate()");
     this.closing.add(definition, this.#run.stepInputText(definition, input));
   }
 
   reportProgress(progress: { step: number; total: number; name: string }): void {
-    const { step, total, name } = progress;
-    if (!Number.isFinite(step) || !Number.isFinite(total))
-      throw new RangeError(`w.progress: step and total are numbers, not ${step} and ${total}.`);
+    const { step, total, name } = optionsOf("w.progress()", progress);
+    if (typeof step !== "number" || !Number.isFinite(step)) throw invalid("step of w.progress()", step, "a number");
+    if (typeof total !== "number" || !Number.isFinite(total)) throw invalid("total of w.progress()", total, "a number");
+    text("name of w.progress()", name);
     if (this.#stray("w.progress()")) return;
     const percent = total > 0 ? Math.round((step / total) * 1000) / 10 : 0;
-    this.#run.decide({ type: "ProgressReported", step, total, name, percent });
+    if (!Number.isFinite(percent))
+      throw invalid("total of w.progress()", total, "a number that step can be divided by");
+    this.#run.decide({ type: "ProgressReported", step, total, name: name!, percent });
   }
 
   /** Gives up what is open in a scope, and whatever is asked for in it later. */

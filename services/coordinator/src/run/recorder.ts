@@ -1,4 +1,4 @@
-import { NonDeterminismError, type RunEvent, type StalledError } from "@stepstream/contracts";
+import { InvalidInputError, NonDeterminismError, pathOf, RunEvent, type StalledError } from "@stepstream/contracts";
 import { sameDecision } from "./same-decision.ts";
 
 /** An event, and its JSON as it goes into the journal: taken when it was decided, so nobody changes it after. */
@@ -7,10 +7,24 @@ export interface Decided {
   readonly text: string;
 }
 
+/** Fields of events that hold what user code made. */
+type PayloadKey = "input" | "output" | "value";
+
+/** JSON of a part of an event, which is written once and is what the event holds as well. */
+export interface Payload {
+  readonly key: PayloadKey;
+  /** Empty for undefined. */
+  readonly json: string;
+  /** Keys of the event that follow it: the text then has its keys in the order of the schema, and compares fast. */
+  readonly rest?: object;
+}
+
 /**
  * What a run has decided: first once more what its journal holds, then what is new.
  *
  * R5. What was decided before is decided again, or the run has a `fault` and decides nothing more.
+ * R6. What is decided can be read back: an event that does not fit its schema is refused where it is decided.
+ * R7. An event and its text say the same: the event's payload is read from the text.
  */
 export class Recorder {
   /** Why the run cannot go on here: it is to be parked. Nothing that was decided since is to be written. */
@@ -42,15 +56,31 @@ export class Recorder {
     return found;
   }
 
-  decide(event: RunEvent, text: string): void {
+  /** @throws {InvalidInputError} The event does not fit its schema; nothing was decided. */
+  decide(event: RunEvent, payload?: Payload): void {
     if (this.fault) return;
+    const decided = write(event, payload);
     const recorded = this.next;
-    if (recorded && !sameDecision(recorded, text)) {
-      this.fault = new NonDeterminismError(this.#run, this.count + 1, recorded, JSON.parse(text));
-      return;
+    if (!recorded || !sameDecision(recorded, decided.text)) {
+      // The same in a replay: what would have been refused then is refused now.
+      this.#check(payload?.rest ? { ...event, ...payload.rest } : event);
+      if (recorded) {
+        this.fault = new NonDeterminismError(this.#run, this.count + 1, recorded, JSON.parse(decided.text));
+        return;
+      }
     }
     this.count++;
-    if (!recorded) this.#fresh.push({ event, text });
+    if (!recorded) this.#fresh.push(decided);
+  }
+
+  /** Payloads may be anything, and are JSON already; the rest is small. */
+  #check(event: object): void {
+    const read = RunEvent.safeParse(event);
+    if (read.success) return;
+    const issue = read.error.issues[0]!;
+    throw new InvalidInputError(`event ${(event as RunEvent).type}`, pathOf(issue.path), issue.message, {
+      run: this.#run,
+    });
   }
 
   /** What is new since this was last asked. */
@@ -67,4 +97,22 @@ export class Recorder {
     else if (extra.length > 0)
       this.fault = new NonDeterminismError(this.#run, this.#recorded.length + 1, undefined, extra[0]!.event);
   }
+}
+
+/** The event and its text, both of the same parts. The event reads its payload from the text, when it is asked for. */
+function write(head: RunEvent, payload: Payload | undefined): Decided {
+  if (!payload) return { event: head, text: JSON.stringify(head) };
+  const { key, json, rest } = payload;
+  const parts = [JSON.stringify(head).slice(1, -1)];
+  const event = { ...head };
+  if (json !== "") {
+    parts.push(`"${key}":${json}`);
+    Object.defineProperty(event, key, { get: () => JSON.parse(json), enumerable: true, configurable: true });
+  }
+  if (rest) {
+    const more = JSON.stringify(rest).slice(1, -1);
+    if (more !== "") parts.push(more);
+    Object.assign(event, rest);
+  }
+  return { event, text: `{${parts.join(",")}}` };
 }

@@ -127,11 +127,15 @@ export class Updates {
         const answer = await handler.run(value);
         const sent = toWire(output, answer);
         if (!sent.ok) throw new InvalidOutputError(`update "${name}"`, sent.path, sent.message, this.#run.where);
-        if (this.#inProgress.delete(id)) this.#run.decide({ type: "UpdateCompleted", id, output: sent.value });
+        if (this.#inProgress.delete(id)) this.#completed(id, JSON.stringify(sent.value) ?? "");
       } catch (error) {
         this.#fail(id, error);
       }
     });
+  }
+
+  #completed(id: string, json: string): void {
+    this.#run.decide({ type: "UpdateCompleted", id, output: undefined }, { key: "output", json });
   }
 
   #fail(id: string, error: unknown): void {

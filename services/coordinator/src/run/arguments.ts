@@ -1,0 +1,159 @@
+import { type Duration, durationMs, Name, RetryPolicy, RunId, TimeoutPolicy } from "@stepstream/contracts";
+import { type AnyStep, type AnyWorkflow, policiesOf, type RunOptions } from "@stepstream/sdk";
+
+/**
+ * What workflow code passes to `w`, checked where it is passed: TypeScript does not see what JavaScript, a cast or a
+ * computed value brings. What passes here never makes the coordinator throw later.
+ *
+ * G1. A wrong argument throws a RangeError at the call; nothing was decided.
+ * G2. Reading an argument never throws anything else, whatever it is.
+ */
+
+/** "Invalid <what> <value>. Use <what is allowed>." */
+export function invalid(what: string, value: unknown, use: string): RangeError {
+  return new RangeError(`Invalid ${what} ${shown(value)}. Use ${use}.`);
+}
+
+const MOST_SHOWN = 100;
+
+/** A value for a message: short, and without calling anything of its own. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return cut(JSON.stringify(value));
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return cut(String(value) + (typeof value === "bigint" ? "n" : ""));
+  try {
+    return cut(JSON.stringify(value) ?? "an object");
+  } catch {
+    return "an object";
+  }
+}
+
+function cut(text: string): string {
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
+}
+
+/** Definitions that were found good: nearly always the same few. */
+const good = new WeakSet<object>();
+
+export function checkStep(call: string, step: unknown): asserts step is AnyStep {
+  checkDefinition("step", call, step);
+}
+export function checkWorkflow(call: string, workflow: unknown): asserts workflow is AnyWorkflow {
+  checkDefinition("workflow", call, workflow);
+}
+
+function checkDefinition(kind: "step" | "workflow", call: string, given: unknown): void {
+  if (typeof given === "object" && given !== null && good.has(given)) return;
+  const fits = attempt(() => {
+    const { kind: of, name, input, output } = given as AnyStep;
+    return of === (kind as string) && Name.safeParse(name).success && hasSchemas(input, output);
+  });
+  if (!fits) throw invalid(`${kind} of ${call}`, given, `what ${kind}("name", { … }) returned`);
+  // What may still change is looked at each time.
+  if (Object.isFrozen(given)) good.add(given as object);
+}
+
+function hasSchemas(...schemas: any[]): boolean {
+  return schemas.every((schema) => typeof schema?.safeParse === "function");
+}
+
+function attempt<T>(fn: () => T): T | undefined {
+  try {
+    return fn();
+  } catch {
+    return undefined;
+  }
+}
+
+/** An object of options; an empty one where there is none. */
+export function optionsOf<T extends object>(call: string, options: T | undefined): Partial<T> {
+  if (options === undefined) return {};
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) return options;
+  throw invalid(`options of ${call}`, options, "an object");
+}
+
+/** @returns Milliseconds. */
+export function duration(what: string, value: unknown): number {
+  if (typeof value === "number" || typeof value === "string") {
+    const ms = attempt(() => durationMs(value as Duration));
+    if (ms !== undefined) return ms;
+    // It knows best what is wrong with it.
+    try {
+      durationMs(value as Duration);
+    } catch (error) {
+      throw new RangeError(`Invalid ${what}. ${(error as Error).message}`);
+    }
+  }
+  throw invalid(what, value, 'milliseconds, or "250ms", "10s", "5m", "1.5h", "30d"');
+}
+
+export function optionalDuration(what: string, value: unknown): number | undefined {
+  return value === undefined ? undefined : duration(what, value);
+}
+
+/** A time-out that is over at once is a mistake in the arithmetic of whoever set it. */
+export function optionalTimeout(what: string, value: unknown): number | undefined {
+  const ms = optionalDuration(what, value);
+  if (ms === 0) throw invalid(what, value, "more than 0 ms");
+  return ms;
+}
+
+export function oneOf<const T extends string>(what: string, value: unknown, choices: readonly T[]): T {
+  if (choices.includes(value as T)) return value as T;
+  throw invalid(what, value, choices.map((choice) => `"${choice}"`).join(" or "));
+}
+
+export function callback(what: string, value: unknown): void {
+  if (typeof value !== "function") throw invalid(what, value, "a function");
+}
+
+export function optionalCallback(what: string, value: unknown): void {
+  if (value !== undefined) callback(what, value);
+}
+
+export function text(what: string, value: unknown): string {
+  if (typeof value === "string") return value;
+  throw invalid(what, value, "a string");
+}
+
+export function positiveInteger(what: string, value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
+  throw invalid(what, value, "a whole number from 1");
+}
+
+export function runId(what: string, value: unknown): string {
+  if (RunId.safeParse(value).success) return value as string;
+  throw invalid(what, value, "1 to 64 of A-Z a-z 0-9 _ -");
+}
+
+/** What `Promise.all` and its like take, and records of it. */
+export function listOrRecord(what: string, value: unknown): void {
+  if (typeof value !== "object" || value === null) throw invalid(what, value, "a list or a record of promises");
+}
+
+export function list(what: string, value: unknown): void {
+  if (!Array.isArray(value)) throw invalid(what, value, "a list");
+}
+
+export function checkBackoff(what: string, backoff: unknown): void {
+  const read = attempt(() => RetryPolicy.safeParse({ ...(backoff as object), maxAttempts: 1 }));
+  if (!read?.success) throw invalid(what, backoff, "what fixed(…) or exponential(…) returned");
+}
+
+/** The policies of one call, where it has options of its own. @throws {RangeError} One of them makes no sense. */
+export function checkPolicies(call: string, step: AnyStep, options: RunOptions): void {
+  const { retry, timeout } = options;
+  if (retry === undefined && timeout === undefined) return;
+  const { attempt, total, queue } = optionsOf(`timeout of ${call}`, timeout);
+  optionalTimeout(`timeout.attempt of ${call}`, attempt);
+  optionalTimeout(`timeout.total of ${call}`, total);
+  optionalTimeout(`timeout.queue of ${call}`, queue);
+  const { maxAttempts, backoff } = optionsOf(`retry of ${call}`, retry);
+  if (maxAttempts !== undefined) positiveInteger(`retry.maxAttempts of ${call}`, maxAttempts);
+  if (backoff !== undefined) checkBackoff(`retry.backoff of ${call}`, { ...step.retry, ...(backoff as object) });
+  const policies = policiesOf(step, options);
+  if (!RetryPolicy.safeParse(policies.retry).success)
+    throw invalid(`retry of ${call}`, retry, "{ maxAttempts, backoff }");
+  if (!TimeoutPolicy.safeParse(policies.timeout).success)
+    throw invalid(`timeout of ${call}`, timeout, "{ attempt, total, queue }");
+}
