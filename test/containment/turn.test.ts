@@ -85,7 +85,7 @@ describe("a loop that asks without end in one turn (R6)", () => {
     ],
     ["w.scope() that does nothing", (w) => w.scope(async () => 1)],
     ["w.uncancellable()", (w) => w.uncancellable(async () => 1)],
-    ["invalid arguments", (w) => w.run(undefined as never, 1)],
+    ["invalid arguments", (w) => w.run(undefined as never, 1 as never)],
     ["an input that does not fit", (w) => w.run(step("strict", { input: z.string(), output: z.any() }), 1 as never)],
     ["w.progress()", (w) => w.progress({ step: 1, total: 2, name: "x" })],
     ["w.patched()", (w) => w.patched("p")],
