@@ -30,8 +30,8 @@ type NewName<N extends string, S> = N extends keyof S ? `there is a node "${N}" 
 
 /** A map may be left out only where the last output fits the step's input. */
 type MapFor<Last, S extends AnyStep, G> = [Last] extends [StepInput<S>]
-  ? [map?: (s: Readonly<G>) => StepInput<S>]
-  : [mapFromLastOutputToInput: (s: Readonly<G>) => StepInput<S>];
+  ? [map?: NoInfer<(s: Readonly<G>) => StepInput<S>>]
+  : [mapFromLastOutputToInput: NoInfer<(s: Readonly<G>) => StepInput<S>>];
 
 /** The branches of a parallel node, none of them with a name that is taken. */
 type NewBranches<G> = Record<string, AnyStep> & { [K in keyof G]?: `there is a node "${K & string}" already` };
@@ -68,7 +68,7 @@ export interface PipelineBuilder<I extends Schema, O extends Schema, G, Last> {
   map<N extends string, S extends AnyStep>(
     name: NewName<N, G>,
     step: S,
-    items: (s: Readonly<G>) => readonly StepInput<S>[],
+    items: NoInfer<(s: Readonly<G>) => readonly StepInput<S>[]>,
     options?: GroupOptions & { concurrency?: number },
   ): PipelineBuilder<I, O, Show<G & Record<N, StepOutput<S>[]>>, StepOutput<S>[]>;
 
@@ -77,7 +77,7 @@ export interface PipelineBuilder<I extends Schema, O extends Schema, G, Last> {
    * or failure. Each branch is an entry of `s`; the next node takes the record of them.
    */
   parallel<B extends NewBranches<G>, M extends Mode = "all">(
-    branches: { [K in keyof B]: [step: B[K], map: (s: Readonly<G>) => StepInput<B[K]>] },
+    branches: { [K in keyof B]: [step: B[K], map: NoInfer<(s: Readonly<G>) => StepInput<B[K]>>] },
     options?: { mode?: M } & GroupOptions,
   ): PipelineBuilder<I, O, Show<G & Branches<B, M>>, Branches<B, M>>;
 

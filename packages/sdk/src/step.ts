@@ -54,6 +54,15 @@ export type StepOutput<S> = S extends Step<any, infer O, any> ? z.output<O> : ne
 export type HandlerInput<S> = S extends Step<infer I, any, any> ? z.output<I> : never;
 /** What a handler returns. */
 export type HandlerOutput<S> = S extends Step<any, infer O, any> ? z.input<O> : never;
+/**
+ * A promise, in a form that makes the compiler keep literals: without it `async () => "a"` is a `Promise<string>`,
+ * which is no `Promise<"a" | "b">`.
+ */
+export type Literally<T> = Promise<T> | (T & Promise<T>);
+/** In a compiler's message: what a handler has to return, and does not. */
+export interface HandlerMustReturn<Output> {
+  output: Output;
+}
 /** The declared errors: code → data. */
 export type StepErrors<S> =
   S extends Step<any, any, infer E> ? { [K in keyof E]: E[K] extends Schema ? z.input<E[K]> : never } : never;

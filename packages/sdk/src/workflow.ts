@@ -221,7 +221,7 @@ export interface WorkflowContext<
   /** What a query is answered with: at once, without changing anything. Replaces an earlier handler. */
   onQuery<K extends keyof Q & string>(
     query: K,
-    handler: (input: z.output<QueryInput<Q[K]>>) => z.input<QueryOutput<Q[K]>>,
+    handler: NoInfer<(input: z.output<QueryInput<Q[K]>>) => z.input<QueryOutput<Q[K]>>>,
   ): void;
   /**
    * What an update does. Updates that came before are kept until there is a handler.
@@ -341,7 +341,7 @@ export function workflow<
 >(
   name: string,
   definition: WorkflowDefinition<I, O, S, Q, U>,
-  run: (input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>,
+  run: NoInfer<(input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>>,
 ): Workflow<I, O, S, Q, U> {
   if (typeof name === "string" && name.startsWith("_"))
     refuse("name of a workflow", name, "a name that does not begin with _: those are Stepstream's own");
@@ -358,7 +358,7 @@ export function defineWorkflow<
 >(
   name: string,
   definition: WorkflowDefinition<I, O, S, Q, U>,
-  run: (input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>,
+  run: NoInfer<(input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>>,
 ): Workflow<I, O, S, Q, U> {
   checkName("name of a workflow", name);
   const of = `of workflow "${name}"`;

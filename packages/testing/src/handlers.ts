@@ -1,6 +1,6 @@
 import { checkDefinition, checkFunction, type Duration, durationMs } from "@stepstream/contracts";
 import type { Clock } from "@stepstream/event-log";
-import type { AnyStep, HandlerInput, HandlerOutput } from "@stepstream/sdk";
+import type { AnyStep, HandlerInput, HandlerMustReturn, HandlerOutput, Literally } from "@stepstream/sdk";
 import type { Handler, StepContext, Worker } from "@stepstream/step-worker";
 import type { Chance } from "./chance.ts";
 
@@ -21,6 +21,14 @@ export type TestHandler<S> = (
   context: TestContext<S>,
 ) => Promise<HandlerOutput<S>> | HandlerOutput<S>;
 
+/** See `AsyncHandler` of the worker. */
+export type AsyncTestHandler<S> = (input: HandlerInput<S>, context: TestContext<S>) => Literally<HandlerOutput<S>>;
+/** No handler: in the compiler's message about one whose output does not fit. */
+export type WrongTestHandler<S> = (
+  input: HandlerInput<S>,
+  context: TestContext<S>,
+) => HandlerMustReturn<HandlerOutput<S>>;
+
 /** A step and what does it: the same that a module of the worker program exports. */
 export interface Handled {
   readonly step: AnyStep;
@@ -34,7 +42,10 @@ export type Handlers = readonly Handled[] | ((worker: Pick<Worker, "handle">) =>
  * A step and its handler, typed.
  * @example steps: [handle(charge, async (input, ctx) => ({ receipt: `r-${ctx.idempotencyKey}` }))]
  */
-export function handle<S extends AnyStep>(step: S, handler: TestHandler<S>): Handled {
+export function handle<S extends AnyStep>(step: S, handler: NoInfer<AsyncTestHandler<S>>): Handled;
+export function handle<S extends AnyStep>(step: S, handler: NoInfer<TestHandler<S>>): Handled;
+export function handle<S extends AnyStep>(step: S, handler: NoInfer<WrongTestHandler<S>>): Handled;
+export function handle(step: AnyStep, handler: Handled["handler"]): Handled {
   return { step, handler };
 }
 
@@ -49,7 +60,7 @@ export function listHandlers(handlers: Handlers): Map<string, Handled> {
   };
   if (typeof handlers === "function") {
     const collector = {
-      handle<S extends AnyStep>(step: S, handler: Handler<S>) {
+      handle(step: AnyStep, handler: Handled["handler"]) {
         add(step, handler);
         return collector as unknown as Worker;
       },

@@ -10,7 +10,14 @@ import {
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
-import { type AnyStep, gate, type HandlerInput, type HandlerOutput } from "@stepstream/sdk";
+import {
+  type AnyStep,
+  gate,
+  type HandlerInput,
+  type HandlerMustReturn,
+  type HandlerOutput,
+  type Literally,
+} from "@stepstream/sdk";
 import { createTelemetry, Repeats } from "@stepstream/telemetry";
 import { type GateOptions, gateHandler } from "./gate.ts";
 import { Breaker, type BreakerState } from "./shell/breaker.ts";
@@ -41,6 +48,11 @@ export type Handler<S> = (
   context: StepContext<S>,
 ) => Promise<HandlerOutput<S>> | HandlerOutput<S>;
 
+/** The form that makes the compiler take `async () => "a"` for the literal that it is. */
+export type AsyncHandler<S> = (input: HandlerInput<S>, context: StepContext<S>) => Literally<HandlerOutput<S>>;
+/** No handler: in the compiler's message about one whose output does not fit. */
+type WrongHandler<S> = (input: HandlerInput<S>, context: StepContext<S>) => HandlerMustReturn<HandlerOutput<S>>;
+
 export interface Worker {
   readonly name: string;
   /**
@@ -53,7 +65,9 @@ export interface Worker {
    *
    * @throws {RangeError} The step has a handler already, or shares a breaker by name but not by numbers.
    */
-  handle<S extends AnyStep>(step: S, handler: Handler<S>): Worker;
+  handle<S extends AnyStep>(step: S, handler: NoInfer<AsyncHandler<S>>): Worker;
+  handle<S extends AnyStep>(step: S, handler: NoInfer<Handler<S>>): Worker;
+  handle<S extends AnyStep>(step: S, handler: NoInfer<WrongHandler<S>>): Worker;
   /** Runs the commands of gates (`runGates`, a pipeline's `.gate`) on this machine. */
   gates(options?: GateOptions): Worker;
   /** Connects and takes commands. */

@@ -17,7 +17,15 @@ import { runStep } from "@stepstream/sdk/builtin";
 import type { Handler } from "@stepstream/step-worker";
 import { Chance } from "../chance.ts";
 import { VirtualClock } from "../clock.ts";
-import { type Handled, type Handlers, listHandlers, type TestHandler, virtually } from "../handlers.ts";
+import {
+  type AsyncTestHandler,
+  type Handled,
+  type Handlers,
+  listHandlers,
+  type TestHandler,
+  virtually,
+  type WrongTestHandler,
+} from "../handlers.ts";
 import { type ExportedRun, expectReplay } from "../replay.ts";
 import { type Crash, Crashes, type CrashPoint, type ProcessName } from "./crashes.ts";
 import { Crew } from "./crew.ts";
@@ -199,10 +207,13 @@ export class TestEnvironment implements AsyncDisposable {
    * @param handler - What it does. Without one the fake says so itself, and else its handler is asked.
    * @example env.fake(charge).fails("the bank is down", { times: 2 });
    */
-  fake<S extends AnyStep>(step: S, handler?: TestHandler<S>): Fake<S> {
+  fake<S extends AnyStep>(step: S, handler?: NoInfer<AsyncTestHandler<S>>): Fake<S>;
+  fake<S extends AnyStep>(step: S, handler?: NoInfer<TestHandler<S>>): Fake<S>;
+  fake<S extends AnyStep>(step: S, handler?: NoInfer<WrongTestHandler<S>>): Fake<S>;
+  fake<S extends AnyStep>(step: S, handler?: Handled["handler"]): Fake<S> {
     checkDefinition("step", "step of a fake", step);
     if (handler !== undefined) checkFunction(`fake of step "${step.name}"`, handler);
-    const fake = new Fake<S>(handler);
+    const fake = new Fake<S>(handler as TestHandler<S>);
     this.#fakes.set(step.name, { step, fake: fake as unknown as Fake });
     this.#unhandled.delete(step.name);
     this.#crew.serve(step, true);
