@@ -3,7 +3,7 @@
  * durable, and its result says what happened. A whole project repaired like this: ../fix-and-retry.
  */
 
-import { DeclaredError, exponential, StepError, step, workflow } from "@stepstream/sdk";
+import { exponential, isStepError, step, workflow } from "@stepstream/sdk";
 import { z } from "zod";
 import type { Stage } from "./stage.ts";
 
@@ -42,8 +42,7 @@ const edit = workflow(
 
 /** The typo that was found. Any other failure is no case for a correction. */
 function typoIn(failure: unknown): z.infer<typeof Typo> {
-  if (failure instanceof StepError && failure.cause instanceof DeclaredError && failure.cause.code === "Typo")
-    return Typo.parse(failure.cause.data);
+  if (isStepError(failure, proofread, "Typo")) return failure.cause.data;
   throw failure;
 }
 

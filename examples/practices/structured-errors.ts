@@ -4,10 +4,9 @@
  */
 
 import {
-  DeclaredError,
   type GateSpec,
+  isStepError,
   runGates,
-  StepError,
   StepstreamError,
   step,
   ValidationError,
@@ -62,8 +61,8 @@ export async function play({ serve, client, say }: Stage) {
 
 /** What a program makes of them. */
 export function whatToDo(error: unknown): string {
-  if (error instanceof StepError && error.cause instanceof DeclaredError && error.cause.code === "CardDeclined")
-    return `ask for another card: ${JSON.stringify(error.cause.data)}`;
+  if (isStepError(error, charge, "CardDeclined"))
+    return `ask for another card than that of ${error.cause.data.account}: its limit is ${error.cause.data.limit}`;
   if (error instanceof ValidationError) return `gate "${error.gate}", level ${error.level}: ${error.stderr.trim()}`;
   if (error instanceof Error) return `a bug, to be reported: ${error.cause ?? error}`;
   return "no error";

@@ -56,6 +56,13 @@ describe("the compiler", async () => {
 
   it.each(expected)("refuses `$code`", ({ line, message }) => expect(said.get(line)).toContain(message));
 
+  it("says it in less than 300 characters where a literal does not fit", () => {
+    const literals = expected.filter(({ message }) => /HandlerMustReturn|"a" \| "b"/.test(message));
+    expect(literals.length).toBeGreaterThanOrEqual(12);
+    for (const { line, code } of literals)
+      expect({ code, long: said.get(line)!.length >= 300 }).toEqual({ code, long: false });
+  });
+
   it("is asked about 60 wrong wirings or more", () => expect(expected.length).toBeGreaterThanOrEqual(60));
 
   it("finds fault with nothing else", () => {

@@ -5,8 +5,9 @@
  * expectations away, runs tsc, and proves that each is refused for the reason written here. One line each.
  */
 
-import { type Client, pipeline, step, type WorkflowContext, workflow } from "@stepstream/sdk";
+import { type Client, isStepError, pipeline, step, type WorkflowContext, workflow } from "@stepstream/sdk";
 import type { Worker } from "@stepstream/step-worker";
+import { handle, type TestEnvironment } from "@stepstream/testing";
 import { z } from "zod";
 
 const Order = z.object({ id: z.string(), cents: z.int() });
@@ -92,7 +93,7 @@ paid
 declare const worker: Worker;
 const pay = step("pay", { input: Order, output: Receipt, errors: { CardDeclined: z.object({ reason: z.string() }) } });
 
-// @ts-expect-error: Type 'string' is not assignable to type '{ receipt: string; }'
+// @ts-expect-error: Property 'output' is missing in type 'Promise<string>' but required in type 'HandlerMustReturn<{ receipt: string; }>'
 worker.handle(pay, async (input) => input.id);
 // @ts-expect-error: Property 'amount' does not exist on type '{ id: string; cents: number; }'
 worker.handle(pay, async (input) => ({ receipt: String(input.amount) }));
@@ -102,6 +103,57 @@ worker.handle(pay, async (_input, ctx) => ctx.fail("CardExpired", {}));
 worker.handle(pay, async (_input, ctx) => ctx.fail("CardDeclined", {}));
 // @ts-expect-error: Argument of type '"CardDeclined"' is not assignable to parameter of type 'never'
 worker.handle(charge, async (_input, ctx) => ctx.fail("CardDeclined", { reason: "x" }));
+
+// ---------------------------------------------------------------- literals
+
+const Mode = z.enum(["a", "b"]);
+const mode = step("mode", {
+  input: z.string(),
+  output: z.object({ mode: Mode, kind: z.literal("x") }),
+  errors: { Bad: z.object({ why: Mode }) },
+});
+const bare = step("bare", { input: z.string(), output: Mode });
+const tuple = step("tuple", { input: z.string(), output: z.tuple([z.literal(1), Mode]) });
+const either = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("ok"), n: z.number() }),
+  z.object({ type: z.literal("no") }),
+]);
+const union = step("union", { input: z.string(), output: either });
+declare const env: TestEnvironment;
+declare const caught: unknown;
+
+// @ts-expect-error: is missing in type 'Promise<{ mode: "c"; kind: "x"; }>' but required in type 'HandlerMustReturn<{ mode: "a" | "b"; kind: "x"; }>'
+worker.handle(mode, async () => ({ mode: "c", kind: "x" }));
+// @ts-expect-error: is missing in type 'Promise<{ mode: "a"; }>' but required in type 'HandlerMustReturn<{ mode: "a" | "b"; kind: "x"; }>'
+worker.handle(mode, async () => ({ mode: "a" }));
+// @ts-expect-error: is missing in type '{ mode: "c"; kind: "x"; }' but required in type 'HandlerMustReturn<{ mode: "a" | "b"; kind: "x"; }>'
+worker.handle(mode, () => ({ mode: "c", kind: "x" }));
+// @ts-expect-error: is missing in type 'Promise<"c">' but required in type 'HandlerMustReturn<"a" | "b">'
+worker.handle(bare, async () => "c");
+// @ts-expect-error: Type 'string' is not assignable to type 'HandlerMustReturn<"a" | "b">'
+worker.handle(bare, (input) => input);
+// @ts-expect-error: but required in type 'HandlerMustReturn<[1, "a" | "b"]>'
+worker.handle(tuple, async () => [1, "c"]);
+// @ts-expect-error: but required in type 'HandlerMustReturn<{ type: "ok"; n: number; } | { type: "no"; }>'
+worker.handle(union, async () => ({ type: "ok" }));
+// @ts-expect-error: but required in type 'HandlerMustReturn<{ type: "ok"; n: number; } | { type: "no"; }>'
+worker.handle(union, async (input) => (input ? { type: "no" } : { type: "maybe" }));
+// @ts-expect-error: is missing in type 'Promise<"c">' but required in type 'HandlerMustReturn<"a" | "b">'
+handle(bare, async () => "c");
+// @ts-expect-error: is missing in type 'Promise<"c">' but required in type 'HandlerMustReturn<"a" | "b">'
+env.fake(bare, async () => "c");
+// @ts-expect-error: Type '"c"' is not assignable to type '"a" | "b"'
+env.fake(mode).returns({ mode: "c", kind: "x" });
+// @ts-expect-error: Type '"c"' is not assignable to type '"a" | "b"'
+worker.handle(mode, (_input, ctx) => ctx.fail("Bad", { why: "c" }));
+// @ts-expect-error: Type 'Promise<"c">' is not assignable to type 'Promise<"a" | "b">'
+workflow("w", { input: z.void(), output: Mode }, async () => "c");
+// @ts-expect-error: Type '"c"' is not assignable to type '"a" | "b"'
+workflow("w", { input: z.void(), output: z.object({ mode: Mode }) }, async () => ({ mode: "c" }));
+// @ts-expect-error: Argument of type '"Worse"' is not assignable to parameter of type '"Bad"'
+isStepError(caught, mode, "Worse");
+// @ts-expect-error: Property 'when' does not exist on type '{ why: "a" | "b"; }'
+if (isStepError(caught, mode, "Bad")) caught.cause.data.when;
 
 // ---------------------------------------------------------------- clients
 

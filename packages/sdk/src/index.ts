@@ -52,6 +52,7 @@ export {
   type StartOutcome,
 } from "./client.ts";
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
+export { type DeclaredStepError, isStepError } from "./is-step-error.ts";
 export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
 export { type HandleOf, RunHandle } from "./run-handle.ts";
 export { type HistoryEntry, HistoryReader } from "./run-history.ts";

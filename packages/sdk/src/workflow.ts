@@ -12,7 +12,7 @@ import {
 import type { z } from "zod";
 import "./guard.ts";
 import type { Backoff } from "./backoff.ts";
-import type { AnyStep, StepDefinition, StepInput, StepOutput } from "./step.ts";
+import type { AnyStep, Literally, StepDefinition, StepInput, StepOutput } from "./step.ts";
 
 type Schema = z.ZodType;
 
@@ -118,6 +118,11 @@ type Synchronous<T> = T extends PromiseLike<unknown> ? "This callback must not b
 export interface ScopedPromise<T> extends Promise<T> {
   /** Cancels what it waits for, and whatever it still asks for. */
   cancel(reason?: string): void;
+}
+
+export interface UpdateOptions<D extends UpdateSchemas[string]> {
+  /** Throws to refuse the update, before anything is changed. It is not async, and must not change anything. */
+  validate?: (input: z.output<D["input"]>) => void | NotAPromise;
 }
 
 /** What a workflow may wait for. Whatever it resolves, it resolves in the order of the history. */
@@ -233,9 +238,13 @@ export interface WorkflowContext<
    */
   onUpdate<K extends keyof U & string>(
     update: K,
-    handler: (input: z.output<U[K]["input"]>) => z.input<U[K]["output"]> | Promise<z.input<U[K]["output"]>>,
-    // biome-ignore lint/suspicious/noConfusingVoidType: functions without a return are what most validators are.
-    options?: { validate?: (input: z.output<U[K]["input"]>) => void | NotAPromise },
+    handler: NoInfer<(input: z.output<U[K]["input"]>) => Literally<z.input<U[K]["output"]>>>,
+    options?: UpdateOptions<U[K]>,
+  ): void;
+  onUpdate<K extends keyof U & string>(
+    update: K,
+    handler: NoInfer<(input: z.output<U[K]["input"]>) => z.input<U[K]["output"]> | Promise<z.input<U[K]["output"]>>>,
+    options?: UpdateOptions<U[K]>,
   ): void;
   /**
    * Updates that were accepted and are not answered yet. When the workflow function ends, they are cancelled and their

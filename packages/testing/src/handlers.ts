@@ -1,7 +1,7 @@
 import { checkDefinition, checkFunction, type Duration, durationMs } from "@stepstream/contracts";
 import type { Clock } from "@stepstream/event-log";
 import type { AnyStep, HandlerInput, HandlerMustReturn, HandlerOutput, Literally } from "@stepstream/sdk";
-import type { Handler, StepContext, Worker } from "@stepstream/step-worker";
+import type { StepContext, Worker } from "@stepstream/step-worker";
 import type { Chance } from "./chance.ts";
 
 /** What a handler has in a test besides the worker's context: time and chance that a seed repeats. */

@@ -209,7 +209,7 @@ export class TestEnvironment implements AsyncDisposable {
    */
   fake<S extends AnyStep>(step: S, handler?: NoInfer<AsyncTestHandler<S>>): Fake<S>;
   fake<S extends AnyStep>(step: S, handler?: NoInfer<TestHandler<S>>): Fake<S>;
-  fake<S extends AnyStep>(step: S, handler?: NoInfer<WrongTestHandler<S>>): Fake<S>;
+  fake<S extends AnyStep>(step: S, handler: NoInfer<WrongTestHandler<S>>): Fake<S>;
   fake<S extends AnyStep>(step: S, handler?: Handled["handler"]): Fake<S> {
     checkDefinition("step", "step of a fake", step);
     if (handler !== undefined) checkFunction(`fake of step "${step.name}"`, handler);
