@@ -4,7 +4,6 @@ import { type Bus, withBus } from "../connection.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { examplesOf } from "../examples.ts";
 import type { Io } from "../io.ts";
-import { pretty } from "../json.ts";
 import { type Paint, painter } from "../print/colour.ts";
 import { oneLine, table } from "../print/table.ts";
 import { ago, stamp } from "../print/time.ts";
@@ -58,7 +57,7 @@ export function addDead(program: Command, io: Io): void {
       withBus(command, io, async (bus) => {
         const one = (await read(bus, `${bus.namespace}.dead.>`)).find((buried) => `${buried.seq}` === seq);
         if (!one) throw new CliError(`There is no dead letter ${seq} in namespace "${bus.namespace}".`, EXIT.notFound);
-        io.out.write(`${flags.json ? pretty(one) : told(one, painter(io, io.out))}\n`);
+        io.out.write(`${flags.json ? JSON.stringify(one, undefined, 2) : told(one, painter(io, io.out))}\n`);
       }),
     );
 }
@@ -145,7 +144,7 @@ function causes(failure: unknown): string[] {
 
 function asJson(text: string): string {
   try {
-    return pretty(JSON.parse(text));
+    return JSON.stringify(JSON.parse(text), undefined, 2);
   } catch {
     return text;
   }

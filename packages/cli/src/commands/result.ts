@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { type Bus, withBus } from "../connection.ts";
 import { EXIT, Exit, lines } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { pretty } from "../json.ts";
+import { compact, pretty } from "../json.ts";
 import { painter, stateStyle } from "../print/colour.ts";
 import { took } from "../print/time.ts";
 
@@ -49,7 +49,7 @@ export async function printResult(bus: Bus, io: Io, run: string, flags: { json?:
   );
   io.signal.throwIfAborted();
   const status = await handle.status();
-  if (flags.json) io.out.write(`${JSON.stringify(asJson(status, ended))}\n`);
+  if (flags.json) io.out.write(`${compact(asJson(status, ended))}\n`);
   else if ("error" in ended) io.err.write(`${verdict(io, status)}: ${lines(ended.error).join("\n  because: ")}\n`);
   else if (ended.output !== undefined) io.out.write(`${pretty(ended.output)}\n`);
   if ("error" in ended) throw new Exit(EXIT.no);

@@ -3,7 +3,7 @@ import { HistoryReader, RunNotFoundError, type RunStatus } from "@stepstream/sdk
 import type { Command } from "commander";
 import { type Bus, withBus } from "../connection.ts";
 import type { Io } from "../io.ts";
-import { pretty } from "../json.ts";
+import { readable } from "../json.ts";
 import { type Paint, painter, stateStyle } from "../print/colour.ts";
 import { cut, oneLine } from "../print/table.ts";
 import { ago, stamp, took } from "../print/time.ts";
@@ -33,7 +33,9 @@ export function addShow(program: Command, io: Io): void {
     .action((run: string, flags: Flags, command: Command) =>
       withBus(command, io, async (bus) => {
         const known = await look(bus, run, io.now());
-        io.out.write(`${flags.json ? pretty(asJson(known)) : told(known, io, flags).join("\n")}\n`);
+        io.out.write(
+          `${flags.json ? JSON.stringify(asJson(known), undefined, 2) : told(known, io, flags).join("\n")}\n`,
+        );
       }),
     );
 }
@@ -80,7 +82,7 @@ const MOST = 20;
 function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[] {
   const paint = painter(io, io.out);
   const value = (given: unknown) => {
-    const text = full ? pretty(given) : (JSON.stringify(given) ?? "none");
+    const text = JSON.stringify(readable(given), undefined, full ? 2 : 0) ?? (full ? "" : "none");
     return full ? text : cut(text, Math.max(40, (io.out.columns ?? 110) - 10));
   };
   const { id, workflow, version, startedAt, endedAt, parent, history, traceId } = status;

@@ -1,5 +1,6 @@
 import type { RunEvent } from "@stepstream/contracts";
 import type { HistoryEntry } from "@stepstream/sdk";
+import { readable } from "../json.ts";
 import { oneLine } from "../print/table.ts";
 
 /** One thing of a history, in a line. */
@@ -41,7 +42,7 @@ function told(message: { type: string } & Partial<Record<string, unknown>>): Pic
     if (key === "step" || key === "workflow" || key === "name" || key === "run") parts.push(String(value));
     else if (key === "fireAt") parts.push(`at ${new Date(value as number).toISOString()}`);
     else if (key === "details" && value === null) continue;
-    else parts.push(`${key} ${JSON.stringify(value)}`);
+    else parts.push(`${key} ${JSON.stringify(readable(value))}`);
   }
   if (error && typeof error === "object" && "message" in error)
     parts.push(`${(error as { code?: string }).code}: ${error.message}`);
