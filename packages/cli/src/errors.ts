@@ -44,6 +44,7 @@ const BY_CODE: Record<string, ExitCode> = {
   SERVER_TOO_OLD: EXIT.bus,
   PARTITION_MISMATCH: EXIT.bus,
   QUERY_UNANSWERED: EXIT.bus,
+  CALL_TIMEOUT: EXIT.bus,
   RUN_ALREADY_EXISTS: EXIT.state,
   RUN_CLOSED: EXIT.state,
   RUN_STILL_GOING: EXIT.state,

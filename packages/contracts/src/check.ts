@@ -32,6 +32,19 @@ export function checkId(what: string, id: unknown): asserts id is string {
   if (!RunId.safeParse(id).success) refuse(what, id, NAME);
 }
 
+/** The caller's own id of a message: it never becomes part of a subject, so it may have any characters. */
+export function checkMessageId(what: string, id: unknown): asserts id is string {
+  if (typeof id !== "string" || id === "" || id.length > 256) refuse(what, id, "a string of 1 to 256 characters");
+}
+
+/** Text for people that travels with a message. */
+export function checkText(what: string, text: unknown): asserts text is string {
+  if (typeof text !== "string" || text.length > MAX_TEXT)
+    refuse(what, text, `a string of at most ${MAX_TEXT} characters`);
+}
+
+const MAX_TEXT = 4_000;
+
 export function checkWhole(what: string, value: unknown, min = 1, max = Number.MAX_SAFE_INTEGER): void {
   if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return;
   const range = max === Number.MAX_SAFE_INTEGER ? `a whole number from ${min}` : `a whole number from ${min} to ${max}`;

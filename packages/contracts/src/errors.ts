@@ -412,6 +412,15 @@ export class QueryUnansweredError extends StepstreamError {
   }
 }
 
+/** A call had no answer in its time. What it asked for may still happen: the message says what is known. */
+export class CallTimeoutError extends StepstreamError {
+  readonly code = "CALL_TIMEOUT";
+  readonly retry = "later";
+  constructor(what: string, ms: number, known: string) {
+    super(`No answer to ${what} within ${ms} ms. ${known}`, { ms });
+  }
+}
+
 export class UnknownWorkflowError extends StepstreamError {
   readonly code = "UNKNOWN_WORKFLOW";
   readonly retry = "later";

@@ -46,6 +46,7 @@ const SPECIMENS: Record<string, Error> = {
   InvalidInputError: new errors.InvalidInputError('step "charge"', "lines[3].cents", "expected int", where),
   InvalidOutputError: new errors.InvalidOutputError('step "charge"', "receiptId", "expected string", where),
   MalformedMessageError: new errors.MalformedMessageError("dev.inbox.0.r1 @ 7", "slot", "expected int"),
+  CallTimeoutError: new errors.CallTimeoutError('signal "go" of run r1', 30_000, "It is stored."),
   MessageTooLargeError: new errors.MessageTooLargeError("an append to dev.inbox.0.r1", 300_000_000),
   WrongLastSequenceError: new errors.WrongLastSequenceError("dev.journal.0.r1", 41),
   LogUnavailableError: new errors.LogUnavailableError("append to dev.inbox.0.r1", "time-out", { cause }),

@@ -81,6 +81,7 @@ const OWN = new Map(
     LOG_UNAVAILABLE: errors.LogUnavailableError,
     LOG_REFUSED: errors.LogRefusedError,
     NAMESPACE_NOT_FOUND: errors.NamespaceNotFoundError,
+    CALL_TIMEOUT: errors.CallTimeoutError,
     MESSAGE_TOO_LARGE: errors.MessageTooLargeError,
     PARTITION_MISMATCH: errors.PartitionMismatchError,
     SERVER_TOO_OLD: errors.ServerTooOldError,

@@ -5,10 +5,12 @@ export {
   checkDuration,
   checkFunction,
   checkId,
+  checkMessageId,
   checkName,
   checkObject,
   checkOneOf,
   checkSchema,
+  checkText,
   checkWhole,
   refuse,
   TIMER,
@@ -16,6 +18,7 @@ export {
 export { decode, isOfNewerVersion, pathOf } from "./codec.ts";
 export { type Duration, durationMs, RetryPolicy, TimeoutPolicy } from "./duration.ts";
 export {
+  CallTimeoutError,
   ChildError,
   CircuitOpenError,
   DeclaredError,

@@ -420,7 +420,7 @@ describe("telling a run something", () => {
     const patience = new AbortController();
     const first = run.signal("approve", { by: "eva" }, { signal: patience.signal }).catch((e) => e);
     const second = run.update("raise", 5).catch((e) => e);
-    await clock.go(60_000);
+    await clock.go(20_000);
     patience.abort(new Error("enough"));
     expect(await first).toMatchObject({ message: "enough" });
     await client.close();

@@ -2,6 +2,8 @@ import {
   checkDefinition,
   checkDuration,
   checkId,
+  checkMessageId,
+  checkName,
   checkObject,
   checkOneOf,
   checkWhole,
@@ -20,6 +22,7 @@ import type { NatsTarget } from "@stepstream/event-log/jetstream";
 import { createTelemetry, type Telemetry } from "@stepstream/telemetry";
 import type { z } from "zod";
 import { runStep, type StepJob } from "./builtin/run-step.ts";
+import { within } from "./call-timeout.ts";
 import { type HandleOf, RunHandle } from "./run-handle.ts";
 import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
 import { Schedules } from "./schedule/client.ts";
@@ -61,6 +64,8 @@ export interface StartOptions {
   delay?: Duration;
   /** The run fails with a TimeoutError if it has not ended in this time, its clean-up not counted. Default: none. */
   timeout?: Duration;
+  /** How long this call waits until the start is stored. Default "30s". */
+  callTimeout?: Duration;
 }
 
 export type OnConflict = "reject" | "attach" | "terminate";
@@ -91,6 +96,8 @@ export interface ListOptions {
   status?: RunState;
   /** At most so many. Default 100. */
   limit?: number;
+  /** How long to wait for an answer. Default "30s". */
+  timeout?: Duration;
 }
 
 /** Runs read at a time by `list`. */
@@ -193,6 +200,7 @@ export class Client {
     const { signal, ...rest } = options;
     checkObject("signal of signalWithStart", signal);
     const { name, payload, id = newId(this.#clock) } = signal;
+    checkMessageId("id of a signal", id);
     if (!Object.hasOwn(workflow.signals, name))
       throw new RangeError(`Workflow "${workflow.name}" declares no signal "${name}".`);
     const sent = toWire(workflow.signals[name], payload);
@@ -244,8 +252,13 @@ export class Client {
    */
   async list(options: ListOptions = {}): Promise<RunStatus[]> {
     this.#mustBeOpen();
-    const { workflow, status, limit = 100 } = options;
+    const { workflow, status, limit = 100, timeout } = options;
     const name = typeof workflow === "string" ? workflow : workflow?.name;
+    if (workflow !== undefined) checkName("name of a workflow", name);
+    return within(this.#clock, "the list of runs", timeout, () => this.#list(name, status, limit));
+  }
+
+  async #list(name: string | undefined, status: RunState | undefined, limit: number): Promise<RunStatus[]> {
     const { subjects } = this.#log;
     const found: RunStatus[] = [];
     const ids: string[] = [];
@@ -296,7 +309,7 @@ export class Client {
     options: StartOptions & { id: string },
     signals?: Signal[],
   ): Promise<"started" | "attached"> {
-    const { id, onConflict = "reject", delay, timeout } = options;
+    const { id, onConflict = "reject", delay, timeout, callTimeout } = options;
     checkId("id of a run", id);
     checkOneOf("onConflict", onConflict, ["reject", "attach", "terminate"]);
     const extra = {
@@ -307,11 +320,15 @@ export class Client {
     const log = this.#log;
     const clock = this.#clock;
     const { name, version } = workflow;
-    return this.#telemetry.start({ id, workflow: name, version }, (carried) => {
-      const start = { run: id, extra: { ...carried, ...extra } };
-      if (onConflict !== "terminate") return startRun({ log, clock }, workflow, input, { ...start, onConflict });
-      return startInstead(this.#context, workflow, input, start);
-    });
+    checkName("name of a workflow", name);
+    const act = () =>
+      this.#telemetry.start({ id, workflow: name, version }, (carried) => {
+        const start = { run: id, extra: { ...carried, ...extra } };
+        if (onConflict !== "terminate") return startRun({ log, clock }, workflow, input, { ...start, onConflict });
+        return startInstead(this.#context, workflow, input, start);
+      });
+    const known = () => "Whether it is started is unknown; starting it again with the same id is safe.";
+    return within(clock, `the start of run ${id}`, callTimeout, act, known);
   }
 
   #handle<W extends AnyWorkflow>(id: string, workflow: W, known = false): HandleOf<W> {

@@ -1,4 +1,8 @@
 import {
+  CallTimeoutError,
+  checkMessageId,
+  checkName,
+  checkText,
   type Duration,
   decode,
   durationMs,
@@ -22,6 +26,7 @@ import {
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event-log";
 import type { z } from "zod";
+import { type CallOptions, timeoutMs, within } from "./call-timeout.ts";
 import { deleteRun } from "./delete-run.ts";
 import { type HistoryEntry, readHistory } from "./run-history.ts";
 import { followProgress } from "./run-progress.ts";
@@ -55,6 +60,8 @@ interface Telling {
   id?: string;
   /** Gives up waiting for the answer; the message stands. */
   signal?: AbortSignal;
+  /** How long to wait for the answer; the message stands. Default "30s". */
+  timeout?: Duration;
 }
 /** Nothing to say need not be said. */
 type Arguments<I, Options> = undefined extends I ? [input?: I, options?: Options] : [input: I, options?: Options];
@@ -97,12 +104,24 @@ export class RunHandle<
   /**
    * Waits for the end, however long that takes; also while the run is parked, or the bus is away.
    *
-   * @param options.signal - Gives up the wait, not the run, e.g. `AbortSignal.timeout(60_000)`.
+   * @param options.timeout - Gives up the wait, not the run. Default: waits as long as it takes.
+   * @param options.signal - Gives up the wait, not the run.
    * @throws What the run failed with: a StepError, ValidationError, WorkflowFailedError …
    * @throws {WorkflowCancelledError} It was cancelled.
    * @throws {RunNotFoundError} There is no such run.
    */
-  async result(options: { signal?: AbortSignal } = {}): Promise<O> {
+  async result(options: { signal?: AbortSignal; timeout?: Duration } = {}): Promise<O> {
+    if (options.timeout === undefined) return this.#result(options.signal);
+    const stop = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+    const wait = () => this.#result(signal);
+    const goesOn = () => "It is not over, and goes on.";
+    return within(this.#context.clock, `the result of run ${this.id}`, options.timeout, wait, goesOn).finally(() =>
+      stop.abort(),
+    );
+  }
+
+  async #result(signal: AbortSignal | undefined): Promise<O> {
     const { log } = this.#context;
     let end: TerminalEvent | undefined;
     await this.#watch(
@@ -115,31 +134,45 @@ export class RunHandle<
         end ??= endOf(stored);
         return end !== undefined;
       },
-      options.signal,
+      signal,
     );
     return this.#open(end!);
   }
 
   /** @throws {RunNotFoundError} There is no such run. */
-  status(): Promise<RunStatus> {
-    return readStatus(this.#context.log, this.id);
+  status(options: CallOptions = {}): Promise<RunStatus> {
+    const { log, clock } = this.#context;
+    return within(clock, `the status of run ${this.id}`, options.timeout, () => readStatus(log, this.id));
   }
 
   /**
    * How far the run is: the last it said, then live; ends when the run ends, well or badly.
+   * @param options.timeout - Ends it with a CallTimeoutError. Default: as long as the run takes.
    * @throws {RunNotFoundError} There is no such run.
    */
-  async *progress(): AsyncGenerator<Progress, void, void> {
+  async *progress(options: { timeout?: Duration } = {}): AsyncGenerator<Progress, void, void> {
     await this.#mustExist();
-    yield* followProgress({ ...this.#context, run: this.id, signal: this.#context.closed });
+    const { clock, closed } = this.#context;
+    const stop = new AbortController();
+    const ms = options.timeout === undefined ? undefined : timeoutMs(options.timeout);
+    const late = (ms: number) => stop.abort(new CallTimeoutError(`progress of run ${this.id}`, ms, "The run goes on."));
+    const timer = ms === undefined ? undefined : clock.setTimeout(() => late(ms), ms);
+    try {
+      yield* followProgress({ ...this.#context, run: this.id, signal: AbortSignal.any([closed, stop.signal]) });
+    } finally {
+      if (timer !== undefined) clock.clearTimeout(timer);
+    }
   }
 
   /**
    * Everything that is stored about the run, in the order of the stream. What cannot be read is there too.
    * @throws {RunNotFoundError} There is no such run.
    */
-  async history(): Promise<HistoryEntry[]> {
-    const history = await readHistory(this.#context.log, this.id);
+  async history(options: CallOptions = {}): Promise<HistoryEntry[]> {
+    const { log, clock } = this.#context;
+    const history = await within(clock, `the history of run ${this.id}`, options.timeout, () =>
+      readHistory(log, this.id),
+    );
     if (history.length === 0) throw new RunNotFoundError(this.id, this.#context.log.subjects.namespace);
     return history;
   }
@@ -156,12 +189,14 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
   async cancel(
-    options: { reason?: string; grace?: Duration; cleanupDeadline?: Duration; signal?: AbortSignal } = {},
+    options: { reason?: string; grace?: Duration; cleanupDeadline?: Duration } & Omit<Telling, "id"> = {},
   ): Promise<void> {
     const { reason = "cancelled by a client", grace, cleanupDeadline } = options;
+    checkText("reason", reason);
     const id = newId(this.#context.clock);
     await tellRun(
-      this.#telling(options),
+      this.#telling({ ...options, id: undefined }),
+      "the cancellation",
       {
         v: 1,
         type: "CancelRequested",
@@ -181,10 +216,12 @@ export class RunHandle<
    * @throws {RunClosedError} The run was over, or ended in another way first.
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
-  async terminate(options: { reason?: string; signal?: AbortSignal } = {}): Promise<void> {
+  async terminate(options: { reason?: string } & Omit<Telling, "id"> = {}): Promise<void> {
     const { reason = "terminated by a client" } = options;
+    checkText("reason", reason);
     const id = newId(this.#context.clock);
-    await tellRun(this.#telling(options), { v: 1, type: "TerminateRequested", id, reason }, (event) =>
+    const request = { v: 1, type: "TerminateRequested", id, reason } as const;
+    await tellRun(this.#telling({ ...options, id: undefined }), "the termination", request, (event) =>
       event.type === "RunTerminated" ? { value: undefined } : undefined,
     );
   }
@@ -200,10 +237,13 @@ export class RunHandle<
    */
   async signal<K extends keyof S & string>(name: K, ...[payload, options = {}]: SignalArguments<S[K]>): Promise<void> {
     const { clock } = this.#context;
+    checkName("name of a signal", name);
     const { id = newId(clock) } = options;
+    checkMessageId("id of a signal", id);
     const sent = this.#sent(`signal "${name}"`, this.#workflow?.signals[name], payload);
     const refused = await tellRun(
       this.#telling(options),
+      `signal "${name}"`,
       { v: 1, type: "SignalReceived", id, name, payload: sent },
       (event) => {
         if (event.type === "SignalAccepted" && event.id === id) return { value: undefined };
@@ -228,12 +268,15 @@ export class RunHandle<
     ...[input, options = {}]: UpdateArguments<U[K]>
   ): Promise<UpdateOutput<U[K]>> {
     const { clock } = this.#context;
+    checkName("name of an update", name);
     const { id = newId(clock) } = options;
+    checkMessageId("id of an update", id);
     const schemas = this.#workflow?.updates[name];
     const sent = this.#sent(`update "${name}"`, schemas?.input, input);
     type Answer = { output?: unknown } | { failed: Failure } | { refused: Failure };
     const answer = await tellRun<Answer>(
       this.#telling(options),
+      `update "${name}"`,
       { v: 1, type: "UpdateRequested", id, name, input: sent },
       (event) => {
         if (event.type === "UpdateCompleted" && event.id === id) return { value: { output: event.output } };
@@ -264,13 +307,14 @@ export class RunHandle<
     ...[input, options = {}]: QueryArguments<Q[K]>
   ): Promise<QueryAnswerOf<Q[K]>> {
     const { log, clock, closed } = this.#context;
+    checkName("name of a query", name);
     const declared = this.#workflow?.queries[name];
     const schemas = declared && "output" in declared ? declared : { input: undefined, output: declared };
     const sent = this.#sent(`query "${name}"`, schemas.input, input);
-    const timeoutMs = durationMs(options.timeout ?? "5s");
-    const until = clock.now() + timeoutMs;
+    const waitMs = timeoutMs(options.timeout === undefined ? "5s" : options.timeout);
+    const until = clock.now() + waitMs;
     const text = JSON.stringify({ v: 1, type: "QueryRun", name, input: sent } satisfies QueryRun);
-    for (let left = timeoutMs; left > 0; left = until - clock.now()) {
+    for (let left = waitMs; left > 0; left = until - clock.now()) {
       closed.throwIfAborted();
       const said = await log.ask(log.subjects.query(this.id), text, left);
       if (said !== undefined) {
@@ -284,7 +328,7 @@ export class RunHandle<
       await sleep(clock, 100);
     }
     await this.#mustExist();
-    throw new QueryUnansweredError(this.id, name, timeoutMs);
+    throw new QueryUnansweredError(this.id, name, waitMs);
   }
 
   /**
@@ -294,12 +338,19 @@ export class RunHandle<
    * @throws {RunStillGoingError} It is not over; nothing was deleted.
    * @throws {RunNotFoundError} There is no such run.
    */
-  async delete(): Promise<void> {
-    await deleteRun(this.#context, this.id);
+  async delete(options: CallOptions = {}): Promise<void> {
+    const { clock } = this.#context;
+    await within(
+      clock,
+      `the deletion of run ${this.id}`,
+      options.timeout,
+      () => deleteRun(this.#context, this.id),
+      () => "It may be deleted in part; deleting it again is safe.",
+    );
     this.#known = false;
   }
 
-  #telling({ signal, id }: Telling) {
+  #telling({ signal, id, timeout }: { [K in keyof Telling]: Telling[K] | undefined }) {
     const { log, clock, closed } = this.#context;
     return {
       log,
@@ -307,6 +358,7 @@ export class RunHandle<
       run: this.id,
       signal: signal ? AbortSignal.any([closed, signal]) : closed,
       repeatable: id !== undefined,
+      timeout,
     };
   }
 

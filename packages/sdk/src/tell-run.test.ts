@@ -2,6 +2,7 @@ import {
   Decision,
   type InboxMessage,
   InvalidInputError,
+  MalformedMessageError,
   RunClosedError,
   type RunEvent,
   RunNotFoundError,
@@ -11,6 +12,7 @@ import {
   UpdateRefusedError,
   WorkflowTerminatedError,
 } from "@stepstream/contracts";
+import { bury } from "@stepstream/event-log";
 import { MemoryServer } from "@stepstream/event-log/memory";
 import { beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -67,6 +69,107 @@ function decide(upTo: number, events: RunEvent[]): void {
   const decision = Decision.parse({ v: 1, type: "Decision", upTo, by: "c.1", events });
   server.append(server.subjects.journal("r1"), JSON.stringify(decision));
 }
+
+describe("a call that gets no answer", () => {
+  it("ends with its time-out, and says that the message is stored and that no coordinator is there", async () => {
+    for (const call of [
+      () => run.signal("go", 1, { timeout: 20 }),
+      () => run.update("add", 1, { timeout: 20 }),
+      () => run.cancel({ timeout: 20 }),
+      () => run.terminate({ timeout: 20 }),
+    ])
+      await expect(call()).rejects.toThrow(
+        /^No answer to .* of run r1 within 20 ms\. The message is stored .* No coordinator answers in namespace "test"/,
+      );
+    expect(server.stream("EVENTS").of(server.subjects.inbox("r1"))).toHaveLength(5);
+  });
+
+  it("says that a coordinator is there, or that the run is parked, and why", async () => {
+    const other = server.connect("coordinator");
+    const presence = JSON.stringify({ v: 1, type: "Presence", id: "c-1", leaving: false });
+    other.listen(other.subjects.rollCall, () => other.broadcast(other.subjects.presence, presence));
+    await expect(run.signal("go", 1, { timeout: 20 })).rejects.toThrow("A coordinator is running; it may be busy.");
+    const why = { v: 1, type: "RunParked", run: "r1", workflow: "desk", version: 1, code: "STALLED", error: boom };
+    await other.append(other.subjects.parked("r1"), JSON.stringify(why));
+    await expect(run.signal("go", 1, { timeout: 20 })).rejects.toThrow("The run is parked: boom");
+  });
+
+  it("waits for the end, and for progress, only so long if told to; the run goes on", async () => {
+    await expect(run.result({ timeout: 20 })).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
+    await expect(run.progress({ timeout: 20 }).next()).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
+    expect((await run.status()).status).toBe("running");
+  });
+
+  it("learns that its message is among the dead letters", { timeout: 15_000 }, async () => {
+    const sending = run.signal("go", 1).catch((error) => error);
+    const log = server.connect("coordinator");
+    await expect.poll(() => log.read(log.subjects.inbox("r1"))).toHaveLength(2);
+    const [, stored] = await log.read(log.subjects.inbox("r1"));
+    await bury(log, stored!, new MalformedMessageError("it", "name", "not good"));
+    expect(await sending).toMatchObject({ code: "MALFORMED_MESSAGE", path: "name" });
+  });
+});
+
+describe("a name, an id, a reason, a time-out", () => {
+  it.each([
+    ['a"b', "quotes"],
+    ["a\\b", "a backslash"],
+    ["ä/漢 .*>", "anything"],
+    ["\ud800", "half a character"],
+    ["\n", "a line break"],
+  ])("%j is good for an id (%s)", async (id) => {
+    answer(
+      ({ id }) => [{ type: "UpdateCompleted", id, output: "2026-11-22T00:00:00Z" }],
+      ({ id }) => [{ type: "SignalAccepted", id, name: "go" }],
+    );
+    await run.update("add", 1, { id });
+    await run.signal("go", 1, { id });
+  });
+
+  const odd = ["a.b", "", "a b", "*", ">", "x".repeat(65), 7, null, undefined, {}, "\ud800"];
+  it.each(odd.map((name) => [name]))("%j is refused as a name before anything is sent", async (name) => {
+    const any = client.get("r1");
+    for (const call of [
+      () => any.signal(name as never, 1),
+      () => any.update(name as never, 1),
+      () => any.query(name as never, 1),
+      () => client.start({ ...desk, name } as never, undefined),
+      ...(name === undefined ? [] : [() => client.list({ workflow: name as never })]),
+      async () => client.get(name as never),
+      async () => client.handle(desk, name as never),
+    ])
+      await expect(call()).rejects.toThrow(/^(Invalid|A run|client)/);
+    expect(server.stream("EVENTS").size).toBe(1);
+  });
+
+  it.each(["", 7, null, "x".repeat(257), {}])("%j is refused as an id", async (id) => {
+    await expect(run.signal("go", 1, { id: id as never })).rejects.toThrow("Invalid id of a signal");
+    await expect(run.update("add", 1, { id: id as never })).rejects.toThrow("Invalid id of an update");
+  });
+
+  it.each([7, null, "x".repeat(4_001), {}])("%j is refused as a reason", async (reason) => {
+    await expect(run.cancel({ reason: reason as never })).rejects.toThrow("Invalid reason");
+    await expect(run.terminate({ reason: reason as never })).rejects.toThrow("Invalid reason");
+  });
+
+  it.each([0, -1, Number.NaN, "soon", null, Number.MAX_SAFE_INTEGER])(
+    "%j is refused as a time-out",
+    async (timeout) => {
+      const options = { timeout: timeout as never };
+      for (const call of [
+        () => run.signal("go", 1, options),
+        () => run.cancel(options),
+        () => run.status(options),
+        () => run.history(options),
+        () => run.delete(options),
+        () => run.result(options),
+        () => run.query("total", undefined, options),
+        () => client.list(options),
+      ])
+        await expect(call()).rejects.toThrow(/^Invalid (timeout|duration)/);
+    },
+  );
+});
 
 describe("a message to a run", () => {
   it("is stored under its own id, and answered by the journal", async () => {

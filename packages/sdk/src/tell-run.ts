@@ -1,4 +1,8 @@
 import {
+  DeadLetter,
+  type Duration,
+  decode,
+  fromFailure,
   type InboxMessage,
   RunClosedError,
   type RunEvent,
@@ -6,31 +10,75 @@ import {
   type TerminalEvent,
 } from "@stepstream/contracts";
 import type { Clock, EventLog, Stored } from "@stepstream/event-log";
-import { endOf, eventsOf, lastDecision, stateOf } from "./run-status.ts";
+import { within } from "./call-timeout.ts";
+import { endOf, eventsOf, lastDecision, readStatus, stateOf } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 import { watchJournal } from "./watch-journal.ts";
 
+interface Context {
+  log: EventLog;
+  clock: Clock;
+  run: string;
+  signal: AbortSignal;
+  /** The caller chose the message's id: it may have been sent, and answered, long before. */
+  repeatable: boolean;
+  timeout: Duration | undefined;
+}
+
 /**
- * Tells a run something, and waits for what its journal says to that.
+ * Sends a run a message, and waits for what its journal says to that.
  *
  * T1. What is stored is folded once, or its sender is told that the run had closed.
  * T2. No answer from the bus is no failure: the same message is sent again, and its id makes it one.
+ * T3. The sender of a message that was dead-lettered learns why; it does not wait for an answer.
+ * T4. When the time is over, the sender learns whether the message is stored, and what keeps it from being handled.
  *
- * @param context.repeatable - The caller chose the message's id: it may have been sent, and answered, long before.
+ * @param what - For people, e.g. `signal "approve"`.
  * @param answer - What an event says to the message; undefined if it is about something else.
  * @throws {RunClosedError} The run was over, or ended, before the message took effect.
  * @throws {RunNotFoundError} There is no such run; nothing was sent.
+ * @throws {MalformedMessageError} The coordinator could not read it.
+ * @throws {CallTimeoutError} No answer in time.
  */
 export async function tellRun<T>(
-  context: { log: EventLog; clock: Clock; run: string; signal: AbortSignal; repeatable: boolean },
+  context: Context,
+  what: string,
+  message: Extract<InboxMessage, { id: string }>,
+  answer: (event: RunEvent) => { value: T } | undefined,
+): Promise<T> {
+  const { clock, run, timeout } = context;
+  const given = new AbortController();
+  const signal = AbortSignal.any([context.signal, given.signal]);
+  const sent: Sent = { stage: "not sent" };
+  try {
+    return await within(
+      clock,
+      `${what} of run ${run}`,
+      timeout,
+      () => tell({ ...context, signal }, sent, message, answer),
+      () => known(context, sent),
+    );
+  } finally {
+    given.abort();
+  }
+}
+
+/** How far the message got. */
+interface Sent {
+  stage: "not sent" | "sent" | "stored";
+}
+
+async function tell<T>(
+  context: Context,
+  sent: Sent,
   message: Extract<InboxMessage, { id: string }>,
   answer: (event: RunEvent) => { value: T } | undefined,
 ): Promise<T> {
   const { log, clock, run, repeatable } = context;
   const journal = log.subjects.journal(run);
+  const inbox = log.subjects.inbox(run);
   const look = <R>(act: () => Promise<R>) => untilAnswered(clock, `look at run ${run}`, act);
-  if (!(await look(() => log.last(log.subjects.inbox(run), { fresh: true }))))
-    throw new RunNotFoundError(run, log.subjects.namespace);
+  if (!(await look(() => log.last(inbox, { fresh: true })))) throw new RunNotFoundError(run, log.subjects.namespace);
   const before = await look(() => lastDecision(log, run));
   let found: { value: T } | undefined;
   const answerIn = (stored: Stored) => {
@@ -46,22 +94,80 @@ export async function tellRun<T>(
     return (found as { value: T }).value;
   }
 
-  // The server compares ids across all runs, and another may have been told something under an id of the caller's.
+  // The server compares ids across all runs, and another may have been sent something under an id of the caller's.
   // Then the run alone knows a repeat for one.
   const once = repeatable ? {} : { id: message.id };
-  await untilAnswered(clock, `tell run ${run} (${message.type})`, () =>
-    log.append(log.subjects.inbox(run), JSON.stringify(message), once),
-  );
+  sent.stage = "sent";
+  const { seq } = await untilAnswered(clock, `tell run ${run} (${message.type})`, () => {
+    // It may have been given up while the bus was away.
+    context.signal.throwIfAborted();
+    return log.append(inbox, JSON.stringify(message), once);
+  });
+  sent.stage = "stored";
 
   let end: TerminalEvent | undefined;
+  const inText = JSON.stringify(message.id).slice(1, -1);
   const see = (stored: Stored) => {
-    if (stored.text.includes(message.id) || endOf(stored)) answerIn(stored);
+    if (stored.text.includes(inText) || endOf(stored)) answerIn(stored);
     end ??= endOf(stored);
     return found !== undefined || end !== undefined;
   };
-  await watchJournal({ ...context, reread, see });
+  let looks = 0;
+  const rereadAll = async () => {
+    // The first look is at once: nothing can be expected of it.
+    if (looks++ > 0) await mustNotBeDead(log, run, seq);
+    return reread();
+  };
+  await watchJournal({ ...context, reread: rereadAll, see });
   // The end came live, and what told of the answer may have been lost. What is stored counts.
   if (!found) for (const stored of await look(reread)) answerIn(stored);
   if (!found) throw new RunClosedError(run, stateOf(end!));
   return found.value;
+}
+
+/** @throws What is wrong with the message, if it is among the dead letters. */
+async function mustNotBeDead(log: EventLog, run: string, seq: number): Promise<void> {
+  const inbox = log.subjects.inbox(run);
+  for (const { subject, text } of await log.read(log.subjects.dead("-", run, 0))) {
+    let letter: DeadLetter;
+    try {
+      letter = decode(DeadLetter, text, subject);
+    } catch {
+      continue;
+    }
+    const { code, message } = letter;
+    if (letter.seq === seq && letter.subject === inbox)
+      throw fromFailure(letter.error ?? { name: "MalformedMessageError", code, message });
+  }
+}
+
+/** So long coordinators have to answer a roll call: a little more than the second after which they say it unasked. */
+const ROLL_CALL_MS = 1_200;
+
+/** What can be said when there is no answer. */
+async function known({ log, clock, run }: Context, { stage }: Sent): Promise<string> {
+  if (stage === "not sent") return "Nothing was sent: nats-server did not answer.";
+  if (stage === "sent") return "Whether the message is stored is unknown: nats-server did not answer.";
+  const stored = "The message is stored and takes effect once a coordinator handles it.";
+  const parked = await readStatus(log, run).then(
+    (status) => status.parked,
+    () => undefined,
+  );
+  if (parked) return `${stored} The run is parked: ${parked.error.message}`;
+  return (await isCoordinatorUp(log, clock))
+    ? `${stored} A coordinator is running; it may be busy.`
+    : `${stored} No coordinator answers in namespace "${log.subjects.namespace}": start one.`;
+}
+
+function isCoordinatorUp(log: EventLog, clock: Clock): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = (up: boolean) => {
+      clock.clearTimeout(timer);
+      listening.stop();
+      resolve(up);
+    };
+    const timer = clock.setTimeout(() => done(false), ROLL_CALL_MS);
+    const listening = log.listen(log.subjects.presence, () => done(true));
+    log.broadcast(log.subjects.rollCall, JSON.stringify({ v: 1, type: "RollCall" }));
+  });
 }

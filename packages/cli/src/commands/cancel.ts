@@ -9,6 +9,7 @@ interface Flags {
   grace?: Duration;
   cleanupDeadline?: Duration;
   wait?: boolean;
+  timeout?: Duration;
 }
 
 const EXAMPLES = `
@@ -25,6 +26,7 @@ export function addCancel(program: Command, io: Io): void {
     .option("--reason <text>", "for people; it stands in the history")
     .option("--grace <duration>", "how long attempts have to stop (default: 10s)")
     .option("--cleanup-deadline <duration>", "how long all clean-up may take; then it is terminated")
+    .option("--timeout <duration>", "how long to wait for the answer; the message stands (default: 30s)")
     .option("-w, --wait", "wait until it is over; exit code 1 if it did not end cancelled")
     .addHelpText("after", EXAMPLES)
     .action((run: string, flags: Flags, command: Command) =>

@@ -1,3 +1,4 @@
+import { CallTimeoutError, type Duration } from "@stepstream/contracts";
 import type { RunStatus } from "@stepstream/sdk";
 import type { Command } from "commander";
 import { type Bus, withBus } from "../connection.ts";
@@ -15,6 +16,7 @@ Examples:
 
 interface Flags {
   wait?: boolean;
+  timeout?: Duration;
   json?: boolean;
 }
 
@@ -23,6 +25,7 @@ export function addResult(program: Command, io: Io): void {
     .command("result <run>")
     .description("wait for the end of a run and print its output")
     .option("--no-wait", "do not wait")
+    .option("--timeout <duration>", "how long to wait for the end (default: as long as it takes)")
     .option("--json", "print the outcome as JSON, whatever it is")
     .addHelpText("after", EXAMPLES)
     .action((run: string, flags: Flags, command: Command) =>
@@ -41,11 +44,21 @@ async function mustBeOver(bus: Bus, io: Io, run: string): Promise<void> {
 }
 
 /** Waits for the end; prints the output on `out`, or why there is none on `err`, and then ends with code 1. */
-export async function printResult(bus: Bus, io: Io, run: string, flags: { json?: boolean }): Promise<void> {
+export async function printResult(
+  bus: Bus,
+  io: Io,
+  run: string,
+  flags: { json?: boolean; timeout?: Duration },
+): Promise<void> {
   const handle = bus.client.get(run);
-  const ended = await handle.result({ signal: io.signal }).then(
+  const { timeout } = flags;
+  const ended = await handle.result({ signal: io.signal, ...(timeout !== undefined && { timeout }) }).then(
     (output) => ({ output }),
-    (error: Error) => ({ error }),
+    (error: Error) => {
+      // It is not over: that is no outcome.
+      if (error instanceof CallTimeoutError) throw error;
+      return { error };
+    },
   );
   io.signal.throwIfAborted();
   const status = await handle.status();

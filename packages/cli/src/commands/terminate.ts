@@ -1,3 +1,4 @@
+import type { Duration } from "@stepstream/contracts";
 import type { Command } from "commander";
 import { withBus } from "../connection.ts";
 import type { Io } from "../io.ts";
@@ -13,8 +14,9 @@ export function addTerminate(program: Command, io: Io): void {
     .command("terminate <run>")
     .description("end a run at once, without clean-up; also one that is parked")
     .option("--reason <text>", "for people; it stands in the history")
+    .option("--timeout <duration>", "how long to wait for the answer; the message stands (default: 30s)")
     .addHelpText("after", EXAMPLES)
-    .action((run: string, flags: { reason?: string }, command: Command) =>
+    .action((run: string, flags: { reason?: string; timeout?: Duration }, command: Command) =>
       withBus(command, io, async ({ client }) => {
         await client.get(run).terminate({ ...flags, signal: io.signal });
         io.err.write(`run ${run} is terminated\n`);

@@ -176,8 +176,9 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
       if (link.dead()) return; // It may be lost, and it is.
       try {
         nc.publish(subject, text);
-      } catch (cause) {
-        throw new LogUnavailableError(`a broadcast on ${subject}`, (cause as Error).message, { cause });
+      } catch (error) {
+        // Too large for the bus, or no subject: it is lost, as any may be (L6). Most are sent by a timer.
+        callbacks.report(`a broadcast on ${subject}`, error);
       }
     },
     listen,

@@ -247,9 +247,9 @@ export class Schedules {
   }
 
   /** Schedules that are not over, newest first. Reads as many runs as there are: for people. */
-  async list(options: { limit?: number } = {}): Promise<ScheduleSummary[]> {
-    const { limit = 100 } = options;
-    const runs = await this.#client.list({ workflow: scheduleWorkflow, limit: Number.POSITIVE_INFINITY });
+  async list(options: { limit?: number; timeout?: Duration } = {}): Promise<ScheduleSummary[]> {
+    const { limit = 100, timeout = "30s" } = options;
+    const runs = await this.#client.list({ workflow: scheduleWorkflow, limit: Number.POSITIVE_INFINITY, timeout });
     return runs
       .filter(({ id, status }) => id.startsWith(PREFIX) && (status === "running" || status === "parked"))
       .slice(0, limit)

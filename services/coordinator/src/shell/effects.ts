@@ -1,4 +1,5 @@
 import { type CancelSlots, type ChildEnded, DEADLINE, type InboxMessage, type RunEvent } from "@stepstream/contracts";
+import type { EventLog } from "@stepstream/event-log";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { childOf, startChild, stopChild, unstarted } from "./children.ts";
@@ -297,8 +298,7 @@ export class Effects {
   #askToStop(slots: number[], reason: string): void {
     const { log } = this.#deps;
     const upTo = this.#run.folded;
-    const hint: CancelSlots = { v: 1, type: "CancelSlots", run: this.#run.runId, slots, reason, upTo };
-    log.broadcast(log.subjects.cancel(this.#run.runId), JSON.stringify(hint));
+    askToStop(log, { v: 1, type: "CancelSlots", run: this.#run.runId, slots, reason, upTo });
   }
 
   async #removeCommand(slot: Slot): Promise<void> {
@@ -325,6 +325,19 @@ export class Effects {
   #trouble(what: string, error: unknown): void {
     if (this.#wanted())
       this.#deps.emit({ type: "trouble", run: this.#run.runId, what: `${what} of run ${this.#run.runId}`, error });
+  }
+}
+
+/** Of a reason for workers: the bus takes no hint of any length, and there may be one for each of many slots. */
+const REASON_MAX = 1_000;
+const SLOTS_PER_HINT = 10_000;
+
+/** Asks workers to give slots up. */
+export function askToStop(log: EventLog, hint: CancelSlots): void {
+  const reason = hint.reason.slice(0, REASON_MAX);
+  for (let from = 0; from < hint.slots.length; from += SLOTS_PER_HINT) {
+    const slots = hint.slots.slice(from, from + SLOTS_PER_HINT);
+    log.broadcast(log.subjects.cancel(hint.run), JSON.stringify({ ...hint, reason, slots }));
   }
 }
 

@@ -1,5 +1,4 @@
 import {
-  type CancelSlots,
   type ChildEnded,
   type TerminalEvent,
   toFailure,
@@ -8,6 +7,7 @@ import {
 } from "@stepstream/contracts";
 import { type Parent, stopChild } from "./children.ts";
 import type { Deps } from "./deps.ts";
+import { askToStop } from "./effects.ts";
 import { retrying } from "./retrying.ts";
 
 /**
@@ -60,8 +60,7 @@ async function clear(
     const slots = [...commands.keys()].flatMap(slotOf);
     if (slots.length > 0) {
       const upTo = (await log.last(subjects.inbox(run)))?.seq ?? 0;
-      const hint: CancelSlots = { v: 1, type: "CancelSlots", run, slots, reason: end.reason, upTo };
-      log.broadcast(subjects.cancel(run), JSON.stringify(hint));
+      askToStop(log, { v: 1, type: "CancelSlots", run, slots, reason: end.reason, upTo });
     }
     for (const subject of commands.keys()) await log.remove(subject);
     const timers = await log.list("TIMERS", subjects.all.timersOfRun(run));
