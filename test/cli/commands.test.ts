@@ -73,8 +73,8 @@ describe("start", () => {
     ["start", "missing required argument 'workflow'"],
     ["start sum --nope", "unknown option '--nope'"],
     ["start sum@x", '"sum@x" is no workflow'],
-    ["start sum --id a.b", 'not "a.b"'],
-    ["start sum --delay soon", '"soon" is no duration'],
+    ["start sum --id a.b", '"a.b"'],
+    ["start sum --delay soon", '"soon". Use a number of milliseconds'],
     ["start sum --on-conflict whatever", "Allowed choices are reject, attach, terminate"],
     ["start sum -i numbers.json", "For a file write @numbers.json"],
     ["start sum -i @nowhere.json", "nowhere.json cannot be read"],
@@ -116,7 +116,7 @@ describe("signal, query, update", () => {
     await refused('update talk-1 rename "x"', 5, "Too small: expected string to have >=3 characters");
     await refused('update talk-1 nope "x"', 5, 'declares no update "nope"; it has rename');
     await refused("query talk-1 nope", 5, 'declares no query "nope"; it has state');
-    await refused("query talk-1 state --timeout soon", 2, '"soon" is no duration');
+    await refused("query talk-1 state --timeout soon", 2, '"soon". Use a number of milliseconds');
     await refused("signal talk-1 approve {}", 5, 'The input of signal "approve" is not valid at by');
     await refused("signal talk-1 nope", 5, 'declares no signal "nope"; it has approve');
     await refused("signal talk-1 approve {by:eva}", 2, "The payload given is no JSON");
@@ -150,7 +150,7 @@ describe("cancel, terminate, delete", () => {
     expect((await run("delete end-2")).err).toBe("run end-2 is deleted\n");
     for (const command of ["delete end-2", "result end-2", "cancel end-2", "terminate end-2"])
       await refused(command, 3, "There is no run end-2");
-    await refused("cancel end-1 --grace soon", 2, '"soon" is no duration');
+    await refused("cancel end-1 --grace soon", 2, '"soon". Use a number of milliseconds');
   });
 });
 

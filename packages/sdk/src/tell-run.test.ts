@@ -133,7 +133,7 @@ describe("a name, an id, a reason, a time-out", () => {
       () => any.signal(name as never, 1),
       () => any.update(name as never, 1),
       () => any.query(name as never, 1),
-      () => client.start({ ...desk, name } as never, undefined),
+      () => client.start({ ...desk, name } as typeof desk, undefined),
       ...(name === undefined ? [] : [() => client.list({ workflow: name as never })]),
       async () => client.get(name as never),
       async () => client.handle(desk, name as never),
