@@ -536,6 +536,87 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
     });
   });
 
+  describe(`${name}: a removal beside messages that are given back for later`, () => {
+    const LATER_MS = 500;
+
+    it("of a command: all others come again, and stay above the ack floor", async () => {
+      const all = ["r1", "r2", "r3", "gone", "next"].map((run) => log.subjects.command("charge", run, 1));
+      for (const subject of all) await write(subject, subject);
+      const { came } = await takeCommands(log, "charge");
+      const first = (await came.count(5)).slice();
+      for (const delivery of first.slice(0, 3)) delivery.nak(LATER_MS);
+      await log.last(all[0]!, { fresh: true }); // A round trip: the server has them.
+      expect(await log.remove(all[3]!)).toBe(1);
+      first[4]!.ack();
+      const again = (await came.count(8)).slice(5);
+      expect(again.map(({ seq }) => seq).toSorted()).toEqual(first.slice(0, 3).map(({ seq }) => seq));
+      expect((await log.progress("COMMANDS", log.subjects.stepConsumer("charge"))).ackFloor).toBe(0);
+      for (const delivery of again) delivery.ack();
+      await expect
+        .poll(() => log.progress("COMMANDS", log.subjects.stepConsumer("charge")))
+        .toEqual({ delivered: 5, ackFloor: 5 });
+    });
+
+    it("of an inbox, a journal, a parked record and attempts: the same", async () => {
+      const { subjects } = log;
+      const runs = ["r1", "r2", "gone", "next"];
+      for (const run of runs) await write(subjects.inbox(run), run);
+      await write(subjects.inbox("gone"), "more");
+      const { came } = await takeInboxes(log);
+      const first = (await came.count(5)).slice();
+      for (const delivery of first.slice(0, 2)) delivery.nak(LATER_MS);
+      for (const subject of [subjects.journal("gone"), subjects.parked("gone"), subjects.attempts("gone", 1)]) {
+        await write(subject, "a", "b", "c");
+        expect(await log.remove(subject)).toBe(3);
+      }
+      expect(await log.remove(subjects.inbox("gone"))).toBe(2);
+      first[3]!.ack();
+      const again = (await came.count(7)).slice(5);
+      expect(again.map(({ seq }) => seq).toSorted()).toEqual(first.slice(0, 2).map(({ seq }) => seq));
+      expect((await log.progress("EVENTS", "inboxes")).ackFloor).toBe(0);
+    });
+
+    it("of a timer: the timers that have come due come again", async () => {
+      for (const slot of [1, 2]) await log.setTimer("r1", slot, Date.now());
+      const { came } = await takeDue(log, { on: (delivery) => delivery.deliveries === 1 && delivery.nak(LATER_MS) });
+      await came.count(2);
+      for (const slot of [3, 4]) await log.setTimer("r1", slot, Date.now() + 60_000);
+      for (const slot of [3, 4]) await log.cancelTimer("r1", slot);
+      expect(await log.list("TIMERS", log.subjects.all.timersOfRun("r1"))).toEqual(new Map());
+      expect(new Set(texts((await came.count(4)).slice(2))).size).toBe(1);
+      expect(came.all.slice(2).map(({ deliveries }) => deliveries)).toEqual([2, 2]);
+    });
+
+    it("removes what was stored before, and takes what is gone as removed", async () => {
+      const other = await bed.connect();
+      const seqs = await write(inbox, ...Array.from({ length: 150 }, (_, i) => `${i}`));
+      const [mine, theirs, late] = await Promise.all([log.remove(inbox), other.remove(inbox), write(inbox, "late")]);
+      expect(mine + theirs).toBeGreaterThanOrEqual(seqs.length);
+      expect(await log.remove(inbox, { upTo: seqs.at(-1)! })).toBe(0);
+      const left = texts(await log.read(inbox, { fresh: true }));
+      // It may have been stored before the others looked.
+      expect([[], ["late"]]).toContainEqual(left);
+      expect(late).toHaveLength(1);
+    });
+  });
+
+  describe(`${name}: the oldest message`, () => {
+    it("of subjects that match is found from a sequence on", async () => {
+      const { subjects } = log;
+      const filter = subjects.all.commandsOfStep("charge");
+      expect(await log.oldest("COMMANDS", filter)).toBeUndefined();
+      await write(subjects.command("print", "r1", 1), "another step");
+      const [a] = await write(subjects.command("charge", "r1", 2), "a");
+      const [b] = await write(subjects.command("charge", "r2", 1), "b");
+      expect(await log.oldest("COMMANDS", filter)).toMatchObject({
+        subject: subjects.command("charge", "r1", 2),
+        seq: a,
+      });
+      expect(await log.oldest("COMMANDS", filter, a! + 1)).toMatchObject({ seq: b });
+      expect(await log.oldest("COMMANDS", filter, b! + 1)).toBeUndefined();
+    });
+  });
+
   describe(`${name}: a listing`, () => {
     it("counts the messages of the subjects that match", async () => {
       const { subjects } = log;

@@ -134,6 +134,7 @@ export class Subjects {
     commandsOfStep: (step: string) => `${this.namespace}.command.${step}.>`,
     attemptsOfRun: (run: string) => `${this.namespace}.attempts.${this.partition(run)}.${run}.*`,
     commandsOfRun: (run: string) => `${this.namespace}.command.*.${this.partition(run)}.${run}.*`,
+    commandsOfStepIn: (step: string, partition: number) => `${this.namespace}.command.${step}.${partition}.>`,
     commandsOfPartition: (partition: number) => `${this.namespace}.command.*.${partition}.>`,
     journals: () => `${this.namespace}.journal.>`,
     cancels: () => `${this.namespace}.cancel.*`,

@@ -22,6 +22,7 @@ import { Membership } from "./shell/membership.ts";
 import { observe } from "./shell/observe.ts";
 import { Partition } from "./shell/partition.ts";
 import { ServerClock } from "./shell/server-clock.ts";
+import { StrandedCommands } from "./shell/stranded.ts";
 
 export interface CoordinatorOptions extends Partial<ConnectOptions> {
   /** The workflows it runs. Runs of others wait, parked, for a coordinator that knows them. */
@@ -144,6 +145,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         warn,
         forgotten: new ForgottenAsks(),
         later: new DelayQueue(clock, settings.deadlineAfterMs),
+        stranded: new StrandedCommands(log, clock),
         settings,
       };
       state = "running";

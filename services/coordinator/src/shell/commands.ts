@@ -1,5 +1,5 @@
 import type { Trace } from "@stepstream/contracts";
-import { LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
+import { InboxMessage, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
 import { type AnyStep, policiesOf } from "@stepstream/sdk";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot, StepSlot } from "../run/slot.ts";
@@ -46,10 +46,19 @@ export class UnansweredError extends Error {}
  * Publishes a slot's command. A second coordinator that does it too does no harm: while the command is outstanding by
  * the fence, for two minutes after by its message id.
  *
- * @throws {UnansweredError} No answer came; or a message with the id of this command was there and is gone. It may have
- * been the command, and its outcome is in the inbox; or another message that had the id.
+ * A command that was removed without an outcome, because it was stranded, has left its id behind, and so may a foreign
+ * message have: then it is published under another id, the same for every coordinator that does it.
+ *
+ * @param stranded - The sequence of the slot's command that no worker will get: it is removed first.
+ * @throws {UnansweredError} No answer came; or the command was there, is gone, and its outcome is in the inbox.
  */
-export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, wanted: () => boolean): Promise<void> {
+export async function publishCommand(
+  deps: Deps,
+  run: RunExecution,
+  slot: Slot,
+  wanted: () => boolean,
+  stranded?: number,
+): Promise<void> {
   const { log, telemetry } = deps;
   const step = slot.step!;
   const subject = log.subjects.command(step.definition.name, run.runId, slot.slot);
@@ -57,8 +66,14 @@ export async function publishCommand(deps: Deps, run: RunExecution, slot: Slot, 
   const id = `${run.mark}.${slot.slot}.${slot.attempt}`;
   const publish = async (): Promise<void> => {
     try {
-      const { gone } = await log.append(subject, text, { expectLast: 0, id });
-      if (gone) throw new UnansweredError(`a message of the id ${id} is gone from the queue`);
+      if (stranded !== undefined) await log.remove(subject, { upTo: stranded });
+      for (let unused = stranded === undefined ? id : `${id}.${stranded}`; ; ) {
+        const { gone, seq } = await log.append(subject, text, { expectLast: 0, id: unused });
+        if (!gone) return;
+        if (await isAnswered(deps, run.runId, slot))
+          throw new UnansweredError(`the command ${unused} was handled already`);
+        unused = `${id}.${seq}`;
+      }
     } catch (error) {
       if (error instanceof LogUnavailableError) throw new UnansweredError(error.message, { cause: error });
       if (!(error instanceof WrongLastSequenceError)) throw error;
@@ -86,4 +101,22 @@ function isCommandOf(slot: Slot, text: string): boolean {
 
 export function timeoutOf({ definition, options }: StepSlot) {
   return options?.timeout ? policiesOf(definition, options).timeout : definition.timeout;
+}
+
+/** Is the outcome of the slot's attempt in the run's inbox? */
+async function isAnswered({ log }: Deps, run: string, slot: Slot): Promise<boolean> {
+  const inbox = await log.read(log.subjects.inbox(run), { fromSeq: slot.after + 1, fresh: true });
+  return inbox.some(({ text }) => answers(text, slot));
+}
+
+/** Does an inbox message say what became of the slot's command? */
+export function answers(text: string, slot: Slot): boolean {
+  try {
+    const message = InboxMessage.parse(JSON.parse(text));
+    if (!("slot" in message) || message.slot !== slot.slot || message.type === "TimerFired") return false;
+    if ("after" in message && message.after !== undefined && message.after !== slot.after) return false;
+    return message.type !== "RetryLater" || message.attempt > slot.attempt;
+  } catch {
+    return false; // It is in the dead letters.
+  }
 }

@@ -5,6 +5,7 @@ import type { Boundary } from "./boundary.ts";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { ForgottenAsks } from "./forgotten.ts";
 import type { ServerClock } from "./server-clock.ts";
+import type { StrandedCommands } from "./stranded.ts";
 
 /** What a coordinator tells about its work. */
 export type CoordinatorTelemetry = Pick<Telemetry, "traceOf" | "decisions" | "parked" | "runEnded"> &
@@ -26,6 +27,7 @@ export interface Deps {
   readonly boundary: Boundary;
   /** Calls back after `settings.deadlineAfterMs`. */
   readonly later: DelayQueue;
+  readonly stranded: StrandedCommands;
   readonly telemetry: CoordinatorTelemetry;
   readonly emit: (event: CoordinatorEvent) => void;
   readonly forgotten: ForgottenAsks;
@@ -53,7 +55,7 @@ export interface Settings {
   hotRuns: number;
   /** Inbox messages of a partition in hand at a time. */
   inFlight: number;
-  /** How often parked runs are tried again. */
+  /** How often parked runs are tried again, and stranded commands and missing deadlines are looked for. */
   unparkMs: number;
   /** How often presence is said; a coordinator unheard of for three times that is gone. */
   presenceMs: number;

@@ -63,12 +63,14 @@ export class Effects {
    * @param inHand - Is this message of the inbox in hand, so that it can stay unacknowledged?
    * @param out - Slots whose command is out already, as far as known (a takeover).
    * @param unsent - Slots that were asked for only now, so that no command of theirs can be out.
+   * @param stranded - Commands that look outstanding and that no worker will get (a takeover).
    */
   async arm(
     slots: Iterable<Slot>,
     inHand: (seq: number) => boolean,
     out?: ReadonlySet<number>,
     unsent?: ReadonlySet<number>,
+    stranded?: ReadonlyMap<number, { seq: number }>,
   ): Promise<void> {
     const work: Promise<unknown>[] = [];
     let settling = false;
@@ -77,7 +79,8 @@ export class Effects {
       if (slot.kind === "child") work.push(this.#armChild(slot, unsent?.has(slot.slot) ?? false));
       else if (slot.state === "open" && slot.kind === "step") {
         this.#letGo(slot.slot);
-        if (!out?.has(slot.slot)) work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted));
+        if (!out?.has(slot.slot))
+          work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted, stranded?.get(slot.slot)?.seq));
         this.#watchDeadline(slot);
       } else if (slot.state === "open" || slot.state === "waiting") {
         this.#unwatch(slot.slot);

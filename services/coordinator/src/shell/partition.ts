@@ -12,6 +12,7 @@ import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
 import { rearmDeadlines } from "./rearm.ts";
 import { type Arrival, RunActor } from "./run-actor.ts";
+import { StrandedPoll } from "./stranded.ts";
 
 const CLOSED_KEPT = 10_000;
 /** After a server restart, runs that were journalled so recently are looked after: unsynced data may be gone. */
@@ -33,6 +34,7 @@ export class Partition {
    * started again, by a message that another coordinator got.
    */
   readonly #closed = new Map<string, number>();
+  readonly #stranded: StrandedPoll;
   readonly #recent = new Map<string, number>();
   /** Every delivery in hand, and when its ack_wait last began. */
   readonly #unacked = new Map<Delivery, number>();
@@ -49,6 +51,7 @@ export class Partition {
 
   constructor(deps: Deps, number: number) {
     this.#deps = deps;
+    this.#stranded = new StrandedPoll(deps, (run) => this.#released || this.#actor(run).wake());
     this.number = number;
     this.#serverId = deps.log.serverId;
   }
@@ -230,9 +233,24 @@ export class Partition {
   /** Now and then: is there something that nobody has told us of? */
   #lookAround(): void {
     this.#unpark().catch((error) => this.#trouble("look for parked runs", error));
+    this.#lookAtAllCommands();
+  }
+
+  #lookAtAllCommands(): void {
+    this.#lookAtCommands().catch((error) => this.#trouble("look at the commands", error));
+  }
+
+  async #lookAtCommands(): Promise<void> {
+    const { log, settings } = this.#deps;
+    const commands = await log.list("COMMANDS", log.subjects.all.commandsOfPartition(this.number));
     const wanted = () => !this.#released;
     const watched = (run: string) => this.#actors.has(run);
-    rearmDeadlines(this.#deps, this.number, wanted, watched).catch((error) => this.#trouble("re-arm deadlines", error));
+    const lookAgain = (soon: boolean) => {
+      if (soon) this.#deps.clock.setTimeout(() => this.#released || this.#lookAtAllCommands(), settings.ackWaitMs);
+    };
+    const looked = this.#stranded.look(commands.keys()).then(lookAgain);
+    looked.catch((error) => this.#trouble("look for stranded commands", error));
+    await rearmDeadlines(this.#deps, this.number, commands, wanted, watched);
   }
 
   async #unpark(): Promise<void> {

@@ -6,18 +6,19 @@ import type { Deps } from "./deps.ts";
  * Commands that are out and whose deadline nobody has stored get a timer: a coordinator that is gone kept the
  * deadlines of young commands in memory only.
  *
+ * @param commands - The subjects of all commands of the partition that are stored.
  * @param wanted - Is the partition still this coordinator's?
  * @param watched - Is the run in memory here, so that its deadlines are known?
  */
 export async function rearmDeadlines(
   deps: Deps,
   partition: number,
+  commands: ReadonlyMap<string, number>,
   wanted: () => boolean,
   watched: (run: string) => boolean,
 ): Promise<void> {
   const { log, serverClock, warn } = deps;
   const { all } = log.subjects;
-  const commands = await log.list("COMMANDS", all.commandsOfPartition(partition));
   if (commands.size === 0) return;
   const timers = await log.list("TIMERS", all.timersOfPartition(partition));
   for (const subject of commands.keys()) {

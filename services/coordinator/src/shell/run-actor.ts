@@ -1,6 +1,6 @@
 import {
   type GuestMessage,
-  InboxMessage,
+  type InboxMessage,
   isTerminal,
   MalformedMessageError,
   MessageTooLargeError,
@@ -17,9 +17,9 @@ import {
 import type { Delivery } from "@stepstream/event-log";
 import type { Decisions } from "@stepstream/telemetry";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
-import type { Slot } from "../run/slot.ts";
 import { finishTurn } from "../run/turn.ts";
 import { type Parent, startAbandoned } from "./children.ts";
+import { answers } from "./commands.ts";
 import { type Deps, keyOf, Released } from "./deps.ts";
 import { Effects, slotsOf } from "./effects.ts";
 import { afterEnd } from "./ended.ts";
@@ -359,10 +359,13 @@ export class RunActor {
   /** Rebuilds the run from the log. @param first - The first message in hand; infinite for none. */
   async #load(first: number, holds: number, fresh: boolean): Promise<Folded | "over" | "none"> {
     const { log } = this.#deps;
-    const out = await this.#outstanding();
+    const { out, stranded } = await this.#outstanding();
     const history = await readHistory(this.#deps, this.run, holds, fresh);
     const started = startOf(history);
-    if (!started) return "none";
+    if (!started) {
+      await this.#removeStranded(stranded);
+      return "none";
+    }
     const last = history.events.at(-1);
     if (last && isTerminal(last)) {
       const startedAtMs = started.since ?? history.inbox[0]!.at;
@@ -371,6 +374,7 @@ export class RunActor {
       if (first <= history.upTo) this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
       await this.#startAbandoned(started, startedAtMs, history.latest);
       await this.#afterEnd(started, startedAtMs, last);
+      await this.#removeStranded(stranded);
       return "over";
     }
     const workflow = this.#deps.workflows.get(keyOf(started));
@@ -395,22 +399,32 @@ export class RunActor {
     // What is neither out nor answered. Reading after listing misses nothing; the read must not be old.
     const lost = [...scheduled].filter((n) => {
       const slot = execution.slots.get(n);
-      return slot?.kind === "step" && (slot.state === "open" || slot.state === "cancelling") && !out.has(n);
+      if (slot?.kind !== "step") return false;
+      if (slot.state === "open") return !out.has(n) || stranded.has(n);
+      return slot.state === "cancelling" && !out.has(n);
     });
     const unsent = new Set(slotsOf(decided.map((d) => d.event)));
     for (const n of scheduled) unsent.delete(n);
+    const answered = new Set<number>();
     if (lost.length > 0) {
       const after = Math.min(...lost.map((n) => execution.slots.get(n)!.after));
       const inbox = await log.read(log.subjects.inbox(this.run), { fromSeq: after + 1, fresh: true });
       const texts = inbox.map((stored) => stored.text);
       for (const n of lost) {
         const slot = execution.slots.get(n)!;
-        if (texts.some((text) => answers(text, slot))) out.add(n);
+        if (texts.some((text) => answers(text, slot))) answered.add(n);
         else if (slot.state === "cancelling") unsent.add(n);
+        else out.delete(n);
       }
     }
+    for (const n of answered) out.add(n);
+    // One of a slot that is being cancelled goes when its grace is over: a worker may still be at it.
+    await this.#removeStranded(stranded, (n) => {
+      const state = execution.slots.get(n)?.state;
+      return answered.has(n) || (state !== "open" && state !== "cancelling");
+    });
     await this.#startAbandoned(started, execution.startedAtMs, history.latest.filter(over(execution)));
-    return { decided, out, unsent, all: true };
+    return { decided, out, stranded, unsent, all: true };
   }
 
   /** Folds what the journal has the decisions of, and compares. */
@@ -462,10 +476,22 @@ export class RunActor {
     return { runId: this.run, mark: markOf(this.run, startedAtMs), started };
   }
 
-  async #outstanding(): Promise<Set<number>> {
-    const { log } = this.#deps;
+  /** Its slots with a command that is out; and of those that no worker will get, the stream sequences. */
+  async #outstanding(): Promise<{ out: Set<number>; stranded: Map<number, Lost> }> {
+    const { log, stranded } = this.#deps;
     const listed = await log.list("COMMANDS", log.subjects.all.commandsOfRun(this.run));
-    return new Set([...listed.keys()].flatMap((subject) => log.subjects.parse(subject)?.slot ?? []));
+    const slotOf = (subject: string) => log.subjects.parse(subject)?.slot;
+    const found = listed.size > 0 ? await stranded.among(listed.keys()) : [];
+    return {
+      out: new Set([...listed.keys()].flatMap((subject) => slotOf(subject) ?? [])),
+      stranded: new Map([...found].map(([subject, seq]) => [slotOf(subject)!, { subject, seq }])),
+    };
+  }
+
+  /** Nobody waits for these any more, and nothing else would remove them. */
+  async #removeStranded(stranded: ReadonlyMap<number, Lost>, which: (slot: number) => boolean = () => true) {
+    const { log } = this.#deps;
+    for (const [slot, { subject, seq }] of stranded) if (which(slot)) await log.remove(subject, { upTo: seq });
   }
 
   #unknown(started: RunStarted): Folded {
@@ -515,7 +541,7 @@ export class RunActor {
     return written;
   }
 
-  async #carryOut(batch: Arrival[], { decided, out, unsent, all }: Folded): Promise<void> {
+  async #carryOut(batch: Arrival[], { decided, out, stranded, unsent, all }: Folded): Promise<void> {
     const execution = this.#execution!;
     const effects = this.#effects!;
     const numbers = all ? execution.slots.keys() : slotsOf(decided.map((d) => d.event));
@@ -533,7 +559,7 @@ export class RunActor {
       if (event.type === "StepScheduled" || event.type === "ChildScheduled") scheduledNow.add(event.slot);
     const seqs = new Set(batch.map((arrival) => arrival.delivery.seq));
     const inHand = (seq: number) => seqs.has(seq) || this.#held.has(seq);
-    await effects.arm(slots, inHand, out, all ? unsent : scheduledNow);
+    await effects.arm(slots, inHand, out, all ? unsent : scheduledNow, stranded);
     // Let go meanwhile? Then not all of it was done, and the messages are not ours to acknowledge.
     this.#check();
     effects.sweep();
@@ -666,6 +692,12 @@ interface Question {
   readonly reject: (reason: unknown) => void;
 }
 
+/** A command that no worker will get. */
+interface Lost {
+  readonly subject: string;
+  readonly seq: number;
+}
+
 interface Folded {
   decided: Decided[];
   /** Why the run cannot be handled at all. */
@@ -674,6 +706,8 @@ interface Folded {
   started?: RunStarted;
   /** After a takeover: slots whose command is out or answered. */
   out?: Set<number>;
+  /** After a takeover: commands that no worker will get, by their slots. */
+  stranded?: ReadonlyMap<number, Lost>;
   /** After a takeover: slots without a command that are being cancelled. */
   unsent?: Set<number>;
   /** After a takeover: all open slots are to be looked after. */
@@ -693,16 +727,4 @@ function openChildren(events: readonly RunEvent[], inbox: readonly Inbox[]): Non
       ? [{ run: event.run, slot: event.slot, how: event.onParentClose }]
       : [],
   );
-}
-
-/** Does an inbox message say what became of the slot's command? */
-function answers(text: string, slot: Slot): boolean {
-  try {
-    const message = InboxMessage.parse(JSON.parse(text));
-    if (!("slot" in message) || message.slot !== slot.slot || message.type === "TimerFired") return false;
-    if ("after" in message && message.after !== undefined && message.after !== slot.after) return false;
-    return message.type !== "RetryLater" || message.attempt > slot.attempt;
-  } catch {
-    return false; // It is in the dead letters.
-  }
 }
