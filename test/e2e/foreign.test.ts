@@ -6,6 +6,7 @@ import {
   AttemptRecord,
   DeclaredError,
   decode,
+  encodeValue,
   Failure,
   fromFailure,
   InboxMessage,
@@ -16,7 +17,7 @@ import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
 import type { Delivery, EventLog } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
 import { type NatsServer, startNatsServer } from "@stepstream/infra";
-import { step, workflow } from "@stepstream/sdk";
+import { connect, step, workflow } from "@stepstream/sdk";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 
@@ -68,6 +69,14 @@ const desk = workflow(
     return (await w.run(greet, { name: by })).greeting;
   },
 );
+const Due = z.object({
+  due: z.date(),
+  big: z.bigint(),
+  bytes: z.instanceof(Uint8Array),
+  kind: z.object({ $type: z.string() }),
+});
+const postpone = step("greet", { input: Due, output: Due });
+const remind = workflow("remind", { input: Due, output: Due }, (input, w) => w.run(postpone, input));
 /** Goes on as new until it has been told so three times. */
 const relay = workflow("relay", { input: z.int(), output: z.int(), signals: { go: z.int() } }, async (told, w) => {
   const n = told + (await w.waitFor("go"));
@@ -348,7 +357,7 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
     async function coordinate(): Promise<void> {
       await begin();
       const { namespace } = log.subjects;
-      const coordinator = createCoordinator({ nats: server.url, namespace, workflows: [desk, relay] });
+      const coordinator = createCoordinator({ nats: server.url, namespace, workflows: [desk, relay, remind] });
       coordinators.push(coordinator);
       await coordinator.start();
     }
@@ -365,6 +374,30 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
       expect(await client("signal", "r1", "approve", '{"by":"Eva"}')).toMatchObject({ type: "SignalAccepted" });
       expect(await end).toEqual({ type: "RunCompleted", output: "Hello, Eva!" });
       expect(await client("query", "r1", "limit", '"euros"')).toMatchObject({ output: "7 euros" });
+    });
+
+    it("is sent dates, bigints and bytes, and sends them back", async () => {
+      await coordinate();
+      const sent = {
+        due: new Date("2026-11-26T00:00:00.250Z"),
+        big: 2n ** 64n,
+        bytes: new Uint8Array([104, 105]),
+        kind: { $type: "Date" },
+      };
+      const local = await connect({ log });
+      const run = await local.start(remind, sent, { id: "r1" });
+      expect(await run.result()).toEqual({
+        due: new Date("2026-11-27T00:00:00.250Z"),
+        big: 2n ** 64n + 1n,
+        bytes: new Uint8Array([104, 105, 33]),
+        kind: { $type: "Date" },
+      });
+      const end = await client("start", "r2", "remind", JSON.stringify(encodeValue(sent)));
+      expect(end).toMatchObject({
+        type: "RunCompleted",
+        output: { due: { $type: "Date" }, big: { $type: "BigInt", value: "18446744073709551617" } },
+      });
+      await local.close();
     });
 
     it("hears what a run refuses, and that it is over", async () => {

@@ -31,6 +31,13 @@ Stepstream makes the streams; clients and workers of other languages **must not*
   **should** do so, and **must** if it exceeds the server's \`max_payload\`: first the chunks (512 KiB each; error 10077
   means that one is there already), then the \`Ref\`, with the headers that the message would have had and this one.
 
+- **B5. Values** (\`input\`, \`output\`, \`payload\`, \`value\`, \`details\`, and \`data.data\` of a declared error) are any JSON, of at
+  most 500 levels. What JSON has no form for is an object with a \`$type\`:
+  \`{"$type":"Date","value":"2026-11-26T00:00:00.000Z"}\`; \`BigInt\` (its digits), \`Map\` (a list of pairs), \`Set\` (a list),
+  \`Bytes\` (base64), \`Number\` ("NaN", "Infinity", "-Infinity", "-0"), \`Undefined\` (no \`value\`), \`Error\` (a Failure).
+  An object that itself has a key \`$type\` is \`{"$type":"Object","value":<the object>}\`. Any other \`$type\` is a key like
+  others. A worker **must** know the kinds that its steps are sent, and **should** refuse a tag whose value does not fit it.
+
 ## A worker
 
 It handles one or more steps. Many workers may handle the same step; they share its consumer.

@@ -13,7 +13,10 @@ import { Attempt, Code, EpochMs, Ms, Name, RunId, Slot } from "./ids.ts";
 
 const v = z.literal(1);
 
-/** Any JSON. Absent where there is nothing to say: a step without input, a handler that returns nothing. */
+/**
+ * Any JSON. What JSON has no form for is an object with a `$type`: see value-codec.ts. Absent where there is nothing to say:
+ * a step without input, a handler that returns nothing.
+ */
 const Payload = z.unknown().optional();
 
 /** W3C trace context: https://www.w3.org/TR/trace-context/ */

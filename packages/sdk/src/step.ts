@@ -68,7 +68,7 @@ export type StepErrors<S> =
   S extends Step<any, any, infer E> ? { [K in keyof E]: E[K] extends Schema ? z.input<E[K]> : never } : never;
 
 export interface StepDefinition<I extends Schema, O extends Schema, E extends ErrorSchemas> {
-  /** Checked by the caller and by the worker. Values cross the bus as JSON. */
+  /** Checked by the caller and by the worker. The value travels as it was given; each side applies transforms. */
   input: I;
   /** Checked by the worker and by the run. */
   output: O;

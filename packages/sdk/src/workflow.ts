@@ -284,7 +284,7 @@ export interface WorkflowContext<
    */
   patched(id: string): boolean;
   /**
-   * Calls `fn` once and records what it returns (as JSON) or throws; every replay gets that. For what is no step's
+   * Calls `fn` once and records what it returns or throws; every replay gets that. For what is no step's
    * business. `fn` must be synchronous.
    */
   sideEffect<T>(fn: (() => T) & (() => Synchronous<T>)): T;

@@ -10,7 +10,8 @@
 The rules in the comments (W1, C1, …) are those of the document.
 """
 
-import hashlib, json, queue, random, sys, threading, time, traceback, uuid
+import base64, hashlib, json, queue, random, sys, threading, time, traceback, uuid
+from datetime import datetime, timedelta, timezone
 
 from nats import Nats, Refused
 
@@ -122,7 +123,7 @@ class Worker:
                 if limit_ms and time.time() * 1000 > command["scheduledAt"] + limit_ms:
                     return report("StepFailed", error=failure(TimeoutError(f"{clock} ({limit_ms}) is over")))
             try:
-                output = self.attempt(command, attempt, cancelled)
+                output = encode(self.attempt(command, attempt, cancelled))
             except Exception as error:
                 if cancelled.is_set():
                     return report("StepCancelled")
@@ -158,7 +159,7 @@ class Worker:
 
         def call():
             try:
-                outcome.put((self.handler(command.get("input"), context), None))
+                outcome.put((self.handler(decode(command.get("input")), context), None))
             except Exception as error:
                 outcome.put((None, error))
 
@@ -283,6 +284,38 @@ def read_message(nats, namespace, data):
     return json.loads(b"".join(nats.get(f"{namespace}_BLOBS", last_by_subj=subject)[1] for subject in subjects))
 
 
+def decode(value):  # B5: the kinds that the steps of this worker use
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind, inner = value.get("$type"), value.get("value")
+    if kind == "Date":
+        return datetime.fromisoformat(inner.replace("Z", "+00:00"))
+    if kind == "BigInt":
+        return int(inner)
+    if kind == "Bytes":
+        return base64.b64decode(inner)
+    if kind == "Object":
+        value = inner
+    return {key: decode(item) for key, item in value.items()}
+
+
+def encode(value):  # B5
+    if isinstance(value, list):
+        return [encode(item) for item in value]
+    if isinstance(value, datetime):
+        return {"$type": "Date", "value": value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")}
+    if isinstance(value, bytes):
+        return {"$type": "Bytes", "value": base64.b64encode(value).decode()}
+    if isinstance(value, int) and abs(value) > 2**53:
+        return {"$type": "BigInt", "value": str(value)}
+    if not isinstance(value, dict):
+        return value
+    fields = {key: encode(item) for key, item in value.items()}
+    return {"$type": "Object", "value": fields} if "$type" in value else fields
+
+
 def fnv1a(text):
     hash = 2166136261
     for byte in text.encode():
@@ -299,6 +332,8 @@ def greet(data, context):
         raise Declared("NotWelcome", {"name": data["name"]})
     if data.get("seconds") and context["cancelled"].wait(data["seconds"]):
         raise InterruptedError("cancelled")
+    if "due" in data:
+        return {"due": data["due"] + timedelta(days=1), "big": data["big"] + 1, "bytes": data["bytes"] + b"!", "kind": data["kind"]}
     return {"greeting": f"Hello, {data['name']}!" + "!" * data.get("joy", 0), "attempt": context["attempt"], "key": context["idempotency_key"]}
 
 
