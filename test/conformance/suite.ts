@@ -1,5 +1,5 @@
 /**
- * What the port promises (L1 to L6 of port.ts), asked of an implementation. Whatever passes may stand
+ * What the port promises (L1 to L8 of port.ts), asked of an implementation. Whatever passes may stand
  * behind Stepstream. Each test has a bed, hence a namespace, of its own.
  *
  * Tests wait for events. Where nothing may come, they wait for something that would come later.
@@ -147,6 +147,26 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       const { seq } = await log.append(inbox, "a", { id: "x", expectLast: 0 });
       await expect(log.append(inbox, "a", { id: "x", expectLast: 0 })).rejects.toThrow(WrongLastSequenceError);
       expect(await log.append(inbox, "a", { id: "x", expectLast: seq })).toEqual({ seq, duplicate: true });
+    });
+
+    it("that another message has had holds nothing back: neither on another subject nor with another text (L8)", async () => {
+      const { seq } = await log.append(inbox, "foreign", { id: "x" });
+      const other = log.subjects.inbox("r2");
+      expect(await log.append(other, "a", { id: "x" })).toMatchObject({ duplicate: false });
+      expect(await log.append(inbox, "b", { id: "x" })).toMatchObject({ duplicate: false });
+      expect(await log.append(inbox, "foreign", { id: "x" })).toEqual({ seq, duplicate: true });
+      expect(texts(await log.read(inbox, { fresh: true }))).toEqual(["foreign", "b"]);
+      expect(texts(await log.read(other, { fresh: true }))).toEqual(["a"]);
+      await expect(log.append(other, "c", { id: "x", expectLast: 0 })).rejects.toThrow(WrongLastSequenceError);
+    });
+
+    it("of a message that is gone holds nothing back either; of a command it says so", async () => {
+      await log.append(inbox, "a", { id: "x" });
+      await log.remove(inbox);
+      expect(await log.append(inbox, "a", { id: "x" })).toMatchObject({ duplicate: false });
+      const { seq } = await log.append(command, "1", { id: "y", expectLast: 0 });
+      await log.remove(command);
+      expect(await log.append(command, "1", { id: "y", expectLast: 0 })).toEqual({ seq, duplicate: true, gone: true });
     });
 
     it("may hold any characters", async () => {
@@ -751,6 +771,69 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       log.broadcast(log.subjects.cancel("r2"), "c");
       await exact.count(2);
       expect(heard.all).toHaveLength(2);
+    });
+  });
+
+  describe(`${name}: a callback that throws, or rejects (L7)`, () => {
+    it("is reported, and ends nothing", async () => {
+      const reports = new Caught<string>();
+      log.onError((what, error) => reports.add(`${what}: ${(error as Error).message}`));
+      const boom = (text: string) => {
+        if (text.startsWith("bad")) throw new Error(text);
+      };
+      const heard = new Caught<string>();
+      const live = new Caught<Stored>();
+      let broken = true;
+      log.listen(log.subjects.all.cancels(), (text) => {
+        heard.add(text);
+        boom(text);
+      });
+      log.followJournal("r1", (stored) => {
+        live.add(stored);
+        boom(stored.text);
+      });
+      log.answer(log.subjects.query("r1"), async (text) => {
+        boom(text);
+        return `${text}!`;
+      });
+      const { came, pull } = await takeInboxes(log, {
+        ackWaitMs: ACK_WAIT_MS,
+        demand: () => {
+          if (broken) boom("bad demand");
+          return 10;
+        },
+        on: (delivery) => {
+          if (delivery.deliveries === 1) boom(delivery.text);
+          delivery.ack();
+        },
+      });
+      await reports.until((all) => all.some((report) => report.endsWith("bad demand")));
+      broken = false;
+      pull();
+      await log.last(inbox);
+      for (const text of ["bad 1", "good"]) {
+        log.broadcast(log.subjects.cancel("r1"), text);
+        await log.append(journal, text);
+        await log.append(inbox, text);
+      }
+      expect(await log.ask(log.subjects.query("r1"), "bad", 100)).toBeUndefined();
+      expect(await log.ask(log.subjects.query("r1"), "good", 5_000)).toBe("good!");
+      expect(await heard.count(2)).toEqual(["bad 1", "good"]);
+      expect(texts(await live.count(2))).toEqual(["bad 1", "good"]);
+      // What the holder threw at comes again.
+      expect(texts(await came.count(2)).toSorted()).toEqual(["bad 1", "good"]);
+      await reports.until((all) => all.filter((report) => report.includes("bad 1")).length >= 3);
+      // One that rejects is no other case.
+      const commands = await takeCommands(log, "charge", {
+        ackWaitMs: ACK_WAIT_MS,
+        onDelivery: async (delivery: Delivery) => {
+          delivery.ack();
+          throw new Error("bad command");
+        },
+      });
+      await log.append(command, "1");
+      await reports.until((all) => all.some((report) => report.endsWith("bad command")));
+      await commands.stop();
     });
   });
 
