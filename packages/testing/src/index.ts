@@ -10,6 +10,7 @@ export {
 export {
   type BrokenByCrash,
   CrashError,
+  NotAwaitedError,
   NothingLeftError,
   NotWithinError,
   UnhandledStepError,

@@ -36,6 +36,11 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
   /** What it does, for logs and tests. What it throws becomes a warning of the process and changes nothing. */
   onEvent?: (event: CoordinatorEvent) => void;
   settings?: Partial<Settings>;
+  /**
+   * Keep for everything that workflow code asks for where it did so, at ten microseconds each: for tests. Default false:
+   * the place of work that was not awaited is found out afterwards, by a replay.
+   */
+  keepPositions?: boolean;
 }
 
 export interface Coordinator {
@@ -143,7 +148,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
         emit,
         warn,
-        forgotten: new ForgottenAsks(),
+        forgotten: new ForgottenAsks(options.keepPositions),
         later: new DelayQueue(clock, settings.deadlineAfterMs),
         stranded: new StrandedCommands(log, clock),
         settings,

@@ -22,6 +22,8 @@ export interface CrewOptions {
   handlerOf: (step: AnyStep, log: MemoryLog) => Handler<any>;
   onParked: (run: string, error: Error) => void;
   onTrouble: (what: string, error: unknown) => void;
+  /** Work was still open when a workflow function ended. */
+  onForgotten: (forgotten: { run: string; workflow: string; what: string; position: string | undefined }) => void;
   onDeath: (log: MemoryLog) => void;
 }
 
@@ -95,13 +97,15 @@ export class Crew {
     const log = new WatchedLog(this.#options.server, name, this.#options.onAppend);
     this.#alive.set(name, log);
     if (name === "worker") return this.#hire(log);
-    const { workflows, onParked, onTrouble } = this.#options;
+    const { workflows, onParked, onTrouble, onForgotten } = this.#options;
     const coordinator = createCoordinator({
       log,
       clock: log.clock,
       workflows,
       boundary: this.#boundary,
+      keepPositions: true,
       onEvent: (event) => {
+        if (event.type === "forgotten") onForgotten(event);
         if (event.type === "parked") onParked(event.run, event.error);
         if (event.type === "trouble") onTrouble(event.what, event.error);
         if (event.type === "dead") onTrouble("a dead letter", event.error);

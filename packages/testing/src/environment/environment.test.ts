@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import {
   exponential,
   gate,
@@ -432,6 +435,52 @@ describe("a run that waits for somebody", () => {
     expect(await run.result()).toBe("too late");
     expect(crash.at).toBeDefined();
     await env.replay(run);
+  });
+});
+
+describe("work that a workflow does not await", () => {
+  const forgets = workflow("forgets", { input: z.boolean(), output: z.string() }, async (nap, w) => {
+    const paid = w.run(charge, { cents: 1 });
+    if (nap) await paid;
+    w.sleep("1h");
+    return "done";
+  });
+
+  it("is in the warnings of the environment, with its place", async () => {
+    await using env = await createTestEnvironment({ workflows: [forgets, buy] });
+    env.fake(charge).returns({ receipt: "r" });
+    expect(await (await env.start(buy, { cents: 1 })).result()).toBe("r");
+    expect(env.warnings).toEqual([]);
+    const run = await env.start(forgets, true, { id: "f1" });
+    expect(await run.result()).toBe("done");
+    expect(env.warnings).toEqual([
+      expect.stringMatching(
+        /^Workflow "forgets" \(run f1\): a timer was not awaited, at .*environment\.test\.ts:\d+:\d+; it was cancelled/,
+      ),
+    ]);
+    await (await env.start(forgets, false, { id: "f2" })).result();
+    expect(env.warnings.map((warning) => /\(run (.*?)\): (.*?) was/.exec(warning)!.slice(1))).toEqual([
+      ["f1", "a timer"],
+      ["f2", "step charge"],
+      ["f2", "a timer"],
+    ]);
+  });
+
+  it('makes the test fail with `unawaited: "throw"`', async () => {
+    await using env = await createTestEnvironment({ workflows: [forgets], unawaited: "throw" });
+    const run = await env.start(forgets, false, { id: "f1" });
+    await expect(run.result()).rejects.toThrow(/step charge was not awaited/);
+  });
+
+  it("is named by file, line and column", async () => {
+    const file = fileURLToPath(new URL("../../test/forgets.ts", import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, [file]);
+    expect(JSON.parse(stdout)).toEqual({
+      result: 1,
+      warnings: [
+        `Workflow "order" (run o1): step charge was not awaited, at ${file}:9:23; it was cancelled when the workflow function ended.`,
+      ],
+    });
   });
 });
 

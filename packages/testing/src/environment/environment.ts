@@ -30,7 +30,7 @@ import { type ExportedRun, expectReplay } from "../replay.ts";
 import { type Crash, Crashes, type CrashPoint, type ProcessName } from "./crashes.ts";
 import { Crew } from "./crew.ts";
 import { Desk } from "./desk.ts";
-import { UnhandledStepError } from "./errors.ts";
+import { NotAwaitedError, UnhandledStepError } from "./errors.ts";
 import { type EverywhereOptions, everywhere } from "./everywhere.ts";
 import { Fake } from "./fake.ts";
 import { ClientLog } from "./log.ts";
@@ -51,6 +51,11 @@ export interface TestEnvironmentOptions {
    * that is, before it goes on or gives up. Default 1,000.
    */
   patienceMs?: number;
+  /**
+   * What to do when a workflow function ends and something that it asked for is still open, which cancels it: "warn"
+   * (default) adds it to `env.warnings`, "throw" also makes whatever the test waits for throw a `NotAwaitedError`.
+   */
+  unawaited?: "warn" | "throw";
 }
 
 /** One call of a handler or fake: an attempt at a step. */
@@ -86,6 +91,8 @@ export class TestEnvironment implements AsyncDisposable {
   readonly #unhandled = new Map<string, UnhandledStepError>();
   readonly #parked = new Map<string, Error>();
   readonly #troubles: string[] = [];
+  readonly #warnings = new Set<string>();
+  #notAwaited: NotAwaitedError | undefined;
   readonly #clientLog: ClientLog;
   #client: Client | undefined;
   #activity = 0;
@@ -109,6 +116,11 @@ export class TestEnvironment implements AsyncDisposable {
       handlerOf: (step, log) => this.#handlerOf(step, log),
       onParked: (run, error) => this.#parked.set(run, error),
       onTrouble: (what, error) => this.#troubles.push(`${what}: ${error instanceof Error ? error.message : error}`),
+      onForgotten: ({ run, workflow, what, position }) =>
+        this.#warn(
+          `Workflow "${workflow}" (run ${run}): ${what} was not awaited${position ? `, at ${position}` : ""}; ` +
+            "it was cancelled when the workflow function ended.",
+        ),
       onDeath: (log) => this.#desk.leave(log),
     });
     this.#clientLog = new ClientLog(this.#server, onAppend, () => this.#trouble());
@@ -225,6 +237,14 @@ export class TestEnvironment implements AsyncDisposable {
     return (this.#calls.get(step.name) ?? []) as unknown as readonly Call<S>[];
   }
 
+  /**
+   * What went wrong without failing a run: work that a workflow function had asked for and not awaited when it ended, with
+   * the place in the code. `expect(env.warnings).toEqual([])` at the end of a test makes sure of all.
+   */
+  get warnings(): readonly string[] {
+    return [...this.#warnings];
+  }
+
   // ---------------------------------------------------------------- crashes
 
   /** Kills a process now. It is back 100 ms later, with nothing in memory. */
@@ -338,7 +358,14 @@ export class TestEnvironment implements AsyncDisposable {
   /** What somebody who waits has to know at once. */
   #trouble(): Error | undefined {
     for (const error of this.#unhandled.values()) return error;
-    return undefined;
+    return this.#notAwaited;
+  }
+
+  #warn(message: string): void {
+    this.#warnings.add(message);
+    if (this.#options.unawaited !== "throw" || this.#notAwaited) return;
+    this.#notAwaited = new NotAwaitedError(message);
+    this.#clientLog.fail(this.#notAwaited);
   }
 
   #situation(): string {

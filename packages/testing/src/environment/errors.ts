@@ -14,6 +14,17 @@ export class UnhandledStepError extends Error {
   }
 }
 
+/** A workflow function ended, and something it had asked for was still open. Thrown with `unawaited: "throw"`. */
+export class NotAwaitedError extends Error {
+  readonly code = "NOT_AWAITED";
+  readonly retry = "never";
+
+  constructor(message: string) {
+    super(message);
+    this.name = "NotAwaitedError";
+  }
+}
+
 /** Somebody waits, and nothing is left that could happen. */
 export class NothingLeftError extends Error {
   readonly code = "NOTHING_LEFT";

@@ -1,5 +1,6 @@
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { RunExecution } from "../run/execution.ts";
+import type { Observer } from "../run/observer.ts";
 import { type Position, positions } from "../run/positions.ts";
 import type { Slot } from "../run/slot.ts";
 import type { Wait } from "../run/waits.ts";
@@ -23,6 +24,22 @@ export class ForgottenAsks {
   /** `<workflow>@<version> <what>` → where. */
   readonly #found = new Map<string, string | undefined>();
   #last: Promise<unknown> = Promise.resolve();
+  /** Where everything was asked for, if that is kept at once. */
+  readonly #asked: WeakMap<object, Position[]> | undefined;
+  /** For the runs of the coordinator. */
+  readonly observer: Observer | undefined;
+
+  /** @param keep - Keep every place at once, and report at once. */
+  constructor(keep = false) {
+    if (!keep) return;
+    const asked = new WeakMap<object, Position[]>();
+    this.#asked = asked;
+    this.observer = observing(asked);
+  }
+
+  get atOnce(): boolean {
+    return this.#asked !== undefined;
+  }
 
   report(deps: Deps, run: string, workflow: AnyWorkflow, forgotten: readonly (Slot | Wait)[]): void {
     const key = (asked: Slot | Wait) =>
@@ -35,10 +52,11 @@ export class ForgottenAsks {
           workflow: workflow.name,
           what: nameOf(asked),
           slot: "slot" in asked ? asked.slot : undefined,
-          position: this.#found.get(key(asked)),
+          position: this.#asked ? show(this.#asked.get(asked)?.[0]) : this.#found.get(key(asked)),
         });
     };
-    if (this.#found.size >= MAX_KINDS || forgotten.every((asked) => this.#found.has(key(asked)))) return report();
+    if (this.#asked || this.#found.size >= MAX_KINDS || forgotten.every((asked) => this.#found.has(key(asked))))
+      return report();
     this.#last = this.#last
       .then(async () => {
         if (forgotten.every((asked) => this.#found.has(key(asked)))) return;
@@ -62,10 +80,13 @@ async function placesOf(
   const history = await readHistory(deps, run, 0, true);
   if (history.inbox.length + history.events.length > MAX_MESSAGES) return [];
   const asked = new Map<object, Position[]>();
-  const observer = { asked: (what: object) => void asked.set(what, positions()), faulted() {} };
-  const execution = new RunExecution(run, workflow, history.events, history.upTo, observer);
+  const execution = new RunExecution(run, workflow, history.events, history.upTo, observing(asked));
   await replay(deps, execution, history);
   return execution.takeForgotten().map((forgotten) => ({ asked: forgotten, positions: asked.get(forgotten) ?? [] }));
+}
+
+function observing(asked: { set(what: object, at: Position[]): unknown }): Observer {
+  return { asked: (what) => void asked.set(what, positions()), faulted() {} };
 }
 
 /** A child's id is another in every run. */

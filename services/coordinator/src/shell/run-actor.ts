@@ -310,7 +310,7 @@ export class RunActor {
       if (first?.message.type === "RunStarted" && first.delivery.deliveries === 1 && !fresh) {
         const workflow = this.#deps.workflows.get(keyOf(first.message));
         if (!workflow) return this.#unknown(first.message);
-        this.#become(new RunExecution(this.run, workflow), 0, undefined);
+        this.#become(new RunExecution(this.run, workflow, [], 0, this.#deps.forgotten.observer), 0, undefined);
         this.#epoch = first.epoch;
       } else {
         const seqs = batch.map((a) => a.delivery.seq);
@@ -381,7 +381,7 @@ export class RunActor {
     if (!workflow) return (await this.#terminate(history)) ? "over" : this.#unknown(started);
 
     this.#become(
-      new RunExecution(this.run, workflow, history.events, history.upTo),
+      new RunExecution(this.run, workflow, history.events, history.upTo, this.#deps.forgotten.observer),
       history.journalSeq,
       history.segment,
     );
@@ -524,6 +524,7 @@ export class RunActor {
 
   async #write(decided: readonly Decided[]): Promise<Written> {
     const execution = this.#execution!;
+    if (this.#deps.forgotten.atOnce) this.#reportForgotten(execution);
     const span = this.#decisions.decided(execution.started!, execution.folded, decided);
     const wanted = () => this.#state !== "released";
     const written = await this.#journal!.append(decided, execution.folded, wanted);
