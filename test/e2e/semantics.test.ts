@@ -142,6 +142,10 @@ describe("a message that a timer has fired, before its time", () => {
     expect(await event("early")).toMatchObject({ run: run.id, slot: 1, fireAt: expect.any(Number) });
     expect(await run.result()).toBeGreaterThanOrEqual(ms);
     expect(events.filter(({ type }) => type === "early")).toHaveLength(3);
+    const fired = (await run.history()).flatMap((entry) =>
+      entry.kind === "inbox" && entry.message.type === "TimerFired" ? [entry.early ?? false] : [],
+    );
+    expect(fired).toEqual([true, true, true, false]);
     expect(parked()).toEqual([]);
   });
 

@@ -6,6 +6,7 @@ import {
   InboxMessage,
   isTerminal,
   type MalformedMessageError,
+  type RunEvent,
 } from "@stepstream/contracts";
 import type { EventLog, Stored } from "@stepstream/event-log";
 import type { z } from "zod";
@@ -19,9 +20,12 @@ interface Entry {
 
 /** One message of a run's history. */
 export type HistoryEntry = Entry &
-  /** `late`: the slot had its outcome already, or the run was over. It changed nothing. */
+  /**
+   * `late`: the slot had its outcome already, or the run was over. `early`: it says that a timer has fired whose time had
+   * not come. Either changed nothing.
+   */
   (
-    | { kind: "inbox"; message: InboxMessage; late?: true }
+    | { kind: "inbox"; message: InboxMessage; late?: true; early?: true }
     | { kind: "journal"; message: Decision }
     | { kind: "attempt"; message: AttemptRecord }
     /** Stored, but not to be read; `text` is what there is. */
@@ -40,6 +44,8 @@ export class HistoryReader {
   /** By subject: the last sequence that was read, and how many messages that were. */
   readonly #read = new Map<string, { seq: number; count: number }>();
   readonly #done = new Set<number>();
+  /** When the timer of a slot fires. */
+  readonly #fireAt = new Map<number, number>();
   #over = false;
 
   constructor(log: EventLog, run: string) {
@@ -62,7 +68,7 @@ export class HistoryReader {
       this.#news("journal", Decision, subjects.journal(this.#run)),
       ...attempts.map(([subject]) => this.#news("attempt", AttemptRecordSchema, subject)),
     ]);
-    return this.#markLate(read.flat().sort((a, b) => a.seq - b.seq));
+    return this.#mark(read.flat().sort((a, b) => a.seq - b.seq));
   }
 
   async #news(kind: "inbox" | "journal" | "attempt", schema: z.ZodType, subject: string): Promise<HistoryEntry[]> {
@@ -72,17 +78,24 @@ export class HistoryReader {
     return stored.map((one) => entry(kind, schema, one));
   }
 
-  /** A slot has one outcome; what else is said of it is kept, and marked. */
-  #markLate(entries: HistoryEntry[]): HistoryEntry[] {
+  /** A slot has one outcome, and a timer its time; what else is said of them is kept, and marked. */
+  #mark(entries: HistoryEntry[]): HistoryEntry[] {
     return entries.map((entry) => {
-      if (entry.kind === "journal") this.#over ||= entry.message.events.some(isTerminal);
+      if (entry.kind === "journal") for (const event of entry.message.events) this.#see(event);
       if (entry.kind !== "inbox" || !("slot" in entry.message)) return entry;
       const { type, slot } = entry.message;
+      if (type === "TimerFired" && entry.at < (this.#fireAt.get(slot) ?? 0)) return { ...entry, early: true };
       if (type === "TimerFired" || type === "RetryLater") return entry;
       if (this.#over || this.#done.has(slot)) return { ...entry, late: true };
       this.#done.add(slot);
       return entry;
     });
+  }
+
+  #see(event: RunEvent): void {
+    this.#over ||= isTerminal(event);
+    if (event.type === "TimerStarted" || event.type === "RetryScheduled") this.#fireAt.set(event.slot, event.fireAt);
+    else if (event.type === "StepRescheduled") this.#fireAt.delete(event.slot);
   }
 }
 

@@ -84,7 +84,7 @@ function header(): string {
 }
 
 /** Columns have their widths beforehand: lines come one by one. */
-function row({ seq, at, kind, what, slot, text, late }: Line, paint: Paint, width: number | undefined): string {
+function row({ seq, at, kind, what, slot, text, ignored }: Line, paint: Paint, width: number | undefined): string {
   const style = kind === "attempt" || kind === "malformed" ? "red" : kind === "journal" ? "cyan" : "green";
   const columns = [
     String(seq).padStart(WIDTHS.seq),
@@ -92,7 +92,7 @@ function row({ seq, at, kind, what, slot, text, late }: Line, paint: Paint, widt
     paint(style, kind.padEnd(WIDTHS.kind)),
     (slot === undefined ? "" : String(slot)).padStart(WIDTHS.slot),
     what.padEnd(WIDTHS.what),
-    late ? `${paint("yellow", "late")}  ${text}` : text,
+    ignored ? `${paint("yellow", ignored)}  ${text}` : text,
   ];
   const line = columns.join("  ").trimEnd();
   return width === undefined ? line : cut(line, width);

@@ -11,7 +11,8 @@ export interface Line {
   what: string;
   slot?: number;
   text: string;
-  late?: true;
+  /** It changed nothing. */
+  ignored?: "late" | "early";
 }
 
 /** A line for each message of the inbox and the attempts, and for each event of a decision. */
@@ -23,10 +24,14 @@ export function linesOf(entry: HistoryEntry): Line[] {
     case "journal":
       return entry.message.events.map((event) => ({ seq, at, kind, ...told(event) }));
     case "inbox":
-      return [{ seq, at, kind, ...told(entry.message), ...(entry.late && { late: true as const }) }];
+      return [{ seq, at, kind, ...told(entry.message), ...ignored(entry) }];
     case "attempt":
       return [{ seq, at, kind, ...told(entry.message) }];
   }
+}
+
+function ignored({ late, early }: { late?: true; early?: true }): Pick<Line, "ignored"> {
+  return late ? { ignored: "late" } : early ? { ignored: "early" } : {};
 }
 
 /** What is not worth a word: it is in a column, or for programs. */

@@ -82,7 +82,7 @@ export function see(view: RunView, entries: readonly HistoryEntry[]): void {
     switch (entry.kind) {
       case "inbox":
         if (entry.late) view.lateResults++;
-        else happened(view, entry.message, entry.at);
+        else if (!entry.early) happened(view, entry.message, entry.at);
         break;
       case "journal":
         view.decisions++;

@@ -175,6 +175,18 @@ it("a new life ends what the one before had open, and late results change nothin
   expect([view.lives, view.slots.get(1)!.state, view.lateResults]).toEqual([2, "ended", 1]);
 });
 
+it("a message that a timer has fired before its time is marked, and the timer stays open", () => {
+  const story = told().decided(1, { type: "TimerStarted", slot: 1, fireAt: 9_000 });
+  story.entries.push({
+    ...story.entries[0]!,
+    kind: "inbox",
+    message: { v: 1, type: "TimerFired", slot: 1 },
+    early: true,
+  } as never);
+  expect(story.view.slots.get(1)!.state).toBe("open");
+  expect(story.entries.flatMap(linesOf).at(-1)).toMatchObject({ what: "TimerFired", slot: 1, ignored: "early" });
+});
+
 it("a line of history says what is worth a word, on one line", () => {
   const { entries } = told()
     .decided(1, charge, { type: "TimerStarted", slot: 2, fireAt: 0 })
