@@ -164,6 +164,49 @@ describe("starting a run", () => {
     expect(await run.status()).toMatchObject({ traceId: "a".repeat(32) });
   });
 
+  it("refuses what is no definition, id or option, before anything is sent", async () => {
+    const js = (value: unknown) => value as never;
+    const message = async (call: () => unknown) => {
+      try {
+        await call();
+        return "none";
+      } catch (error) {
+        return `${(error as Error).name}: ${(error as Error).message}`;
+      }
+    };
+    const notAWorkflow = (value: string) => `RangeError: Invalid workflow ${value}. Use what workflow(…) returned.`;
+    expect(await message(() => client.start(js("order"), js(1)))).toBe(notAWorkflow('"order"'));
+    expect(await message(() => client.start(js(undefined), js(1)))).toBe(notAWorkflow("undefined"));
+    expect(await message(() => client.startMany(js("order"), []))).toBe(notAWorkflow('"order"'));
+    expect(await message(() => client.signalWithStart(js({}), js(1), js({})))).toBe(notAWorkflow("(an object)"));
+    expect(await message(() => client.handle(js(null), "r"))).toBe(notAWorkflow("null"));
+    expect(await message(() => client.runStep(js(order), js(1)))).toBe(
+      "RangeError: Invalid step (an object). Use what step(…) returned.",
+    );
+    expect(await message(() => client.start(order, { n: 1 }, { id: js(7) }))).toBe(
+      "RangeError: Invalid id of a run 7. Use 1 to 64 of A-Z a-z 0-9 _ -.",
+    );
+    expect(await message(() => client.get(js(undefined)))).toBe(
+      "RangeError: Invalid id of a run undefined. Use 1 to 64 of A-Z a-z 0-9 _ -.",
+    );
+    expect(await message(() => client.start(order, { n: 1 }, { onConflict: js("replace") }))).toBe(
+      'RangeError: Invalid onConflict "replace". Use "reject" or "attach" or "terminate".',
+    );
+    expect(await message(() => client.start(order, { n: 1 }, { delay: Number.MAX_SAFE_INTEGER }))).toContain(
+      'Invalid delay of a run 9007199254740991. Use at most "36525d"',
+    );
+    expect(await message(() => client.start(order, { n: 1 }, { timeout: 0 }))).toBe(
+      "RangeError: Invalid timeout of a run 0. Use at least 1 ms.",
+    );
+    expect(await message(() => client.startMany(order, [], { concurrency: 0 }))).toBe(
+      "RangeError: Invalid concurrency 0. Use a whole number from 1.",
+    );
+    expect(await message(() => client.schedules.create("s", js({ every: "1d", workflow: "order" })))).toBe(
+      'RangeError: Invalid workflow of schedule "s" "order". Use what workflow(…) returned.',
+    );
+    expect(log.messages).toEqual([]);
+  });
+
   it("sends nothing that does not fit, and says where it does not", async () => {
     const failure = await client.start(order, { n: "x" } as never).catch((e) => e);
     expect(failure).toBeInstanceOf(InvalidInputError);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { exponential, fixed } from "./backoff.ts";
+import { pipeline } from "./pipeline.ts";
 import { step } from "./step.ts";
 import { workflow } from "./workflow.ts";
 
@@ -159,6 +160,51 @@ describe("a step's definition", () => {
       () => workflow("w", { ...any, updates: { u: { input: z.any(), output: z.tuple([z.symbol()]) } } }, run),
     ],
   ])("is refused where it is written: %s", (message, define) => {
+    expect(define).toThrow(RangeError);
+    expect(define).toThrow(message);
+  });
+
+  const s = step("s", any);
+  const flow = pipeline("p", any);
+  it.each<[string, () => unknown]>([
+    ['Invalid name of a pipeline "a b". Use 1 to 64 of A-Z a-z 0-9 _ -.', () => pipeline("a b", any)],
+    [
+      'Invalid input of pipeline "p": it is missing. Use a schema such as z.object({ … }).',
+      () => pipeline("p", js({})),
+    ],
+    [
+      'Invalid step of node "n" of pipeline "p" undefined. Use what step(…) returned.',
+      () => flow.step("n", js(undefined), js(undefined)),
+    ],
+    [
+      'Invalid step of node "n" of pipeline "p" "s". Use what step(…) returned.',
+      () => flow.step("n", js("s"), js(undefined)),
+    ],
+    ['Invalid map function of node "n" of pipeline "p" 5. Use a function.', () => flow.step("n", s, js(5))],
+    [
+      'Invalid name of a node of pipeline "p" undefined. Use a string.',
+      () => flow.step(js(undefined), s, js(undefined)),
+    ],
+    ['Invalid items function of node "n" of pipeline "p" (an array). Use a function.', () => flow.map("n", s, js([1]))],
+    [
+      'Invalid concurrency of node "n" of pipeline "p" 0. Use a whole number from 1.',
+      () => flow.map("n", s, () => [1], { concurrency: 0 }),
+    ],
+    ['Invalid branch "b" of pipeline "p" (an object). Use [step, map function].', () => flow.parallel({ b: js({}) })],
+    [
+      'Invalid map function of branch "b" of pipeline "p" undefined. Use a function.',
+      () => flow.parallel({ b: js([s]) }),
+    ],
+    [
+      'Invalid mode of node "b" of pipeline "p" "some". Use "all" or "allSettled".',
+      () => flow.parallel({ b: [s, () => 1] }, { mode: js("some") }),
+    ],
+    ['Invalid level of node "g" of pipeline "p" undefined. Use a number.', () => flow.gate("g", js({ command: "x" }))],
+    [
+      'Invalid timeout of node "g" of pipeline "p" "100000d". Use at most "36525d", which is 100 years (3155760000000 ms).',
+      () => flow.gate("g", { level: 1, command: "x", timeout: "100000d" }),
+    ],
+  ])("of a pipeline is refused where it is written: %s", (message, define) => {
     expect(define).toThrow(RangeError);
     expect(define).toThrow(message);
   });

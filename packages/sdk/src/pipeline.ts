@@ -15,6 +15,18 @@
  * P5. A map function that throws fails the run, with the name of its node.
  */
 
+import {
+  checkDefinition,
+  checkDuration,
+  checkFunction,
+  checkName,
+  checkObject,
+  checkOneOf,
+  checkSchema,
+  checkWhole,
+  deepFreeze,
+  refuse,
+} from "@stepstream/contracts";
 import type { z } from "zod";
 import { byLevel, type GateResult, type GateSpec, gate, runGate } from "./gate.ts";
 import type { AnyStep, StepInput, StepOutput } from "./step.ts";
@@ -98,8 +110,8 @@ export type Pipeline<I extends Schema, O extends Schema> = Workflow<I, O> & { re
 /**
  * Starts a pipeline.
  *
- * @throws {RangeError} At `build()` for a name or version that makes no sense, or an empty pipeline; at a node
- *   whose name is taken.
+ * @throws {RangeError} A name or schema that makes no sense; at a node, its step, function or option, or a name that is
+ *   taken; at `build()`, an empty pipeline.
  * @example
  * const etl = pipeline("etl", { input: Source, output: Report })
  *   .step("validate", validate)
@@ -111,6 +123,10 @@ export function pipeline<I extends Schema, O extends Schema>(
   name: string,
   definition: { input: I; output: O; version?: number },
 ): PipelineBuilder<I, O, { input: z.output<I> }, z.output<I>> {
+  checkName("name of a pipeline", name);
+  checkObject(`definition of pipeline "${name}"`, definition);
+  checkSchema(`input of pipeline "${name}"`, definition.input);
+  checkSchema(`output of pipeline "${name}"`, definition.output);
   return builder(name, definition, []) as unknown as PipelineBuilder<I, O, { input: z.output<I> }, z.output<I>>;
 }
 
@@ -132,6 +148,7 @@ interface AnyDefinition {
 function builder(name: string, definition: AnyDefinition, nodes: readonly Node[]) {
   const taken = new Set(["input", ...nodes.flatMap(entriesOf)]);
   const add = (node: Node) => {
+    checkNode(name, node);
     for (const entry of entriesOf(node))
       if (taken.has(entry))
         throw new RangeError(`Pipeline "${name}" has a node "${entry}" already. Choose another name.`);
@@ -141,18 +158,57 @@ function builder(name: string, definition: AnyDefinition, nodes: readonly Node[]
     step: (node: string, step: AnyStep, map?: MapFn) => add({ kind: "step", name: node, step, map }),
     map: (node: string, step: AnyStep, items: MapFn, options = {}) =>
       add({ kind: "map", name: node, step, items, options }),
-    parallel: (branches: Record<string, [AnyStep, MapFn]>, options: { mode?: Mode } & GroupOptions = {}) =>
-      add({
+    parallel: (branches: Record<string, [AnyStep, MapFn]>, options: { mode?: Mode } & GroupOptions = {}) => {
+      checkObject(`branches of a node of pipeline "${name}"`, branches);
+      for (const [key, branch] of Object.entries(branches))
+        if (!Array.isArray(branch)) refuse(`branch "${key}" of pipeline "${name}"`, branch, "[step, map function]");
+      return add({
         kind: "parallel",
         name: Object.keys(branches).join("+"),
         branches: Object.entries(branches).map(([key, [step, map]]) => [key, step, map]),
         mode: options.mode ?? "all",
         options: options.onFailure === undefined ? {} : { onFailure: options.onFailure },
-      }),
-    gate: (node: string, spec: GateNode) =>
-      add({ kind: "gate", name: node, level: spec.level, spec: { name: node, ...spec } }),
+      });
+    },
+    gate: (node: string, spec: GateNode) => {
+      checkObject(`gate "${node}" of pipeline "${name}"`, spec);
+      return add({ kind: "gate", name: node, level: spec.level, spec: { name: node, ...spec } });
+    },
     build: () => build(name, definition, nodes),
   };
+}
+
+/** @throws {RangeError} What JavaScript code may get wrong. */
+function checkNode(pipeline: string, node: Node): void {
+  const of = `of node "${node.name}" of pipeline "${pipeline}"`;
+  if (typeof node.name !== "string" || node.name === "")
+    refuse(`name of a node of pipeline "${pipeline}"`, node.name, "a string");
+  switch (node.kind) {
+    case "step":
+      checkDefinition("step", `step ${of}`, node.step);
+      if (node.map !== undefined) checkFunction(`map function ${of}`, node.map);
+      return;
+    case "map":
+      checkDefinition("step", `step ${of}`, node.step);
+      checkFunction(`items function ${of}`, node.items);
+      checkWhole(`concurrency ${of}`, node.options.concurrency ?? 1);
+      checkOneOf(`onFailure ${of}`, node.options.onFailure ?? "cancel", ["cancel", "await"]);
+      return;
+    case "parallel":
+      for (const [key, step, map] of node.branches) {
+        checkDefinition("step", `step of branch "${key}" of pipeline "${pipeline}"`, step);
+        checkFunction(`map function of branch "${key}" of pipeline "${pipeline}"`, map);
+      }
+      checkOneOf(`mode ${of}`, node.mode, ["all", "allSettled"]);
+      checkOneOf(`onFailure ${of}`, node.options.onFailure ?? "cancel", ["cancel", "await"]);
+      return;
+    case "gate":
+      if (!Number.isFinite(node.level)) refuse(`level ${of}`, node.level, "a number");
+      if (node.spec.timeout !== undefined) checkDuration(`timeout ${of}`, node.spec.timeout, { min: 1 });
+      return;
+    default:
+      node satisfies never;
+  }
 }
 
 /** The entries of `s` that a node makes. */
@@ -192,7 +248,7 @@ function sortGates(nodes: readonly Node[]): Node[] {
 // ---------------------------------------------------------------- how it runs
 
 async function interpret(pipeline: string, nodes: readonly Node[], input: unknown, w: WorkflowContext) {
-  let s: Given = Object.freeze({ input: freeze(input) });
+  let s: Given = Object.freeze({ input: deepFreeze(input) });
   let last = input;
   for (const [done, node] of nodes.entries()) {
     w.progress({ step: done, total: nodes.length, name: node.name });
@@ -206,14 +262,14 @@ async function interpret(pipeline: string, nodes: readonly Node[], input: unknow
     };
     switch (node.kind) {
       case "step": {
-        last = freeze(await w.run(node.step, node.map ? ask(node.map) : last));
+        last = deepFreeze(await w.run(node.step, node.map ? ask(node.map) : last));
         s = Object.freeze({ ...s, [node.name]: last });
         break;
       }
       case "map": {
         const items = ask((given) => Array.from(node.items(given) as Iterable<unknown>));
         const tick = tenths(w, { done, total: nodes.length, name: node.name, items: items.length });
-        last = freeze(
+        last = deepFreeze(
           await w.map(
             items,
             async (item) => {
@@ -231,12 +287,12 @@ async function interpret(pipeline: string, nodes: readonly Node[], input: unknow
         // All inputs first: a map function that throws must not leave half of the branches running.
         const inputs = node.branches.map(([, , map]) => ask(map));
         const promises = Object.fromEntries(node.branches.map(([key, step], i) => [key, w.run(step, inputs[i])]));
-        last = freeze(node.mode === "all" ? await w.all(promises, node.options) : await w.allSettled(promises));
+        last = deepFreeze(node.mode === "all" ? await w.all(promises, node.options) : await w.allSettled(promises));
         s = Object.freeze({ ...s, ...(last as Given) });
         break;
       }
       case "gate": {
-        s = Object.freeze({ ...s, [node.name]: freeze(await runGate(w, node.spec)) });
+        s = Object.freeze({ ...s, [node.name]: deepFreeze(await runGate(w, node.spec)) });
         break;
       }
       default:
@@ -259,13 +315,4 @@ function tenths(w: WorkflowContext, map: { done: number; total: number; name: st
     if (ended % every === 0 && ended < map.items)
       w.progress({ step: map.done + ended / map.items, total: map.total, name: map.name });
   };
-}
-
-/** Plain objects and lists, all the way down: the kind of value that a step can give to more than one other. */
-function freeze<T>(value: T): T {
-  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
-  const prototype = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) return value;
-  for (const part of Object.values(value)) freeze(part);
-  return Object.freeze(value);
 }

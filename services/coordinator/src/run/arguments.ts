@@ -74,17 +74,7 @@ export function optionsOf<T extends object>(call: string, options: T | undefined
 
 /** @returns Milliseconds. */
 export function duration(what: string, value: unknown): number {
-  if (typeof value === "number" || typeof value === "string") {
-    const ms = attempt(() => durationMs(value as Duration));
-    if (ms !== undefined) return ms;
-    // It knows best what is wrong with it.
-    try {
-      durationMs(value as Duration);
-    } catch (error) {
-      throw new RangeError(`Invalid ${what}. ${(error as Error).message}`);
-    }
-  }
-  throw invalid(what, value, 'milliseconds, or "250ms", "10s", "5m", "1.5h", "30d"');
+  return durationMs(value as Duration, what);
 }
 
 export function optionalDuration(what: string, value: unknown): number | undefined {

@@ -45,6 +45,18 @@ describe("a run", () => {
     expect(last(play).output).toEqual(["first", "b"]);
   });
 
+  it("fits a history of before values were tagged", async () => {
+    const input = { at: new Date(5), n: Number.NaN, kind: { $type: "mine" } };
+    const code = (more: object) => flow((_n, w) => w.run(a, { ...input, ...more }));
+    const play = new Play(code({}));
+    await play.start(0);
+    expect((last(play) as any).input.at).toEqual({ $type: "Date", value: "1970-01-01T00:00:00.005Z" });
+    (last(play) as any).input = JSON.parse(JSON.stringify(input));
+    await play.done(1, a, 1);
+    expect(await play.replayed()).toBeUndefined();
+    expect(await play.replayed(code({ at: new Date(6) }))).toBeInstanceOf(NonDeterminismError);
+  });
+
   it("takes the input as it was when the step was asked for", async () => {
     const play = new Play(
       flow(async (_n, w) => {

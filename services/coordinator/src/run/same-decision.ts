@@ -1,16 +1,28 @@
 import { isDeepStrictEqual } from "node:util";
-import type { RunEvent } from "@stepstream/contracts";
+import { decodeValue, type RunEvent } from "@stepstream/contracts";
 
 /**
  * Is what the code decides now what the history has? Stack traces are left out: they change with every line that
- * moves, and decide nothing. So is which trace a child is in.
+ * moves, and decide nothing. So is which trace a child is in. Histories of before values were tagged have in their place
+ * what JSON made of them: a string for a Date, null for NaN.
  *
  * @param replayed - JSON of an event.
  */
 export function sameDecision(recorded: RunEvent, replayed: string): boolean {
   // Nearly always it is the very text.
   if (JSON.stringify(recorded) === replayed) return true;
-  return isDeepStrictEqual(untraced(strip(recorded)), untraced(strip(JSON.parse(replayed))));
+  const before = untraced(strip(recorded));
+  const now: unknown = JSON.parse(replayed);
+  return isDeepStrictEqual(before, untraced(strip(now))) || isDeepStrictEqual(before, untraced(strip(untagged(now))));
+}
+
+/** As JSON without tags would have it. */
+function untagged(json: unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(decodeValue(json)));
+  } catch {
+    return json;
+  }
 }
 
 function untraced(event: any): unknown {
