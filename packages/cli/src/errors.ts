@@ -47,6 +47,7 @@ const BY_CODE: Record<string, ExitCode> = {
   CALL_TIMEOUT: EXIT.bus,
   RUN_ALREADY_EXISTS: EXIT.state,
   RUN_CLOSED: EXIT.state,
+  RUN_PARKED: EXIT.state,
   RUN_STILL_GOING: EXIT.state,
   SIGNAL_REFUSED: EXIT.state,
   UPDATE_REFUSED: EXIT.state,

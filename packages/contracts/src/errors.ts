@@ -365,6 +365,23 @@ export class RunStillGoingError extends StepstreamError {
 }
 
 /** The run had closed before the message could take effect. */
+/** The run is parked: what it was sent is stored, and has no effect until a coordinator can handle the run. */
+export class RunParkedError extends StepstreamError {
+  readonly code = "RUN_PARKED";
+  readonly retry = "later";
+  readonly run: string;
+
+  /** @param why - What it is parked for. */
+  constructor(run: string, why: string) {
+    super(
+      `Run ${run} is parked: ${why}\nThe request is stored; it takes effect once a coordinator can handle the run. ` +
+        "Do not send it again. To end the run now, terminate it.",
+      { run },
+    );
+    this.run = run;
+  }
+}
+
 export class RunClosedError extends StepstreamError {
   readonly code = "RUN_CLOSED";
   readonly retry = "never";

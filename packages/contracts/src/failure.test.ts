@@ -41,6 +41,7 @@ const SPECIMENS: Record<string, Error> = {
   StalledError: new errors.StalledError("r1", "it waits for nothing the run can give it."),
   RunNotFoundError: new errors.RunNotFoundError("r1", "dev"),
   RunAlreadyExistsError: new errors.RunAlreadyExistsError("r1"),
+  RunParkedError: new errors.RunParkedError("r1", "it is stalled."),
   RunClosedError: new errors.RunClosedError("r1", "completed"),
   UnknownWorkflowError: new errors.UnknownWorkflowError("r1", "order", 2),
   InvalidInputError: new errors.InvalidInputError('step "charge"', "lines[3].cents", "expected int", where),

@@ -40,6 +40,7 @@ export {
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  RunParkedError,
   RunStillGoingError,
   ServerTooOldError,
   SignalRefusedError,

@@ -373,6 +373,20 @@ export function isTerminal(event: RunEvent): event is TerminalEvent {
   return TERMINAL.has(event.type);
 }
 
+/**
+ * The events of a journal message that can be read, one by one: of a message that an older release wrote, or that was
+ * written by hand, one event may be at fault and the others not. Never throws.
+ */
+export function readableEvents(text: string): RunEvent[] {
+  try {
+    const { v: version, type, events } = JSON.parse(text);
+    if (version !== 1 || type !== "Decision" || !Array.isArray(events)) return [];
+    return events.flatMap((event) => RunEvent.safeParse(event).data ?? []);
+  } catch {
+    return [];
+  }
+}
+
 /** Where the part of a history begins that a run is rebuilt from; absent: with its first message. */
 export const Segment = z.object({
   /** The journal's part: messages after this stream sequence. The first of them holds RunContinued. */

@@ -21,6 +21,7 @@ export {
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  RunParkedError,
   RunStillGoingError,
   SignalRefusedError,
   SlotAbandonedError,

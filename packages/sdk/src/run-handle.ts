@@ -186,6 +186,7 @@ export class RunHandle<
    * the run is terminated. Default: as long as it takes.
    * @param options.signal - Gives up waiting for the answer; the request stands.
    * @throws {RunClosedError} The run was over, or ended, before the request took effect.
+   * @throws {RunParkedError} The run is parked: the request is stored, and waits for a coordinator that can handle it.
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
   async cancel(

@@ -7,6 +7,7 @@ import {
   type RunEvent,
   RunNotFoundError,
   RunParked,
+  readableEvents,
   type TerminalEvent,
   toFailure,
 } from "@stepstream/contracts";
@@ -77,7 +78,8 @@ export async function readStatus(log: EventLog, run: string): Promise<RunStatus>
   return { ...base, status: "running" };
 }
 
-function reasonIn(parked: Stored): { code: string; error: Failure } {
+/** Why a run is parked, of its record. */
+export function reasonIn(parked: Stored): { code: string; error: Failure } {
   try {
     const { code, error } = decode(RunParked, parked.text, `${parked.subject} #${parked.seq}`);
     return { code, error };
@@ -102,7 +104,7 @@ export function eventsOf(stored: Stored): readonly RunEvent[] {
   try {
     return decode(Decision, stored.text, `${stored.subject} #${stored.seq}`).events;
   } catch {
-    return [];
+    return readableEvents(stored.text);
   }
 }
 

@@ -7,11 +7,12 @@ import {
   RunClosedError,
   type RunEvent,
   RunNotFoundError,
+  RunParkedError,
   type TerminalEvent,
 } from "@stepstream/contracts";
 import type { Clock, EventLog, Stored } from "@stepstream/event-log";
 import { within } from "./call-timeout.ts";
-import { endOf, eventsOf, lastDecision, readStatus, stateOf } from "./run-status.ts";
+import { endOf, eventsOf, lastDecision, readStatus, reasonIn, stateOf } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 import { watchJournal } from "./watch-journal.ts";
 
@@ -36,6 +37,7 @@ interface Context {
  * @param what - For people, e.g. `signal "approve"`.
  * @param answer - What an event says to the message; undefined if it is about something else.
  * @throws {RunClosedError} The run was over, or ended, before the message took effect.
+ * @throws {RunParkedError} It is a cancel, and the run is parked: the message is stored.
  * @throws {RunNotFoundError} There is no such run; nothing was sent.
  * @throws {MalformedMessageError} The coordinator could not read it.
  * @throws {CallTimeoutError} No answer in time.
@@ -116,13 +118,22 @@ async function tell<T>(
   const rereadAll = async () => {
     // The first look is at once: nothing can be expected of it.
     if (looks++ > 0) await mustNotBeDead(log, run, seq);
-    return reread();
+    const news = await reread();
+    const answered = news.some((stored) => stored.text.includes(inText) || endOf(stored));
+    if (message.type === "CancelRequested" && !answered) await mustNotBeParked(log, run, seq);
+    return news;
   };
   await watchJournal({ ...context, reread: rereadAll, see });
   // The end came live, and what told of the answer may have been lost. What is stored counts.
   if (!found) for (const stored of await look(reread)) answerIn(stored);
   if (!found) throw new RunClosedError(run, stateOf(end!));
   return found.value;
+}
+
+/** @throws {RunParkedError} The record is newer than the message: a coordinator has it, and can do nothing with it. */
+async function mustNotBeParked(log: EventLog, run: string, seq: number): Promise<void> {
+  const parked = await log.last(log.subjects.parked(run));
+  if (parked && parked.seq > seq) throw new RunParkedError(run, reasonIn(parked).error.message);
 }
 
 /** @throws What is wrong with the message, if it is among the dead letters. */

@@ -27,6 +27,7 @@ import { DEFAULTS, type Deps, type Settings, type WorkerEvent } from "./shell/de
 import { Lane, type Served } from "./shell/lane.ts";
 import type { LoggerOption } from "./shell/logger.ts";
 import { Pulse } from "./shell/pulse.ts";
+import { guardAttempts } from "./shell/running.ts";
 import type { WorkerTelemetry } from "./shell/telemetry.ts";
 
 export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings> {
@@ -254,6 +255,7 @@ export function createWorker(options: WorkerOptions): Worker {
     async start() {
       if (state !== "new") throw new NotRunningError("The worker", `${state} already`);
       if (steps.size === 0) throw new RangeError("The worker has nothing to do: call handle(step, handler) first.");
+      guardAttempts();
       state = "running";
       started = begin();
       await started;

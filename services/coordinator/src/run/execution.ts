@@ -29,7 +29,7 @@ import {
 import type { AnyStep, AnyWorkflow, RunOptions } from "@stepstream/sdk";
 import { keepGuarded } from "@stepstream/sdk/guard";
 import { seededRandom, uuidOf } from "./chance.ts";
-import { deferred, frames } from "./frame.ts";
+import { deferred, type Frame, frames } from "./frame.ts";
 
 import { Groups } from "./groups.ts";
 import { type CancelRequest, Life } from "./life.ts";
@@ -463,6 +463,13 @@ export class RunExecution {
       if (message.after !== undefined && message.after !== slot.after) return;
       if (slot.step?.definition.name === message.step) then(slot, slot.step);
     });
+  }
+
+  /** Code of the run threw where nothing catches it: in an abort listener, a microtask, an event emitter. */
+  onUncaught(frame: Frame, error: unknown): void {
+    // What only looks has changed nothing by failing; and a run segment that is over is not failed any more.
+    if (frame.readOnly || this.fault || this.closed || frame.rejections !== this.life?.rejections) return;
+    this.life.end({ ok: false, error });
   }
 
   // ---------------------------------------------------------------- what is asked of it

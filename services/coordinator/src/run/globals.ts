@@ -1,15 +1,20 @@
 import { addGuardSource } from "@stepstream/sdk/guard";
+import { ownUncaught } from "@stepstream/sdk/uncaught";
 import { frames } from "./frame.ts";
 import { Rejections } from "./rejections.ts";
 
 /**
- * Tells the guard of the SDK which code belongs to which run, and watches for rejections that nothing handles. Done once,
- * when the first coordinator starts.
+ * Tells the guard of the SDK which code belongs to which run, and watches for rejections that nothing handles and
+ * exceptions that nothing catches. Done once, when the first coordinator starts.
  */
 export function guardGlobals(): void {
   if (guarded) return;
   guarded = true;
   addGuardSource(() => frames.getStore()?.execution);
+  ownUncaught(() => {
+    const frame = frames.getStore();
+    return frame && ((error) => frame.execution.onUncaught(frame, error));
+  });
   process.on("unhandledRejection", onUnhandledRejection);
   process.on("rejectionHandled", onRejectionHandled);
 }

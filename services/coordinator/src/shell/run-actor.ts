@@ -2,12 +2,12 @@ import {
   type GuestMessage,
   type InboxMessage,
   isTerminal,
+  LogUnavailableError,
   MalformedMessageError,
   MessageTooLargeError,
   type RunEvent,
   RunNotFoundError,
   type RunStarted,
-  type RunTerminated,
   type Segment,
   StalledError,
   type StepstreamError,
@@ -23,6 +23,7 @@ import { answers } from "./commands.ts";
 import { type Deps, keyOf, Released } from "./deps.ts";
 import { Effects, slotsOf } from "./effects.ts";
 import { afterEnd } from "./ended.ts";
+import { endByForce } from "./force-end.ts";
 import { type History, type Inbox, readHistory, readInbox, startOf } from "./history.ts";
 import { Journal, type Written } from "./journal.ts";
 import { park, parkedAt, unpark } from "./parking.ts";
@@ -238,20 +239,24 @@ export class RunActor {
     if (this.#state === "parked" && !woken) return this.#stayParked(batch);
     if (this.#state === "away" && !woken) return this.#handOn(batch);
     if (woken) this.#forget();
-    const record = woken ? await parkedAt(this.#deps, this.run) : 0;
+    const record = woken || terminates ? await parkedAt(this.#deps, this.run) : 0;
+    // Without its code, which may be what it is parked for: it may even end this process.
+    if (record > 0 && (await this.#terminate())) return this.#over(batch, record);
 
     for (let attempt = 0; ; attempt++) {
-      const folded = await this.#foldAll(batch, attempt > 0 || woken);
-      if (folded === "over" || folded === "none") {
-        this.#close();
-        this.#settleBatch(batch);
-        return unpark(this.#deps, this.run, record);
+      let folded: Folded | "over" | "none";
+      try {
+        folded = await this.#foldAll(batch, attempt > 0 || woken);
+      } catch (error) {
+        if (!terminates || error instanceof Released || error instanceof LogUnavailableError) throw error;
+        if (await this.#terminate()) return this.#over(batch, record);
+        throw error;
       }
+      // Where nothing starts the run, the message that did may be one that cannot be read.
+      if (folded === "none" && terminates) await this.#terminate();
+      if (folded === "over" || folded === "none") return this.#over(batch, record);
       const fault = folded.fault ?? this.#execution?.fault;
-      if (fault && terminates && attempt === 0) {
-        this.#forget();
-        continue;
-      }
+      if (fault && terminates && (await this.#terminate())) return this.#over(batch, record);
       if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken, record);
       if (fault) return this.#park(batch, fault, folded.started);
       if (folded.decided.length > 0) {
@@ -378,7 +383,7 @@ export class RunActor {
       return "over";
     }
     const workflow = this.#deps.workflows.get(keyOf(started));
-    if (!workflow) return (await this.#terminate(history)) ? "over" : this.#unknown(started);
+    if (!workflow) return this.#unknown(started);
 
     this.#become(
       new RunExecution(this.run, workflow, history.events, history.upTo, this.#deps.forgotten.observer),
@@ -394,7 +399,7 @@ export class RunActor {
     const scheduled = new Set(execution.slots.keys());
     for (const message of history.inbox) if (message.seq > history.upTo) decided.push(...(await this.#fold(message)));
     this.#deps.emit({ type: "rebuilt", run: this.run, messages: history.inbox.length });
-    if (execution.fault) return (await this.#terminate(history)) ? "over" : { decided };
+    if (execution.fault) return { decided };
 
     // What is neither out nor answered. Reading after listing misses nothing; the read must not be old.
     const lost = [...scheduled].filter((n) => {
@@ -440,25 +445,26 @@ export class RunActor {
     if (forgotten.length > 0) this.#deps.forgotten.report(this.#deps, this.run, execution.workflow, forgotten);
   }
 
-  /** Ends a run that nobody can handle, if somebody has asked for that. No workflow code is needed for it. */
-  async #terminate(history: History): Promise<boolean> {
-    const { inbox, upTo, events, journalSeq, segment } = history;
-    const request = inbox.find(({ seq, message }) => seq > upTo && message.type === "TerminateRequested");
-    if (request?.message.type !== "TerminateRequested") return false;
-    const children = openChildren(events, inbox);
-    const { reason } = request.message;
-    const event = { type: "RunTerminated" as const, reason, ...(children.length > 0 && { children }) };
-    const journal = new Journal(this.#deps, this.run, this.#name, journalSeq, segment);
-    const decided = { event, text: JSON.stringify(event) };
-    const written = await journal.append([decided], request.seq, () => this.#state !== "released");
+  /**
+   * Ends a run that cannot be handled, if a message asks for that. No workflow code is needed for it.
+   * @returns Whether it has ended.
+   */
+  async #terminate(): Promise<boolean> {
+    const end = await endByForce(this.#deps, this.run, this.#name, () => this.#state !== "released");
     this.#check();
-    if (written === "moved") throw new Error(`run ${this.run} has moved while it was terminated`);
-    this.#deps.emit({ type: "decided", run: this.run, upTo: request.seq, events: [event.type] });
-    const started = startOf(history)!;
-    const startedAtMs = started.since ?? inbox[0]?.at ?? request.at;
-    this.#tellTelemetry(started, startedAtMs, request.at, event);
+    if (!end) return false;
+    const { event, started, readable, startedAtMs, endedAtMs, upTo } = end;
+    this.#deps.emit({ type: "decided", run: this.run, upTo, events: [event.type] });
+    if (readable) this.#tellTelemetry(started, startedAtMs, endedAtMs, event);
     await this.#afterEnd(started, startedAtMs, event);
     return true;
+  }
+
+  /** All that its messages asked for is done: nothing of the run is left to handle. */
+  #over(batch: Arrival[], record: number): Promise<void> {
+    this.#close();
+    this.#settleBatch(batch);
+    return unpark(this.#deps, this.run, record);
   }
 
   async #afterEnd(started: RunStarted, startedAtMs: number, end: TerminalEvent): Promise<void> {
@@ -718,14 +724,4 @@ interface Folded {
 /** Events about slots that the run has done with. */
 function over(execution: RunExecution): (event: RunEvent) => boolean {
   return (event) => "slot" in event && (execution.slots.get(event.slot)?.state ?? "done") === "done";
-}
-
-/** Children that the journal has asked for, and that are not known to have ended. */
-function openChildren(events: readonly RunEvent[], inbox: readonly Inbox[]): NonNullable<RunTerminated["children"]> {
-  const ended = new Set(inbox.flatMap(({ message }) => (message.type === "ChildEnded" ? [message.slot] : [])));
-  return events.flatMap((event) =>
-    event.type === "ChildScheduled" && event.onParentClose !== "abandon" && !ended.has(event.slot)
-      ? [{ run: event.run, slot: event.slot, how: event.onParentClose }]
-      : [],
-  );
 }

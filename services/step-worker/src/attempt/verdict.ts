@@ -1,4 +1,4 @@
-import { InvalidOutputError, type RunStep, TimeoutError, type Where } from "@stepstream/contracts";
+import { InvalidOutputError, type RunStep, TimeoutError, tamed, type Where } from "@stepstream/contracts";
 import { backoffMs } from "@stepstream/sdk";
 
 /**
@@ -51,15 +51,20 @@ export function judge(failed: FailedAttempt, policy: Policy): Verdict {
 
 /** Can no attempt ever help? */
 export function isFinal(error: unknown): boolean {
-  if (error instanceof InvalidOutputError) return false;
-  if (error instanceof TimeoutError) return error.kind === "total" || error.kind === "queue";
-  return typeof error === "object" && error !== null && "retry" in error && error.retry === "never";
+  try {
+    if (error instanceof InvalidOutputError) return false;
+    if (error instanceof TimeoutError) return error.kind === "total" || error.kind === "queue";
+    return typeof error === "object" && error !== null && "retry" in error && error.retry === "never";
+  } catch {
+    // A getter or a proxy that throws: it says nothing about retries.
+    return false;
+  }
 }
 
 function worthIt({ error, attempt, retryIf }: FailedAttempt): boolean {
   if (!retryIf) return true;
   try {
-    return retryIf(error instanceof Error ? error : new Error(String(error)), attempt);
+    return retryIf(error instanceof Error ? error : tamed(error), attempt);
   } catch {
     return false;
   }

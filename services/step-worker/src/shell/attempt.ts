@@ -1,5 +1,5 @@
 import type { AttemptRecord } from "@stepstream/contracts";
-import { DeclaredError, InvalidInputError, StepCancelledError, toFailure } from "@stepstream/contracts";
+import { DeclaredError, InvalidInputError, StepCancelledError, tamed, toFailure } from "@stepstream/contracts";
 import { writeOutput } from "../attempt/payload.ts";
 import { judge, type Verdict } from "../attempt/verdict.ts";
 import { createContext } from "./context.ts";
@@ -67,6 +67,9 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   const draw = clock.random();
   const { retryIf } = served.step;
   const verdict = judge({ error, attempt: where.attempt, now: clock.now(), draw, retryIf }, command);
+  // The step's own opinion has had it as it is. All others may read it, and its causes, without harm.
+  error = tamed(error);
+  if (verdict.next === "fail") verdict.error = tamed(verdict.error);
   span.end({ how: "failed", error, retryInMs: verdict.next === "retry" ? verdict.delayMs : undefined });
   return { health: healthOf(error), conclude: () => afterFailure(job, running.details, error, verdict) };
 }

@@ -1,4 +1,6 @@
-import { InvalidOutputError, StepCancelledError, toWire, type Where } from "@stepstream/contracts";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { InvalidOutputError, messageOf, StepCancelledError, toWire, type Where } from "@stepstream/contracts";
+import { ownUncaught } from "@stepstream/sdk/uncaught";
 import { type Deadline, deadlineOf } from "../attempt/deadline.ts";
 import { outOfTime } from "../attempt/verdict.ts";
 import type { AttemptLog } from "./attempt-log.ts";
@@ -15,6 +17,21 @@ import { idsOf, type Job } from "./job.ts";
  * R3. The first reason to stop is the signal's; the outcome goes by all of them.
  */
 export type Ended = { how: "returned"; value: unknown } | { how: "threw"; error: unknown } | { how: "leftBehind" };
+
+/** Which attempt the running code belongs to. */
+const attempts = new AsyncLocalStorage<Running>();
+
+/** Lets exceptions that no promise chain holds fail the attempt that they belong to, and not the process. */
+export function guardAttempts(): void {
+  if (guarded) return;
+  guarded = true;
+  ownUncaught(() => {
+    const running = attempts.getStore();
+    return running && ((error) => running.onUncaught(error));
+  });
+}
+
+let guarded = false;
 
 export class Running {
   readonly where: Where;
@@ -69,10 +86,17 @@ export class Running {
 
   /** Calls the handler. */
   start(handle: () => Promise<unknown>): void {
-    handle().then(
+    attempts.run(this, handle).then(
       (value) => this.#finish({ how: "returned", value }),
       (error) => this.#finish({ how: "threw", error }),
     );
+  }
+
+  /** The handler threw where nothing catches it: the attempt has failed, whatever the handler still does. */
+  onUncaught(error: unknown): void {
+    const late = this.#over;
+    this.#finish({ how: "threw", error });
+    if (!late) this.#abort(new StepCancelledError(this.where, "its handler threw an exception that nothing caught"));
   }
 
   #finish(ended: Ended): void {
@@ -81,7 +105,7 @@ export class Running {
       this.#end(ended);
     } else if (ended.how === "threw") {
       const { error } = ended;
-      this.#warn("a handler that was left behind has failed", { error: String(error) });
+      this.#warn("a handler that was left behind has failed", { error: messageOf(error) });
     } else this.#warn("a handler that was left behind has ended; its result is dropped");
   }
 
