@@ -79,7 +79,7 @@ describe("a run whose code asks without end once it is cancelled", { timeout: 18
     for (const run of runs)
       await expect(scene.client.get(run).cancel(soon())).rejects.toMatchObject({
         code: "RUN_PARKED",
-        message: expect.stringMatching(/is stored.*w\.sleep\(\)/s),
+        message: expect.stringMatching(/w\.sleep\(\).*is stored/s),
       });
     for (const run of runs) await scene.isParked(run, /called w\.sleep\(\).*in one turn.*faulty\.ts:\d+:\d+/);
     await scene.othersAreWell();
@@ -98,9 +98,13 @@ describe("a run that cannot be handled", { timeout: 180_000 }, () => {
     const { subjects } = log;
     await scene.start(faulty.stalled, {}, "stalled");
     await scene.isParked("stalled", /stalled/);
-    // The message that started it cannot be read.
+    // The message that started it cannot be read, but there is a journal.
     const malformed = { v: 1, type: "RunStarted", id: "x", workflow: 7, version: 1 };
-    await log.append(subjects.inbox("malformed"), JSON.stringify(malformed));
+    const started = await log.append(subjects.inbox("malformed"), JSON.stringify(malformed));
+    const timer = { type: "TimerStarted", slot: 1, fireAt: 9_000_000_000_000 };
+    const decided = { v: 1, type: "Decision", upTo: started.seq, by: "x", events: [timer] };
+    await log.append(subjects.journal("malformed"), JSON.stringify(decided));
+    // Without a journal it is no run, and the id is free.
     await log.append(subjects.inbox("noJson"), "{");
     // No coordinator knows its workflow.
     const unknown = { v: 1, type: "RunStarted", id: "y", workflow: "unheard-of", version: 1 };
@@ -113,15 +117,16 @@ describe("a run that cannot be handled", { timeout: 180_000 }, () => {
     const decision = JSON.parse((await log.last(subjects.journal("journal")))!.text);
     const events = [{ type: "ProgressReported", step: 1, total: 0, percent: 0 }];
     await log.append(subjects.journal("journal"), JSON.stringify({ ...decision, upTo: decision.upTo + 1, events }));
-    const runs = ["stalled", "malformed", "noJson", "unknown", "journal"];
+    const runs = ["stalled", "malformed", "unknown", "journal"];
     await scene.othersAreWell();
     await scene.restart();
     await scene.othersAreWell();
+    await expect(scene.client.get("noJson").status()).rejects.toMatchObject({ code: "RUN_NOT_FOUND" });
     for (const run of runs) {
       const iterated: unknown[] = [];
       const reading = (async () => {
         for await (const progress of scene.client.get(run).progress()) iterated.push(progress);
-      })();
+      })().catch((error) => error);
       await scene.canBeRemoved(run);
       await reading;
       expect(iterated).toEqual([]);

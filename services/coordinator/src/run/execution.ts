@@ -469,7 +469,7 @@ export class RunExecution {
   onUncaught(frame: Frame, error: unknown): void {
     // What only looks has changed nothing by failing; and a run segment that is over is not failed any more.
     if (frame.readOnly || this.fault || this.closed || frame.rejections !== this.life?.rejections) return;
-    this.life.end({ ok: false, error });
+    this.life.fail(error);
   }
 
   // ---------------------------------------------------------------- what is asked of it

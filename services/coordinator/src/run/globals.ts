@@ -13,7 +13,12 @@ export function guardGlobals(): void {
   addGuardSource(() => frames.getStore()?.execution);
   ownUncaught(() => {
     const frame = frames.getStore();
-    return frame && ((error) => frame.execution.onUncaught(frame, error));
+    if (!frame) return undefined;
+    return (error) => {
+      frame.execution.onUncaught(frame, error);
+      // Node sets an immediate before it goes on, which workflow code may not.
+      frames.enterWith(undefined as never);
+    };
   });
   process.on("unhandledRejection", onUnhandledRejection);
   process.on("rejectionHandled", onRejectionHandled);

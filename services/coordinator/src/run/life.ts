@@ -143,6 +143,12 @@ export class Life {
     this.ended ??= ended;
   }
 
+  /** Its code threw where nothing catches it: that counts, even if the function has just ended in another way. */
+  fail(error: unknown): void {
+    if (!this.closing.begun) this.ended = undefined;
+    this.end({ ok: false, error });
+  }
+
   // ---------------------------------------------------------------- from outside
 
   cancel(id: string, request: CancelRequest & { cleanupMs: number | undefined }): void {
