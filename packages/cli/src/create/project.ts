@@ -53,8 +53,9 @@ async function manifestOf(name: string, source: PackageSource): Promise<object> 
     zod: "^4.0.0",
   };
   const devDependencies = {
-    ...ours("@stepstream/cli", "@stepstream/testing"),
+    ...ours("@stepstream/cli", "@stepstream/lint", "@stepstream/testing"),
     "@types/node": "^24.0.0",
+    oxlint: "^1.94.0",
     typescript: "^7.0.0",
   };
   const direct = new Set([...Object.keys(dependencies), ...Object.keys(devDependencies)]);
@@ -68,6 +69,7 @@ async function manifestOf(name: string, source: PackageSource): Promise<object> 
     scripts: {
       dev: "stepstream dev src/workflows.ts src/handlers.ts",
       test: "node --test",
+      lint: "oxlint",
       typecheck: "tsc",
     },
     dependencies,

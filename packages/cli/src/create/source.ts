@@ -32,7 +32,11 @@ export async function packageSource(tarballs: string | undefined, cwd: string): 
 }
 
 function fromCheckout(): PackageSource {
-  const folders = new Map([["@stepstream/cli", CLI]]);
+  // The rules are of no use to the command line itself, so it does not depend on them.
+  const folders = new Map([
+    ["@stepstream/cli", CLI],
+    ["@stepstream/lint", join(CLI, "..", "lint")],
+  ]);
   for (const name of PACKAGES) folders.set(`@stepstream/${name}`, folderOf(`@stepstream/${name}`));
   return { kind: "checkout", spec: (name) => `file:${folders.get(name)}`, overrides: {} };
 }
