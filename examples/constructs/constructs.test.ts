@@ -21,6 +21,7 @@ import * as children from "./children.ts";
 import { CONSTRUCTS } from "./constructs.ts";
 import * as determinism from "./determinism.ts";
 import * as longLived from "./long-lived.ts";
+import * as races from "./races.ts";
 import * as starting from "./starting.ts";
 import * as timers from "./timers.ts";
 import * as versions from "./versions.ts";
@@ -112,6 +113,15 @@ describe("the constructs", () => {
     expect(waited.until - waited.from).toBeGreaterThanOrEqual(4_000);
     expect(due.fireAt - due.at).toBe(365 * 24 * 3_600_000);
     expect(sold).toBe("sold to kim");
+  });
+
+  it("races: branches have names, a lost wait takes nothing, answers are not swapped, an update ends first", async () => {
+    const { answers, rounds, closed, grams } = await play(races);
+    expect(answers).toEqual(["a: amber", "b: blue"]);
+    expect(rounds[0]).toBe("tick");
+    expect(rounds.filter((name) => name !== "tick")).toEqual(["eva", "max"]);
+    expect(closed).toBe("in time");
+    expect(grams).toBe(1);
   });
 
   it("long-lived: a life's history is short, and nothing that it was told is lost on the way", async () => {

@@ -7,6 +7,7 @@ import * as cancel from "./cancel.ts";
 import * as children from "./children.ts";
 import * as determinism from "./determinism.ts";
 import * as longLived from "./long-lived.ts";
+import * as races from "./races.ts";
 import * as starting from "./starting.ts";
 import * as timers from "./timers.ts";
 import * as versions from "./versions.ts";
@@ -20,6 +21,7 @@ export const CONSTRUCTS: Readonly<Record<string, Construct>> = {
   children,
   cancel,
   timers,
+  races,
   "long-lived": longLived,
   versions,
   starting,

@@ -92,7 +92,10 @@ it("from packages passes its own tests at once, type-checks, and runs", { timeou
   expect(await run(project, "npm", "run", "lint")).toMatchObject({ code: 0 });
   const workflows = join(project, "src/workflows.ts");
   const good = await readFile(workflows, "utf8");
-  await writeFile(workflows, good.replace("const { parcel } = await w.run(ship", "w.run(refund, { receipt });\n    $&"));
+  await writeFile(
+    workflows,
+    good.replace("const { parcel } = await w.run(ship", "w.run(refund, { receipt });\n    $&"),
+  );
   const linted = await run(project, "npm", "run", "lint");
   expect(linted.code).toBe(1);
   expect(linted.out).toContain("stepstream(no-floating-step): Nobody waits for w.run()");

@@ -21,6 +21,9 @@ const after = (error: unknown, more: Partial<FailedAttempt> = {}, policyOf: Part
 const never = Object.assign(new Error("no"), { retry: "never" });
 const no = () => false;
 const yes = () => true;
+const asynchronous = (async () => {
+  throw new Error("never seen");
+}) as unknown as () => boolean;
 const broken = () => {
   throw new Error("bug");
 };
@@ -44,6 +47,7 @@ describe("after a failed attempt of a step with five attempts in a minute", () =
     ["the step may say no", after(new Error(), { retryIf: no }), "fails with Error"],
     ["the step may say yes", after(new Error(), { retryIf: yes }), "again in 100 by queue"],
     ["but not to a final error", after(never, { retryIf: yes }), "fails with Error"],
+    ["a predicate that is async is refused", after(new Error("x"), { retryIf: asynchronous }), "fails with TypeError"],
     ["a predicate that throws says no", after(new Error("x"), { retryIf: broken }), "fails with Error"],
     ["what is thrown need not be an error", after("text"), "again in 100 by queue"],
     ["nor an object", after(undefined), "again in 100 by queue"],

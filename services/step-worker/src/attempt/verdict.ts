@@ -41,7 +41,9 @@ export type Policy = Pick<RunStep, "run" | "step" | "slot" | "retry" | "timeout"
 
 export function judge(failed: FailedAttempt, policy: Policy): Verdict {
   const { error, attempt, now, draw } = failed;
-  if (attempt >= policy.retry.maxAttempts || isFinal(error) || !worthIt(failed)) return { next: "fail", error };
+  if (attempt >= policy.retry.maxAttempts || isFinal(error)) return { next: "fail", error };
+  const worth = worthIt(failed);
+  if (worth !== true) return { next: "fail", error: worth || error };
   const delayMs = backoffMs(attempt, policy.retry, draw);
   const { totalMs } = policy.timeout;
   if (totalMs !== undefined && now + delayMs >= policy.scheduledAt + totalMs)
@@ -61,10 +63,16 @@ export function isFinal(error: unknown): boolean {
   }
 }
 
-function worthIt({ error, attempt, retryIf }: FailedAttempt): boolean {
+/** @returns What is wrong with the predicate, if it is async: a promise would always count as yes. */
+function worthIt({ error, attempt, retryIf }: FailedAttempt): boolean | TypeError {
   if (!retryIf) return true;
   try {
-    return retryIf(error instanceof Error ? error : tamed(error), attempt);
+    const worth: unknown = retryIf(error instanceof Error ? error : tamed(error), attempt);
+    if (typeof (worth as PromiseLike<unknown> | undefined)?.then !== "function") return Boolean(worth);
+    Promise.resolve(worth).catch(() => {});
+    return new TypeError("retryIf is async, but must not return a promise; the step is not tried again.", {
+      cause: error,
+    });
   } catch {
     return false;
   }
