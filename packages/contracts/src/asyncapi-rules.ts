@@ -103,7 +103,8 @@ It handles one or more steps. Many workers may handle the same step; they share 
 - **C7. Signal:** append SignalReceived with an \`id\`. The journal says SignalAccepted or SignalRefused of that id; if it
   ends without, the run had closed. The same id again is the same signal. A signal nobody waits for is kept.
 - **C8. Update:** append UpdateRequested with an \`id\`. The journal says UpdateRefused, or UpdateAccepted and later
-  UpdateCompleted (\`output\`) or UpdateFailed (\`error\`); if it ends without, the run had closed.
+  UpdateCompleted (\`output\`) or UpdateFailed (\`error\`), or UpdateRefused if the run ended or continued as new meanwhile;
+  if it ends without, the run had closed.
 - **C9. Query:** send QueryRun as a request to the query subject of the run. Nobody there, or no answer: ask again, since a
   coordinator may be taking over. It works after the end of a run too.
 - **C10. Long lives:** a Decision with \`segment\` belongs to a run that has gone on as new: RunContinued is no end. What
