@@ -1,0 +1,195 @@
+import { Session } from "node:inspector";
+import { parentPort, workerData } from "node:worker_threads";
+import { BEAT_MS, BEATS, HOOK, INSPECTED, type Looked, STALL_MS, type Told } from "./shared.ts";
+
+/** The thread that watches the main thread's event loop: see `watch.ts`. */
+
+const shared = workerData as Int32Array;
+/** Silence of the event loop, as far as this process was running. */
+interface Stall {
+  beats: number;
+  ms: number;
+  cpuMs: number;
+  lookAtMs: number;
+  /** Who was found at the first look. */
+  what: string | undefined;
+  reported: boolean;
+}
+
+let stall: Stall | undefined;
+let holding = false;
+let lastBeats = -1;
+let lastAt = performance.now();
+
+setInterval(check, BEAT_MS);
+
+function check(): void {
+  const now = performance.now();
+  const passed = now - lastAt;
+  lastAt = now;
+  const beats = Atomics.load(shared, BEATS);
+  const stallMs = Atomics.load(shared, STALL_MS);
+  if (beats !== lastBeats || stallMs === 0 || Atomics.load(shared, INSPECTED) === 1) {
+    if (stall?.reported) tell({ type: "over", ms: stall.ms });
+    stall = undefined;
+    lastBeats = beats;
+    return;
+  }
+  stall ??= { beats, ms: 0, cpuMs: cpuMs(), lookAtMs: stallMs / 2, what: undefined, reported: false };
+  // A thread that was not scheduled itself cannot say that the other one was.
+  stall.ms += Math.min(passed, 2 * BEAT_MS);
+  if (holding || !hasBlocked(stall, stall.lookAtMs)) return;
+  holding = true;
+  lookAt(stall, stallMs)
+    .catch(() => {}) // The main thread is gone, or its inspector is.
+    .finally(() => {
+      holding = false;
+    });
+}
+
+/** For so long, while it had at least half a CPU; or for three times as long. */
+function hasBlocked({ ms, cpuMs: before }: Stall, forMs: number): boolean {
+  return ms >= forMs && (ms >= 3 * forMs || cpuMs() - before >= forMs / 2);
+}
+
+/** What the process has used, in milliseconds: mostly the main thread, if that is blocked by code. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
+
+function tell(message: Told): void {
+  parentPort!.postMessage(message);
+}
+
+// ---------------------------------------------------------------- the main thread, held
+
+/** So many steps in the code of Node.js are enough to come to the code that it calls. */
+const STEPS = 20;
+const STEP_MS = 200;
+
+async function lookAt(current: Stall, stallMs: number): Promise<void> {
+  const main = new Held();
+  try {
+    await main.hold();
+    await judge(main, current, stallMs);
+  } finally {
+    main.letGo();
+  }
+}
+
+async function judge(main: Held, current: Stall, stallMs: number): Promise<void> {
+  const turns = () => Atomics.load(shared, BEATS) !== current.beats;
+  if (turns()) return;
+  let looked = await look(main);
+  // Between two pieces of code that Node.js calls: from process.nextTick, queueMicrotask.
+  for (let i = 0; !looked.placed && main.url.startsWith("node:internal/process/") && i < STEPS; i++) {
+    await main.step("Debugger.stepInto");
+    if (turns()) return;
+    looked = await look(main);
+  }
+  // One long call of native code cannot be held before it ends: then the first look may be late, and is enough.
+  const late = current.what === undefined && hasBlocked(current, 2 * stallMs);
+  if (looked.stop && (late || current.what === looked.what)) {
+    await main.settle();
+    if (turns() || (await look(main)).what !== looked.what) return;
+    await main.call(`stop(${current.ms})`);
+    main.terminate();
+    tell({ type: "stopped" });
+    // It may not be the last such code.
+    if (stall === current) stall = undefined;
+    return;
+  }
+  current.what = looked.what;
+  if (looked.stop || current.ms < stallMs) {
+    current.lookAtMs = Math.max(stallMs, current.ms + stallMs / 2);
+    return;
+  }
+  await main.call(`report(${current.ms})`);
+  current.reported = true;
+  current.lookAtMs = current.ms < 10_000 ? 10_000 : current.ms + 30_000;
+}
+
+async function look(main: Held): Promise<Looked> {
+  return (await main.call("look()")) as Looked;
+}
+
+type How = "Debugger.pause" | "Debugger.stepInto" | "Debugger.stepOver" | "Debugger.stepOut";
+
+/** The main thread, held by the debugger. */
+class Held {
+  readonly #session = new Session();
+  #onPaused: ((url: string) => void) | undefined;
+  #paused = false;
+  /** The file that it was held in. */
+  url = "";
+
+  /** Waits until the main thread has come to a place where it can be held. */
+  async hold(): Promise<void> {
+    this.#session.connectToMainThread();
+    this.#session.on("Debugger.paused", ({ params }) => this.#onPaused?.(params.callFrames[0]?.url ?? ""));
+    await this.#post("Debugger.enable");
+    // Steps lead through the code of Node.js to what it calls.
+    await this.#post("Debugger.setBlackboxPatterns", { patterns: ["^node:"] });
+    await this.#pause("Debugger.pause");
+  }
+
+  /** Goes on to the next place in the code. */
+  async step(how: How): Promise<void> {
+    // A regular expression, for one, has no next place.
+    const timer = setTimeout(() => this.#session.post("Debugger.pause", () => {}), STEP_MS);
+    await this.#pause(how);
+    clearTimeout(timer);
+  }
+
+  /**
+   * Comes to a place in the code where it is terminated as soon as it is let go, outside the code of Node.js. Else it
+   * would be at the next check, which may be in a hook for promises (async hooks; in Node.js 22 AsyncLocalStorage too),
+   * and V8 ends the process for that.
+   */
+  async settle(): Promise<void> {
+    for (let i = 0; i < STEPS; i++) {
+      await this.step(this.url.startsWith("node:") ? "Debugger.stepOut" : "Debugger.stepOver");
+      if (!this.url.startsWith("node:")) return;
+    }
+  }
+
+  async #pause(how: How): Promise<void> {
+    const paused = new Promise<string>((resolve) => {
+      this.#onPaused = resolve;
+    });
+    this.#paused = false;
+    await this.#post(how);
+    this.url = await paused;
+    this.#paused = true;
+  }
+
+  /** Calls what the main thread has for us, there. */
+  async call(method: string): Promise<unknown> {
+    const expression = `JSON.stringify(globalThis[Symbol.for(${JSON.stringify(HOOK)})].${method})`;
+    const { result, exceptionDetails } = await this.#post("Runtime.evaluate", {
+      expression,
+      returnByValue: true,
+      silent: true,
+    });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value === undefined ? undefined : JSON.parse(result.value);
+  }
+
+  /** Stops what runs, once it is let go. */
+  terminate(): void {
+    this.#session.post("Runtime.terminateExecution", () => {});
+  }
+
+  #post(method: string, params?: object): Promise<any> {
+    return new Promise((resolve, reject) =>
+      this.#session.post(method, params, (error, result) => (error ? reject(error) : resolve(result))),
+    );
+  }
+
+  letGo(): void {
+    if (this.#paused) this.#session.post("Debugger.resume", () => {});
+    this.#session.post("Debugger.disable", () => {});
+    this.#session.disconnect();
+  }
+}

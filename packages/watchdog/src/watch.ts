@@ -1,0 +1,216 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import inspector from "node:inspector";
+import { isMainThread, Worker } from "node:worker_threads";
+import { emptyAsyncStack } from "./async-stack.ts";
+import { type Frame, framesBelow } from "./frames.ts";
+import { BEAT_MS, BEATS, HOOK, INSPECTED, type Looked, PLACES, STALL_MS, type Told } from "./shared.ts";
+
+/** Code that blocks the event loop. */
+export interface Blocked {
+  /** For how long, in milliseconds, so far or in all. */
+  readonly ms: number;
+  /** Where, innermost first. */
+  readonly frames: readonly Frame[];
+  /** The event loop turns again: `ms` is the whole time. */
+  readonly over: boolean;
+}
+
+/** The one whose code blocks the event loop. */
+export interface Suspect {
+  /** For comparison: two looks must find the same one before it is stopped. */
+  readonly what: string;
+  /**
+   * Called immediately before the code is stopped, in the middle of it: set flags and return. Left out: the code is not
+   * stopped, and `onBlocked` is called instead.
+   */
+  readonly stop?: (blocked: Blocked) => void;
+}
+
+export interface WatchOptions {
+  /**
+   * How long the event loop may be blocked, in milliseconds. Default 2,500. At least 500. Code that is to be stopped is
+   * looked at twice, after half of that and after all of it.
+   */
+  stallMs?: number;
+  /**
+   * Whose code runs now? Called on the main thread in the middle of that code, in its async context. Undefined: not
+   * that of anything that is watched here.
+   */
+  suspect?: () => Suspect | undefined;
+  /** Code that is not to be stopped blocks the event loop: called while it does, again after 10 s and each 30 s, and when it is over. */
+  onBlocked?: (blocked: Blocked, suspect: Suspect | undefined) => void;
+  /**
+   * Code in this process was stopped, and the event loop turns again. V8 has dropped all microtasks that were
+   * pending: continuations of any code in this process may be lost. The owner must not trust any promise that was
+   * pending, and start again.
+   */
+  onStopped?: () => void;
+  /** The watching thread cannot run. Nothing is watched from now on. */
+  onFailed?: (error: unknown) => void;
+}
+
+export interface Watch {
+  stop(): void;
+}
+
+/** What {@link HOOK} has for the thread. Each is called while the main thread is held. */
+interface Hook {
+  look(): Looked;
+  stop(ms: number): void;
+  report(ms: number): void;
+  /** For another copy of this package in the process. */
+  add(options: WatchOptions): Watch;
+}
+
+const DEFAULT_STALL_MS = 2_500;
+
+/**
+ * Watches the event loop of the main thread from another thread, and stops code that blocks it.
+ *
+ * The main thread increments a number in shared memory; a thread watches it. Nothing else happens until the number
+ * stands still. Then the thread holds the main thread with the debugger of V8, asks whose code it is in, and either
+ * stops that code, or reports it.
+ *
+ * W1. Code is stopped only if two looks, `stallMs / 2` apart, find the same suspect, and the event loop has not turned
+ *     between them.
+ * W2. Time in which the process did not run (suspended, SIGSTOP) does not count, and code is not blamed while the
+ *     process gets less than half a CPU, until three times as long.
+ * W3. Nothing is done while a debugger can be attached (`--inspect`, SIGUSR1).
+ *
+ * Works on the main thread only, one thread for the process, which keeps no process alive. Elsewhere (in another
+ * worker thread, or in a Node.js without inspector) nothing is watched.
+ *
+ * @throws {RangeError} `stallMs` is below 500.
+ */
+export function watchEventLoop(options: WatchOptions): Watch {
+  const { stallMs = DEFAULT_STALL_MS } = options;
+  if (!Number.isFinite(stallMs) || stallMs < 500 || stallMs > 600_000)
+    throw new RangeError(`Invalid stallMs ${stallMs}. Use 500 to 600000 milliseconds.`);
+  if (!isMainThread || !process.features.inspector) return { stop() {} };
+  const holder = globalThis as { [key: symbol]: Hook | undefined };
+  holder[Symbol.for(HOOK)] ??= createHook();
+  return holder[Symbol.for(HOOK)]!.add(options);
+}
+
+function createHook(): Hook {
+  const shared = new Int32Array(new SharedArrayBuffer(4 * PLACES));
+  const watches = new Set<WatchOptions>();
+  /** What the thread has found, until it says more about it. */
+  let found: { suspect: Suspect | undefined; watch: WatchOptions | undefined; frames: Frame[] } | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let thread: Worker | undefined;
+  /** Not the async context of the code that is held. */
+  const outside = AsyncLocalStorage.snapshot();
+
+  function beat(): void {
+    Atomics.add(shared, BEATS, 1);
+    Atomics.store(shared, INSPECTED, inspector.url() === undefined ? 0 : 1);
+  }
+
+  function start(): void {
+    timer = setInterval(beat, BEAT_MS).unref();
+    beat();
+    const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
+    try {
+      thread = new Worker(new URL(file, import.meta.url), {
+        name: "stepstream-watchdog",
+        workerData: shared,
+        // Not what the program was started with: --import would start the program's telemetry again.
+        execArgv: [],
+        env: {},
+        resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+      });
+    } catch (error) {
+      return fail(error);
+    }
+    thread.on("message", told);
+    thread.on("error", fail);
+    thread.unref();
+  }
+
+  function end(): void {
+    clearInterval(timer);
+    Atomics.store(shared, STALL_MS, 0);
+    void thread?.terminate();
+    thread = undefined;
+  }
+
+  function fail(error: unknown): void {
+    const failed = [...watches];
+    watches.clear();
+    end();
+    each(failed, (watch) => watch.onFailed?.(error));
+  }
+
+  function told(message: Told): void {
+    outside(() => {
+      if (message.type === "stopped") return each([...watches], (watch) => watch.onStopped?.());
+      const was = found;
+      found = undefined;
+      blocked(was, message.ms, true);
+    });
+  }
+
+  function blocked(was: typeof found, ms: number, over: boolean): void {
+    const about = { ms: Math.round(ms), frames: was?.frames ?? [], over };
+    const whose = was?.watch ? [was.watch] : [...watches];
+    each(whose, (watch) => watch.onBlocked?.(about, was?.suspect));
+  }
+
+  function look(): Looked {
+    const before = found;
+    let frames = framesBelow(look);
+    for (const watch of watches) {
+      const suspect = watch.suspect?.();
+      if (!suspect) continue;
+      // Held between two pieces of its code: the last one is the place.
+      if (frames.length === 0 && before?.suspect?.what === suspect.what) frames = before.frames;
+      found = { suspect, watch, frames };
+      return { what: suspect.what, stop: suspect.stop !== undefined, placed: frames.length > 0 };
+    }
+    found = { suspect: undefined, watch: undefined, frames };
+    return { what: undefined, stop: false, placed: frames.length > 0 };
+  }
+
+  return {
+    look,
+    stop(ms) {
+      const { suspect, frames } = found!;
+      try {
+        outside(() => suspect!.stop!({ ms: Math.round(ms), frames, over: false }));
+      } finally {
+        outside(emptyAsyncStack);
+      }
+    },
+    report: (ms) => outside(() => blocked(found, ms, false)),
+    add(options) {
+      if (watches.size === 0) start();
+      watches.add(options);
+      const set = () => {
+        const all = [...watches].map(({ stallMs = DEFAULT_STALL_MS }) => stallMs);
+        Atomics.store(shared, STALL_MS, all.length > 0 ? Math.min(...all) : 0);
+      };
+      set();
+      return {
+        stop() {
+          if (!watches.delete(options)) return;
+          set();
+          if (watches.size === 0) end();
+        },
+      };
+    },
+  };
+}
+
+/** One that throws keeps none of the others from it. */
+function each(watches: readonly WatchOptions[], fn: (watch: WatchOptions) => void): void {
+  for (const watch of watches) {
+    try {
+      fn(watch);
+    } catch (error) {
+      setImmediate(() => {
+        throw error;
+      });
+    }
+  }
+}
