@@ -319,7 +319,7 @@ export class ForbiddenInQueryError extends StepstreamError {
   }
 }
 
-/** Workflow code waits for something that the run cannot give it, and so would wait for ever. */
+/** Workflow code waits for something that the run cannot give it, or never gives the event loop back. */
 export class StalledError extends StepstreamError {
   readonly code = "STALLED";
   readonly retry = "never";

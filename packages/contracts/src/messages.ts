@@ -496,6 +496,17 @@ export const RunParked = z.object({
   version: z.int(),
   code: Code,
   error: Failure,
+  /**
+   * Its code blocked the event loop of a coordinator and was stopped, the last time `at`. The first time it is tried
+   * again; from the second time on, only by processes that were started later. `trial`: a coordinator tries it.
+   */
+  stopped: z
+    .object({
+      times: z.int().min(1),
+      at: z.number(),
+      trial: z.object({ by: z.string(), at: z.number() }).optional(),
+    })
+    .optional(),
 });
 export type RunParked = z.infer<typeof RunParked>;
 

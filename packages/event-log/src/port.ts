@@ -88,6 +88,14 @@ export interface EventLog {
   onError(fn: (what: string, error: unknown) => void): Subscription;
   /** Sends what is buffered, then disconnects (if the connection is the log's own). */
   close(): Promise<void>;
+
+  /**
+   * Connects to the same servers and namespace again, on a new connection, which is the new log's own. For a process in
+   * which code was stopped: the state of the old connection cannot be trusted. Absent where there is no connection.
+   */
+  reopen?(): Promise<EventLog>;
+  /** Disconnects at once, sends nothing and waits for nothing. A connection that is not the log's own stays. */
+  abandon?(): void;
 }
 
 /** How far a durable consumer has come, in stream sequences. */

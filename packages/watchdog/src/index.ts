@@ -1,2 +1,2 @@
 export { type Frame, firstOutside } from "./frames.ts";
-export { type Blocked, type Suspect, type Watch, type WatchOptions, watchEventLoop } from "./watch.ts";
+export { type Blocked, checkStallMs, type Suspect, type Watch, type WatchOptions, watchEventLoop } from "./watch.ts";

@@ -65,7 +65,8 @@ function tell(message: Told): void {
 // ---------------------------------------------------------------- the main thread, held
 
 /** So many steps in the code of Node.js are enough to come to the code that it calls. */
-const STEPS = 20;
+const STEPS = 400;
+const STEPS_AT_LEAST = 60;
 const STEP_MS = 200;
 
 async function lookAt(current: Stall, stallMs: number): Promise<void> {
@@ -83,16 +84,16 @@ async function judge(main: Held, current: Stall, stallMs: number): Promise<void>
   if (turns()) return;
   let looked = await look(main);
   // Between two pieces of code that Node.js calls: from process.nextTick, queueMicrotask.
-  for (let i = 0; !looked.placed && main.url.startsWith("node:internal/process/") && i < STEPS; i++) {
+  for (let i = 0; !looked.placed && main.isInternal && i < STEPS; i++) {
     await main.step("Debugger.stepInto");
     if (turns()) return;
-    looked = await look(main);
+    if (!main.isInternal) looked = await look(main);
   }
   // One long call of native code cannot be held before it ends: then the first look may be late, and is enough.
   const late = current.what === undefined && hasBlocked(current, 2 * stallMs);
   if (looked.stop && (late || current.what === looked.what)) {
     await main.settle();
-    if (turns() || (await look(main)).what !== looked.what) return;
+    if (turns() || (await main.call("who()")) !== looked.what) return;
     await main.call(`stop(${current.ms})`);
     main.terminate();
     tell({ type: "stopped" });
@@ -119,48 +120,60 @@ type How = "Debugger.pause" | "Debugger.stepInto" | "Debugger.stepOver" | "Debug
 /** The main thread, held by the debugger. */
 class Held {
   readonly #session = new Session();
-  #onPaused: ((url: string) => void) | undefined;
+  #onPaused: ((isInternal: boolean) => void) | undefined;
   #paused = false;
-  /** The file that it was held in. */
-  url = "";
+  /** Was it held in the code of Node.js, or in a hook that is called there? */
+  isInternal = false;
 
   /** Waits until the main thread has come to a place where it can be held. */
   async hold(): Promise<void> {
     this.#session.connectToMainThread();
-    this.#session.on("Debugger.paused", ({ params }) => this.#onPaused?.(params.callFrames[0]?.url ?? ""));
+    // Call frames come without their URL.
+    const urls = new Map<string, string>();
+    this.#session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
+    this.#session.on("Debugger.paused", ({ params }) => {
+      const files = params.callFrames.map(({ location }) => urls.get(location.scriptId) ?? "");
+      // A hook of the program's, called by Node.js for a promise.
+      const inHook = files.includes("node:internal/async_hooks");
+      this.#onPaused?.(inHook || files[0]?.startsWith("node:") === true);
+    });
     await this.#post("Debugger.enable");
-    // Steps lead through the code of Node.js to what it calls.
-    await this.#post("Debugger.setBlackboxPatterns", { patterns: ["^node:"] });
     await this.#pause("Debugger.pause");
   }
 
-  /** Goes on to the next place in the code. */
-  async step(how: How): Promise<void> {
-    // A regular expression, for one, has no next place.
-    const timer = setTimeout(() => this.#session.post("Debugger.pause", () => {}), STEP_MS);
+  /** Goes on to the next place in the code. @returns Whether there was one: a regular expression, for one, has none. */
+  async step(how: How): Promise<boolean> {
+    let stepped = true;
+    const timer = setTimeout(() => {
+      stepped = false;
+      this.#session.post("Debugger.pause", () => {});
+    }, STEP_MS);
     await this.#pause(how);
     clearTimeout(timer);
+    return stepped;
   }
 
   /**
    * Comes to a place in the code where it is terminated as soon as it is let go, outside the code of Node.js. Else it
    * would be at the next check, which may be in a hook for promises (async hooks; in Node.js 22 AsyncLocalStorage too),
-   * and V8 ends the process for that.
+   * and V8 ends the process for that. If Node.js calls the code again and again, the place is the beginning of a call:
+   * the end may be too late, after `process.nextTick` has been told to call it again.
    */
   async settle(): Promise<void> {
     for (let i = 0; i < STEPS; i++) {
-      await this.step(this.url.startsWith("node:") ? "Debugger.stepOut" : "Debugger.stepOver");
-      if (!this.url.startsWith("node:")) return;
+      const wasInternal = this.isInternal;
+      if (!(await this.step("Debugger.stepInto"))) break;
+      if (!this.isInternal && (wasInternal || i >= STEPS_AT_LEAST)) break;
     }
   }
 
   async #pause(how: How): Promise<void> {
-    const paused = new Promise<string>((resolve) => {
+    const paused = new Promise<boolean>((resolve) => {
       this.#onPaused = resolve;
     });
     this.#paused = false;
     await this.#post(how);
-    this.url = await paused;
+    this.isInternal = await paused;
     this.#paused = true;
   }
 

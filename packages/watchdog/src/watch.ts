@@ -40,6 +40,11 @@ export interface WatchOptions {
   /** Code that is not to be stopped blocks the event loop: called while it does, again after 10 s and each 30 s, and when it is over. */
   onBlocked?: (blocked: Blocked, suspect: Suspect | undefined) => void;
   /**
+   * Code in this process is about to be stopped, whoever's it is. Called in the middle of that code: set flags, so that
+   * nothing of yours goes on with what is left of it, and return.
+   */
+  onStopping?: () => void;
+  /**
    * Code in this process was stopped, and the event loop turns again. V8 has dropped all microtasks that were
    * pending: continuations of any code in this process may be lost. The owner must not trust any promise that was
    * pending, and start again.
@@ -56,6 +61,8 @@ export interface Watch {
 /** What {@link HOOK} has for the thread. Each is called while the main thread is held. */
 interface Hook {
   look(): Looked;
+  /** The same, for a place that is not to be reported. */
+  who(): string | undefined;
   stop(ms: number): void;
   report(ms: number): void;
   /** For another copy of this package in the process. */
@@ -83,13 +90,17 @@ const DEFAULT_STALL_MS = 2_500;
  * @throws {RangeError} `stallMs` is below 500.
  */
 export function watchEventLoop(options: WatchOptions): Watch {
-  const { stallMs = DEFAULT_STALL_MS } = options;
-  if (!Number.isFinite(stallMs) || stallMs < 500 || stallMs > 600_000)
-    throw new RangeError(`Invalid stallMs ${stallMs}. Use 500 to 600000 milliseconds.`);
+  checkStallMs(options.stallMs);
   if (!isMainThread || !process.features.inspector) return { stop() {} };
   const holder = globalThis as { [key: symbol]: Hook | undefined };
   holder[Symbol.for(HOOK)] ??= createHook();
   return holder[Symbol.for(HOOK)]!.add(options);
+}
+
+/** @throws {RangeError} It is not within 500 and 600,000 ms. */
+export function checkStallMs(stallMs = DEFAULT_STALL_MS): void {
+  if (!Number.isFinite(stallMs) || stallMs < 500 || stallMs > 600_000)
+    throw new RangeError(`Invalid stallMs ${stallMs}. Use 500 to 600000 milliseconds.`);
 }
 
 function createHook(): Hook {
@@ -174,10 +185,18 @@ function createHook(): Hook {
 
   return {
     look,
+    who() {
+      for (const watch of watches) {
+        const suspect = watch.suspect?.();
+        if (suspect) return suspect.what;
+      }
+      return undefined;
+    },
     stop(ms) {
       const { suspect, frames } = found!;
       try {
         outside(() => suspect!.stop!({ ms: Math.round(ms), frames, over: false }));
+        outside(() => each([...watches], (watch) => watch.onStopping?.()));
       } finally {
         outside(emptyAsyncStack);
       }

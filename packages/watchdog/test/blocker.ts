@@ -8,7 +8,8 @@ import { writeSync } from "node:fs";
 import { watchEventLoop } from "../src/index.ts";
 
 const [kind = "", more = "{}"] = process.argv.slice(2);
-const options: { stallMs?: number; guilty?: boolean; times?: number; liveMs?: number; hooks?: boolean } = JSON.parse(more);
+const options: { stallMs?: number; guilty?: boolean; times?: number; liveMs?: number; hooks?: boolean } =
+  JSON.parse(more);
 const { stallMs = 500, guilty = true, times = 1, liveMs = 300, hooks = false } = options;
 const began = performance.now();
 const owners = new AsyncLocalStorage<string>();
@@ -34,7 +35,7 @@ const kinds: Record<string, () => unknown> = {
   await: async () => {
     for (;;) await null;
   },
-  then: () => {
+  chain: () => {
     const again = (): Promise<void> => Promise.resolve().then(again);
     return again();
   },

@@ -1,28 +1,22 @@
 import { checkDefinition, checkObject, NotRunningError, refuse } from "@stepstream/contracts";
-import { type Clock, type Consumption, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
+import { type Clock, type EventLog, sleep, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { builtinWorkflows } from "@stepstream/sdk/builtin";
 import { createTelemetry, Repeats } from "@stepstream/telemetry";
+import { type Blocked, checkStallMs, type Suspect, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import type { RunExecution } from "./run/execution.ts";
 import { guardGlobals } from "./run/globals.ts";
+import { forgetWhose, queryKey, stoppedQueries, type Whose, whoseCode } from "./run/whose.ts";
+import { type Attached, attach } from "./shell/attached.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
 import { DelayQueue } from "./shell/delay-queue.ts";
-import {
-  type CoordinatorEvent,
-  type CoordinatorTelemetry,
-  DEFAULTS,
-  type Deps,
-  keyOf,
-  type Settings,
-} from "./shell/deps.ts";
-import { takeDueTimers } from "./shell/due.ts";
+import { type CoordinatorEvent, type CoordinatorTelemetry, DEFAULTS, keyOf, type Settings } from "./shell/deps.ts";
 import { ForgottenAsks } from "./shell/forgotten.ts";
-import { Guests } from "./shell/guests.ts";
-import { Membership } from "./shell/membership.ts";
-import { observe } from "./shell/observe.ts";
-import { Partition } from "./shell/partition.ts";
+import { Incarnation } from "./shell/incarnation.ts";
 import { ServerClock } from "./shell/server-clock.ts";
 import { StrandedCommands } from "./shell/stranded.ts";
+import { loopError, placeOf, type Stopped, strike } from "./shell/strikes.ts";
 
 export interface CoordinatorOptions extends Partial<ConnectOptions> {
   /** The workflows it runs. Runs of others wait, parked, for a coordinator that knows them. */
@@ -41,6 +35,13 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
    * the place of work that was not awaited is found out afterwards, by a replay.
    */
   keepPositions?: boolean;
+  /**
+   * Stops workflow code that never gives the event loop back (`while (true) {}`), and starts this coordinator again from
+   * the log, in the same process; the run is tried once more, then parked. `stallMs`: how long the event loop may be
+   * blocked, default 2,500, at least 500. `false`: not watched. Default: watched, unless `clock` is given, or this is not
+   * the main thread. See docs/determinism.md.
+   */
+  watchdog?: false | { stallMs?: number };
 }
 
 export interface Coordinator {
@@ -65,19 +66,28 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const clock = options.clock ?? systemClock;
   const id = `c-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
   const workflows = byNameAndVersion([...builtinWorkflows, ...options.workflows]);
-  const partitions = new Map<number, Partition>();
+  const settings = { ...DEFAULTS, ...options.settings };
+  if (options.watchdog) checkStallMs(options.watchdog.stallMs);
+  const watched = options.watchdog !== false && (options.watchdog !== undefined || options.clock === undefined);
+  const serverClock = new ServerClock(clock);
+  const executions = new WeakSet<RunExecution>();
+  const loops = new Set<string>();
   let state: "new" | "running" | "stopped" = "new";
-  let log: EventLog;
-  let deps: Deps;
-  let membership: Membership;
-  let guests: Guests;
-  let due: Consumption;
-  let observing: { stop(): void } | undefined;
-  let settled: unknown;
   let mailboxes = 1;
-  const releases = new Set<Promise<void>>();
   const repeats = new Repeats();
-  let errors: Subscription | undefined;
+  /** The connection in use, and whether it is ours to close. */
+  let log: EventLog;
+  let own = options.log === undefined;
+  let telemetry: CoordinatorTelemetry;
+  let attached: Attached;
+  let incarnation: Incarnation | undefined;
+  /** Settles when the incarnation in use is abandoned. */
+  let abandoned = Promise.withResolvers<void>();
+  let restarted: Promise<void> | undefined;
+  let watch: Watch | undefined;
+  /** Runs whose code was stopped, to be written down. */
+  let stopped: Stopped[] = [];
+  const condemned = new WeakSet<RunExecution>();
 
   function emit(event: CoordinatorEvent): void {
     try {
@@ -93,41 +103,127 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       emit({ type: "trouble", what: held > 0 ? `${what} (${held} more since the last)` : what, error });
   }
 
-  function assign(): void {
-    if (state !== "running") return;
-    for (let n = 0; n < log.subjects.partitions; n++) {
-      const owned = membership.owns(n);
-      const partition = partitions.get(n);
-      if (owned && !partition) take(n);
-      else if (!owned && partition) release(n, partition);
-    }
-  }
-
-  function take(n: number): void {
-    const partition = new Partition(deps, n);
-    partitions.set(n, partition);
-    deps.emit({ type: "partition", partition: n, owned: true });
-    deps.telemetry.partition?.(true);
-    partition.start().catch((error) => {
-      deps.emit({ type: "trouble", what: `take partition ${n}`, error });
-      partitions.delete(n);
-      deps.telemetry.partition?.(false);
-      clock.setTimeout(assign, 1_000);
+  /** Another incarnation on the connection in use: nothing of it is under way yet. */
+  function begin(): Incarnation {
+    // What is not watched is never detached, and pays nothing for it.
+    attached = watched ? attach(log, clock) : { log, clock, detach() {} };
+    const { detach, ...port } = attached;
+    let alive = true;
+    attached.detach = () => {
+      alive = false;
+      detach();
+    };
+    return new Incarnation({
+      ...port,
+      serverClock,
+      id,
+      newMailbox: () => `${id}.${(mailboxes++).toString(36)}`,
+      workflows,
+      boundary: options.boundary ?? createBoundary(),
+      telemetry,
+      emit: (event) => alive && emit(event),
+      warn: (what, error) => alive && warn(what, error),
+      forgotten: new ForgottenAsks(options.keepPositions),
+      stranded: new StrandedCommands(port.log, port.clock),
+      later: new DelayQueue(port.clock, settings.deadlineAfterMs),
+      settings,
+      executions,
+      loops,
     });
   }
 
-  function release(n: number, partition: Partition): void {
-    partitions.delete(n);
-    deps.emit({ type: "partition", partition: n, owned: false });
-    deps.telemetry.partition?.(false);
-    const released = partition.release().finally(() => releases.delete(released));
-    releases.add(released);
+  // ---------------------------------------------------------------- code that is stopped
+
+  function suspect(): Suspect | undefined {
+    const whose = whoseCode();
+    if (!whose || !executions.has(whose.execution)) return undefined;
+    const what = `${id} ${whose.execution.runId} ${whose.query ?? ""}`;
+    return { what, stop: (blocked) => condemn(whose, blocked) };
+  }
+
+  /** Called in the middle of the code that is about to be stopped. */
+  function condemn({ execution, query }: Whose, { ms, frames }: Blocked): void {
+    const run = execution.runId;
+    const where = placeOf(frames);
+    const error = loopError(run, ms, where);
+    execution.stop(error);
+    forgetWhose();
+    // What is left of an earlier incarnation.
+    if (condemned.has(execution)) return;
+    condemned.add(execution);
+    if (query === undefined) stopped.push({ run, started: execution.started, where, error });
+    else {
+      const why = `its handler blocked the event loop for ${ms} ms and was stopped at ${where}. It is not called again in this process.`;
+      stoppedQueries.set(queryKey(execution, query), why);
+    }
+    setImmediate(emit, { type: "stopped", run, ms, where, ...(query !== undefined && { query }) });
+  }
+
+  /** Continuations of any code are lost in a moment: whatever is left of them must have no effect. */
+  function abandon(): void {
+    attached?.detach();
+    incarnation?.abandon();
+    incarnation = undefined;
+  }
+
+  function restart(): void {
+    const before = abandoned;
+    abandoned = Promise.withResolvers();
+    if (state === "running") restarted = again(abandoned);
+    before.resolve();
+  }
+
+  /**
+   * Begins from the log, on a new connection: what is left of the old one cannot be trusted.
+   *
+   * @param mine - Code may be stopped again meanwhile: then another call has taken over from this one.
+   */
+  async function again(mine: typeof abandoned): Promise<void> {
+    const current = () => state === "running" && mine === abandoned;
+    for (let waitMs = 50; current(); waitMs = Math.min(2 * waitMs, 2_000)) {
+      try {
+        const reopened = await reopen();
+        if (!current()) return reopened.abandon?.();
+        log = reopened;
+        own = true;
+        const next = begin();
+        for (let one = stopped[0]; one; one = stopped[0]) {
+          if (await strike(next.deps, one)) emit({ type: "parked", run: one.run, error: one.error });
+          if (!current()) return;
+          stopped = stopped.filter((other) => other !== one);
+        }
+        incarnation = next;
+        emit({ type: "restarted" });
+        return await next.start();
+      } catch (error) {
+        if (!current()) return;
+        abandon();
+        emit({ type: "trouble", what: "start again after code was stopped", error });
+        await sleep(clock, waitMs);
+      }
+    }
+  }
+
+  async function reopen(): Promise<EventLog> {
+    const old = log;
+    if (own) old.abandon?.();
+    if (old.reopen) return old.reopen();
+    state = "stopped";
+    throw new NotRunningError("The coordinator, whose log cannot be connected again,", "stopped");
+  }
+
+  /** Settles when it is in use, or stopped. Code may be stopped at any time, and then this begins again. */
+  async function ready(): Promise<void> {
+    for (let waited: unknown; waited !== restarted; ) {
+      waited = restarted;
+      await Promise.race([restarted, abandoned.promise]);
+    }
   }
 
   const coordinator: Coordinator = {
     id,
     get partitions() {
-      return [...partitions.keys()].sort((a, b) => a - b);
+      return incarnation?.partitions ?? [];
     },
     async start() {
       if (state !== "new") throw new NotRunningError("The coordinator", `${state} already`);
@@ -135,53 +231,32 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       log =
         options.log ??
         (await connectEventLog({ nats: "nats://127.0.0.1:4222", namespace: "default", name: id, ...options, clock }));
-      const settings = { ...DEFAULTS, ...options.settings };
-      deps = {
-        log,
-        clock,
-        serverClock: new ServerClock(clock),
-        id,
-        newMailbox: () => `${id}.${(mailboxes++).toString(36)}`,
-        workflows,
-        hostOf: (workflow, run) => membership.hostOf(workflow, run),
-        boundary: options.boundary ?? createBoundary(),
-        telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
-        emit,
-        warn,
-        forgotten: new ForgottenAsks(options.keepPositions),
-        later: new DelayQueue(clock, settings.deadlineAfterMs),
-        stranded: new StrandedCommands(log, clock),
-        settings,
-      };
+      telemetry = options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace });
       state = "running";
-      errors = log.onError(warn);
-      membership = new Membership(deps, () => {
-        assign();
-        for (const partition of partitions.values()) partition.onPeers();
-      });
-      guests = new Guests(deps, (done) => partitions.get(log.subjects.partition(done.run))?.guestDone(done));
-      guests.start();
-      membership.start();
-      observing = deps.telemetry.observe?.(() => observe(deps, coordinator.partitions));
-      due = await takeDueTimers(deps);
-      // Others answer at once; so partitions do not change hands twice.
-      await new Promise<void>((resolve) => {
-        settled = clock.setTimeout(resolve, Math.min(250, deps.settings.presenceMs / 4));
-      });
-      assign();
+      incarnation = begin();
+      if (watched)
+        watch = watchEventLoop({
+          ...(options.watchdog || {}),
+          suspect,
+          onStopping: abandon,
+          onStopped: restart,
+          onBlocked: ({ ms, frames, over }) => emit({ type: "blocked", ms, where: placeOf(frames), over }),
+          onFailed: (error) => emit({ type: "trouble", what: "watch the event loop", error }),
+        });
+      await Promise.race([incarnation.start(), abandoned.promise]);
+      await ready();
       return coordinator;
     },
     async stop() {
       if (state !== "running") return;
       state = "stopped";
-      clock.clearTimeout(settled);
-      observing?.stop();
-      for (const [n, partition] of partitions) release(n, partition);
-      await Promise.all([...releases, guests.stop(), due.stop()]);
-      membership.stop();
-      deps.later.stop();
-      errors?.stop();
-      if (!options.log) await log.close();
+      await ready();
+      const left = abandoned;
+      if (incarnation) await Promise.race([incarnation.stop(), left.promise]);
+      watch?.stop();
+      if (!own) return;
+      if (left === abandoned) await log.close();
+      else log.abandon?.();
     },
   };
   return coordinator;

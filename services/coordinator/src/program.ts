@@ -32,6 +32,13 @@ export const told: Told<CoordinatorEvent> = {
   ],
   dead: ["error", ({ error }) => `a message went to the dead letters: ${error.message}`],
   handedOn: ["debug", ({ to }) => `handed on to ${to}`],
+  stopped: [
+    "error",
+    ({ run, ms, where, query }) =>
+      `${query ? `query "${query}"` : "the workflow code"} of run ${run} blocked the event loop for ${ms} ms and was stopped at ${where}`,
+  ],
+  restarted: ["warn", () => "started again from the log, on a new connection"],
+  blocked: ["warn", ({ ms, where, over }) => `the event loop ${over ? "was" : "is"} blocked for ${ms} ms, at ${where}`],
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],
   trouble: ["warn", ({ what, error }) => `${what}: ${words(error)}`],
 };

@@ -38,6 +38,8 @@ export interface Link {
   /** A new subject of this connection's inbox space, without a trailing dot. */
   newInbox(): string;
   close(): Promise<void>;
+  /** Ends at once, without a word to anybody. */
+  abandon(): void;
 }
 
 export const TICK_MS = 100;
@@ -71,6 +73,12 @@ export async function openLink(target: NatsTarget, name: string, clock: Clock): 
       cause,
     });
   }
+}
+
+/** What makes a new connection like that one. */
+export function anotherLike(target: NatsTarget): NatsTarget {
+  if (!isConnection(target)) return target;
+  return { ...(target as { options?: ConnectionOptions }).options };
 }
 
 function isConnection(target: NatsTarget): target is NatsConnection {
@@ -194,7 +202,24 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       cut("the connection was closed");
       (statuses as { stop?(): void }).stop?.();
     },
+    abandon() {
+      closing = true;
+      down = true;
+      if (timer !== undefined) clock.clearTimeout(timer);
+      for (const fns of [downs, ups, denials, ticks]) fns.clear();
+      if (own) discard(nc);
+    },
   };
+}
+
+/** Closes the socket now. `close()` alone waits for iterators that may never move again. */
+function discard(nc: NatsConnection): void {
+  const { protocol } = nc as { protocol?: { transport?: { discard?(): void }; _closed?: boolean } };
+  protocol?.transport?.discard?.();
+  // Ends its timers, as far as it comes.
+  nc.close().catch(() => {});
+  // It dials no more.
+  if (protocol) protocol._closed = true;
 }
 
 function joined<F>(set: Set<F>, fn: F): Subscription {

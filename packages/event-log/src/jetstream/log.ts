@@ -8,7 +8,7 @@ import { createBlobs } from "./blobs.ts";
 import { backlogOf, progressOf } from "./consumer.ts";
 import { ensureNamespace } from "./ensure.ts";
 import { followStored } from "./follow.ts";
-import { type NatsTarget, openLink } from "./link.ts";
+import { anotherLike, type NatsTarget, openLink } from "./link.ts";
 import { createPublisher, type PublishOptions } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
@@ -192,6 +192,13 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
       publisher.stop();
       requests.stop();
       await link.close();
+    },
+    reopen: () => connectEventLog({ ...options, nats: anotherLike(options.nats), create: false }),
+    abandon() {
+      const all = [...open];
+      link.abandon();
+      // On a connection that stays, the server must not go on giving messages to them.
+      for (const one of all) void (async () => one.stop())().catch(() => {});
     },
   };
 }

@@ -12,6 +12,7 @@ import {
   isTerminal,
   MAX_TIME_MS,
   type NonDeterminismError,
+  QueryFailedError,
   type RunContinued,
   type RunEvent,
   type RunStarted,
@@ -40,6 +41,7 @@ import { markCancelReason } from "./rejections.ts";
 import type { Scope } from "./scope.ts";
 import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
 import type { Wait } from "./waits.ts";
+import { onBehalfOf, queryKey, stoppedQueries } from "./whose.ts";
 
 export type { Decided } from "./recorder.ts";
 
@@ -158,7 +160,7 @@ export class RunExecution {
     this.#now = Math.max(this.#now, atMs);
     if (this.closed || this.fault) return;
     this.#beginTurn();
-    this.#apply(message);
+    onBehalfOf(this, () => this.#apply(message));
   }
 
   /** Takes a run up where it last went on as new, instead of folding what was before. */
@@ -166,7 +168,7 @@ export class RunExecution {
     this.folded = after;
     this.#now = at;
     this.#beginTurn();
-    this.#begin(start);
+    onBehalfOf(this, () => this.#begin(start));
   }
 
   #beginTurn(): void {
@@ -184,10 +186,12 @@ export class RunExecution {
   advance(): boolean {
     const { life } = this;
     if (!life || !this.#turnOpen || this.fault || this.closed) return false;
-    // Once the function has ended, what it left open is given up first.
-    if ((!life.ended || life.closing.begun) && life.signals.deliver()) return true;
-    if (life.waits.check()) return true;
-    return life.ended !== undefined && life.closing.advance(life.ended);
+    return onBehalfOf(this, () => {
+      // Once the function has ended, what it left open is given up first.
+      if ((!life.ended || life.closing.begun) && life.signals.deliver()) return true;
+      if (life.waits.check()) return true;
+      return life.ended !== undefined && life.closing.advance(life.ended);
+    });
   }
 
   /** What the turn decided: call it when nothing more follows, once. The list is the caller's. */
@@ -256,6 +260,11 @@ export class RunExecution {
     );
     this.observer?.faulted();
     return true;
+  }
+
+  /** Its code was stopped: whatever of it still runs decides nothing more. */
+  stop(fault: StalledError): void {
+    this.recorder.fault = fault;
   }
 
   #stall(why: string, advice?: string): void {
@@ -487,7 +496,9 @@ export class RunExecution {
 
   /** Answers a query: what the handler returned, checked. @throws {QueryFailedError} */
   query(name: string, input: unknown): unknown {
-    return this.life!.query(name, input);
+    const stopped = stoppedQueries.get(queryKey(this, name));
+    if (stopped) throw new QueryFailedError(this.runId, name, stopped);
+    return onBehalfOf(this, () => this.life!.query(name, input), name);
   }
 
   // ---------------------------------------------------------------- slots

@@ -14,6 +14,8 @@ export interface Frame {
   readonly rejections: Rejections;
   /** Code that may look, but not change anything: queries, conditions, validators. */
   readonly readOnly?: true;
+  /** The handler of this query. */
+  readonly query?: string;
 }
 
 export const frames = new AsyncLocalStorage<Frame>();

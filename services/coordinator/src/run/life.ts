@@ -41,6 +41,7 @@ import { Seen } from "./seen.ts";
 import { Signals, unknown, type Where } from "./signals.ts";
 import { Updates } from "./updates.ts";
 import { holds, Waits } from "./waits.ts";
+import { onBehalfOf } from "./whose.ts";
 
 /** How the workflow function has ended. */
 export type Ended = { ok: true; value: unknown } | { ok: false; error: unknown } | { next: string };
@@ -196,7 +197,7 @@ export class Life {
     if (!read.ok) throw new InvalidInputError(`query "${name}"`, read.path, read.message, run.where);
     let answer: unknown;
     try {
-      answer = frames.run({ ...this.#frame(this.root), readOnly: true }, () =>
+      answer = frames.run({ ...this.#frame(this.root), readOnly: true, query: name }, () =>
         mustBeSync(
           handler(deepFreeze(read.value)),
           "its handler",
@@ -362,7 +363,8 @@ export class Life {
   /** What the function returned or threw, as the history keeps it. */
   #callOnce(fn: () => unknown): { value: unknown; error?: Failure } {
     try {
-      const value = mustBeSync(frames.exit(fn), "The function of w.sideEffect()", "Do what takes time in a step.");
+      const called = onBehalfOf(this.#run, () => frames.exit(fn));
+      const value = mustBeSync(called, "The function of w.sideEffect()", "Do what takes time in a step.");
       const sent = toWire(undefined, value);
       if (!sent.ok) throw new InvalidOutputError("w.sideEffect", sent.path, sent.message, this.#run.where);
       return { value: sent.value };

@@ -10,8 +10,8 @@ export interface Position {
 }
 
 /** Frames of our own are nobody's business: this package's, and those of the SDK, which has the code of pipelines. */
-const OWN = [new URL("../../", import.meta.url), new URL("./", import.meta.resolve("@stepstream/sdk"))].map((url) =>
-  fileURLToPath(url),
+export const OWN = [new URL("../../", import.meta.url), new URL("./", import.meta.resolve("@stepstream/sdk"))].map(
+  (url) => fileURLToPath(url),
 );
 /** The file that calls the workflow function, without its ending. */
 const LIFE = fileURLToPath(new URL("./life.", import.meta.url));

@@ -1,6 +1,7 @@
 import type { Clock, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
+import type { RunExecution } from "../run/execution.ts";
 import type { Boundary } from "./boundary.ts";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { ForgottenAsks } from "./forgotten.ts";
@@ -25,6 +26,10 @@ export interface Deps {
   /** Another coordinator that runs a workflow, for a run of one that is not known here. */
   readonly hostOf: (workflow: string, run: string) => string | undefined;
   readonly boundary: Boundary;
+  /** The executions of this coordinator, so that the watchdog finds whose code it is. */
+  readonly executions: WeakSet<RunExecution>;
+  /** Loops that were stopped in this process: where, and in which workflows. */
+  readonly loops: Set<string>;
   /** Calls back after `settings.deadlineAfterMs`. */
   readonly later: DelayQueue;
   readonly stranded: StrandedCommands;
@@ -109,6 +114,15 @@ export type CoordinatorEvent =
     }
   | { type: "dead"; subject: string; error: Error }
   | { type: "handedOn"; run: string; to: string }
+  /**
+   * Its code blocked the event loop for `ms` and was stopped; the coordinator starts again from the log. `query`: it was
+   * the handler of that query, and the run goes on.
+   */
+  | { type: "stopped"; run: string; ms: number; where: string; query?: string }
+  /** Code in this process was stopped; the coordinator has started again, on a new connection. */
+  | { type: "restarted" }
+  /** Code that is no workflow's blocks the event loop, or has: then it is `over`. It is not stopped. */
+  | { type: "blocked"; ms: number; where: string; over: boolean }
   | { type: "peers"; peers: readonly string[] }
   | { type: "trouble"; what: string; error: unknown; run?: string };
 

@@ -64,6 +64,15 @@ export class Guests {
     this.#actors.clear();
   }
 
+  /** Lets everything go at once, as if the process had been killed. */
+  abandon(): void {
+    this.#stopped = true;
+    this.#deps.clock.clearTimeout(this.#timer);
+    for (const actor of this.#actors.values()) actor.abandon();
+    this.#actors.clear();
+    this.#inHand.clear();
+  }
+
   #hear(text: string): void {
     let said: z.infer<typeof Said>;
     const { subjects } = this.#deps.log;

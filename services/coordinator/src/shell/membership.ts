@@ -44,6 +44,12 @@ export class Membership {
     this.#say(true);
   }
 
+  /** Is silent from now on. */
+  abandon(): void {
+    this.#stopped = true;
+    this.#deps.clock.clearTimeout(this.#timer);
+  }
+
   /** The ids of all coordinators that are there, this one included, sorted. */
   get peers(): string[] {
     return [...this.#seen.keys(), this.#deps.id].sort();

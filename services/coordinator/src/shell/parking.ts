@@ -30,9 +30,11 @@ export async function park(
   };
   const write = async () => {
     const last = await log.last(subject, { fresh: true });
-    const known = last && messageOf(last.text) === fault.message;
+    const before = last && recordOf(last.text);
+    const known = last !== undefined && before?.error.message === fault.message;
     if (known && last.seq > after) return false;
-    await log.append(subject, JSON.stringify(record));
+    const stopped = known && before?.stopped;
+    await log.append(subject, JSON.stringify(stopped ? { ...record, stopped } : record));
     if (known) return false;
     const trace = started && idsOfTrace(deps.telemetry.traceOf(started, run));
     deps.emit({ type: "parked", run, error: fault, trace });
@@ -48,9 +50,9 @@ export async function park(
 }
 
 /** Of a record that cannot be read nothing is known, and a new one takes its place. */
-function messageOf(text: string): string | undefined {
+export function recordOf(text: string): RunParked | undefined {
   try {
-    return decode(RunParked, text, "a parked record").error.message;
+    return decode(RunParked, text, "a parked record");
   } catch {
     return undefined;
   }

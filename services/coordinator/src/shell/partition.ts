@@ -47,6 +47,7 @@ export class Partition {
   #questions: Subscription | undefined;
   #timers: unknown[] = [];
   #released = false;
+  #abandoned = false;
   #serverId: string;
 
   constructor(deps: Deps, number: number) {
@@ -83,6 +84,16 @@ export class Partition {
     this.#questions?.stop();
     await this.#consumption?.stop();
     await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
+    this.#actors.clear();
+    this.#unacked.clear();
+  }
+
+  /** Lets the partition go at once, as if the process had been killed: nothing is acknowledged or given back. */
+  abandon(): void {
+    this.#released = true;
+    this.#abandoned = true;
+    for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
+    for (const actor of this.#actors.values()) actor.abandon();
     this.#actors.clear();
     this.#unacked.clear();
   }
@@ -141,6 +152,8 @@ export class Partition {
   }
 
   #ack(delivery: Delivery): void {
+    // Part of the work that it stands for may have been lost.
+    if (this.#abandoned) return;
     this.#unacked.delete(delivery);
     delivery.ack();
     this.#consumption?.pull();
@@ -165,6 +178,7 @@ export class Partition {
       actor = new RunActor(this.#deps, run, {
         ack: (arrival: Arrival) => this.#ack(arrival.delivery),
         handBack: (arrival, delayMs) => {
+          if (this.#abandoned) return;
           this.#unacked.delete(arrival.delivery);
           arrival.delivery.nak(delayMs);
         },

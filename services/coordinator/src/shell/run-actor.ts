@@ -28,6 +28,7 @@ import { type History, type Inbox, readHistory, readInbox, startOf } from "./his
 import { Journal, type Written } from "./journal.ts";
 import { park, parkedAt, unpark } from "./parking.ts";
 import { replay } from "./replay.ts";
+import { mayRun, suspected } from "./strikes.ts";
 
 /** An inbox message in hand. */
 export interface Arrival {
@@ -94,6 +95,8 @@ export class RunActor {
   /** Why it is parked, and what it was started as. */
   #parkedFor: { fault: StepstreamError; started: RunStarted | undefined } | undefined;
   #draining: Promise<void> | undefined;
+  /** Its record of being parked, if it had one when it was read. */
+  #record = 0;
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
 
@@ -170,6 +173,13 @@ export class RunActor {
     this.#held.clear();
     this.#queue = [];
     for (const question of this.#questions.splice(0)) question.resolve(undefined);
+  }
+
+  /** Lets the run go at once, as if the process had been killed. */
+  abandon(): void {
+    this.#state = "released";
+    this.#effects?.stop();
+    this.#deps.clock.clearTimeout(this.#again);
   }
 
   // ---------------------------------------------------------------- the mailbox
@@ -269,7 +279,9 @@ export class RunActor {
       }
       this.#check();
       await this.#carryOut(batch, folded);
-      return unpark(this.#deps, this.run, record);
+      const known = Math.max(record, this.#record);
+      this.#record = 0;
+      return unpark(this.#deps, this.run, known);
     }
   }
 
@@ -295,7 +307,10 @@ export class RunActor {
       this.#foreign = keyOf(started);
       return undefined;
     }
+    const fault = await suspected(this.#deps, this.run);
+    if (fault) throw fault;
     const execution = new RunExecution(this.run, definition, history.events, history.upTo);
+    this.#deps.executions.add(execution);
     await this.#replay(execution, history);
     for (const { seq, at, message } of history.inbox) {
       if (seq <= history.upTo) continue;
@@ -384,6 +399,9 @@ export class RunActor {
     }
     const workflow = this.#deps.workflows.get(keyOf(started));
     if (!workflow) return this.#unknown(started);
+    const may = await mayRun(this.#deps, this.run);
+    if (may.fault) return { decided: [], started, fault: may.fault };
+    this.#record = may.record;
 
     this.#become(
       new RunExecution(this.run, workflow, history.events, history.upTo, this.#deps.forgotten.observer),
@@ -506,6 +524,7 @@ export class RunActor {
   }
 
   #become(execution: RunExecution, journalSeq: number, segment: Segment | undefined): void {
+    this.#deps.executions.add(execution);
     this.#execution = execution;
     this.#journal = new Journal(this.#deps, this.run, this.#name, journalSeq, segment);
     this.#effects = new Effects(

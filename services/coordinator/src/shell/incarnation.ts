@@ -1,0 +1,116 @@
+import type { Consumption, Subscription } from "@stepstream/event-log";
+import type { Deps } from "./deps.ts";
+import { takeDueTimers } from "./due.ts";
+import { Guests } from "./guests.ts";
+import { Membership } from "./membership.ts";
+import { observe } from "./observe.ts";
+import { Partition } from "./partition.ts";
+
+/**
+ * What a coordinator is between its start and its end, or the moment at which code in its process was stopped: its place
+ * among the others, its partitions and all that they have in memory.
+ *
+ * I1. Abandoned, it does nothing any more, as if its process had been killed: whoever follows it begins from the log.
+ */
+export class Incarnation {
+  readonly deps: Deps;
+  readonly #partitions = new Map<number, Partition>();
+  readonly #releases = new Set<Promise<void>>();
+  readonly #membership: Membership;
+  readonly #guests: Guests;
+  #due: Consumption | undefined;
+  #errors: Subscription | undefined;
+  #observing: { stop(): void } | undefined;
+  #settled: unknown;
+  #running = true;
+
+  constructor(deps: Omit<Deps, "hostOf">) {
+    this.deps = { ...deps, hostOf: (workflow, run) => this.#membership.hostOf(workflow, run) };
+    this.#membership = new Membership(this.deps, () => {
+      this.#assign();
+      for (const partition of this.#partitions.values()) partition.onPeers();
+    });
+    const partitionOf = (run: string) => this.#partitions.get(this.deps.log.subjects.partition(run));
+    this.#guests = new Guests(this.deps, (done) => partitionOf(done.run)?.guestDone(done));
+  }
+
+  /** Partitions it has, in order. */
+  get partitions(): readonly number[] {
+    return [...this.#partitions.keys()].sort((a, b) => a - b);
+  }
+
+  /** Takes its share of the partitions. */
+  async start(): Promise<void> {
+    const { log, clock, telemetry, settings, warn } = this.deps;
+    this.#errors = log.onError(warn);
+    this.#guests.start();
+    this.#membership.start();
+    this.#observing = telemetry.observe?.(() => observe(this.deps, this.partitions));
+    this.#due = await takeDueTimers(this.deps);
+    // Others answer at once; so partitions do not change hands twice.
+    await new Promise<void>((resolve) => {
+      this.#settled = clock.setTimeout(resolve, Math.min(250, settings.presenceMs / 4));
+    });
+    this.#assign();
+  }
+
+  /** Finishes what is under way and hands its partitions over. */
+  async stop(): Promise<void> {
+    if (!this.#running) return;
+    this.#running = false;
+    this.deps.clock.clearTimeout(this.#settled);
+    this.#observing?.stop();
+    for (const [n, partition] of this.#partitions) this.#release(n, partition);
+    await Promise.all([...this.#releases, this.#guests.stop(), this.#due?.stop()]);
+    this.#membership.stop();
+    this.deps.later.stop();
+    this.#errors?.stop();
+  }
+
+  /** Ends at once and for good, whatever is under way. Sets flags only: it may be called in the middle of anything. */
+  abandon(): void {
+    this.#running = false;
+    this.#observing?.stop();
+    this.#membership.abandon();
+    this.#guests.abandon();
+    this.deps.later.stop();
+    for (const partition of this.#partitions.values()) {
+      partition.abandon();
+      this.deps.telemetry.partition?.(false);
+    }
+    this.#partitions.clear();
+  }
+
+  #assign(): void {
+    if (!this.#running) return;
+    for (let n = 0; n < this.deps.log.subjects.partitions; n++) {
+      const owned = this.#membership.owns(n);
+      const partition = this.#partitions.get(n);
+      if (owned && !partition) this.#take(n);
+      else if (!owned && partition) this.#release(n, partition);
+    }
+  }
+
+  #take(n: number): void {
+    const { clock, emit, telemetry } = this.deps;
+    const partition = new Partition(this.deps, n);
+    this.#partitions.set(n, partition);
+    emit({ type: "partition", partition: n, owned: true });
+    telemetry.partition?.(true);
+    partition.start().catch((error) => {
+      emit({ type: "trouble", what: `take partition ${n}`, error });
+      this.#partitions.delete(n);
+      telemetry.partition?.(false);
+      clock.setTimeout(() => this.#assign(), 1_000);
+    });
+  }
+
+  #release(n: number, partition: Partition): void {
+    const { emit, telemetry } = this.deps;
+    this.#partitions.delete(n);
+    emit({ type: "partition", partition: n, owned: false });
+    telemetry.partition?.(false);
+    const released = partition.release().finally(() => this.#releases.delete(released));
+    this.#releases.add(released);
+  }
+}
