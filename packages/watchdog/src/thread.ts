@@ -67,6 +67,7 @@ function tell(message: Told): void {
 /** So many steps in the code of Node.js are enough to come to the code that it calls. */
 const STEPS = 400;
 const STEPS_AT_LEAST = 60;
+const SETTLE_MS = 500;
 const STEP_MS = 200;
 
 async function lookAt(current: Stall, stallMs: number): Promise<void> {
@@ -160,10 +161,12 @@ class Held {
    * the end may be too late, after `process.nextTick` has been told to call it again.
    */
   async settle(): Promise<void> {
+    const until = performance.now() + SETTLE_MS;
     for (let i = 0; i < STEPS; i++) {
       const wasInternal = this.isInternal;
       if (!(await this.step("Debugger.stepInto"))) break;
-      if (!this.isInternal && (wasInternal || i >= STEPS_AT_LEAST)) break;
+      const enough = i >= STEPS_AT_LEAST || performance.now() > until;
+      if (!this.isInternal && (wasInternal || enough)) break;
     }
   }
 
