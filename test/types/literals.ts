@@ -3,7 +3,7 @@
  * Literals that do not fit are in wrong-wiring.ts.
  */
 
-import { type Client, isStepError, pipeline, step, workflow } from "@stepstream/sdk";
+import { type AnyStep, type Client, isStepError, pipeline, step, workflow } from "@stepstream/sdk";
 import type { Handler, Worker } from "@stepstream/step-worker";
 import { handle, type TestEnvironment } from "@stepstream/testing";
 import { z } from "zod";
@@ -81,6 +81,14 @@ declare const given: Handler<typeof bare>;
 worker.handle(bare, given);
 const named = async (input: string) => ({ type: "ok" as const, n: input.length });
 worker.handle(union, named);
+
+/** Code that is generic over steps, and a module that registers its own. */
+export function register<S extends AnyStep>(on: Worker, generic: S, handler: NoInfer<Handler<S>>): Worker {
+  return on.handle(generic, handler);
+}
+register(worker, object, async () => ({ mode: "a" }));
+register(worker, union, async (input) => (input ? { type: "ok", n: 1 } : { type: "no", why: "a" }));
+export const module = (on: Pick<Worker, "handle">) => on.handle(object, async () => ({ mode: "b" }));
 
 // ---------------------------------------------------------------- the test kit
 

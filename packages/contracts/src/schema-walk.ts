@@ -34,12 +34,17 @@ export function schemaFault(schema: unknown): { path: PropertyKey[]; message: st
     return { path: [], message: `${what}. Use a schema such as z.object({ … })` };
   }
   let fault: { path: PropertyKey[]; message: string } | undefined;
-  walk(schema, (node, path, sent) => {
+  const look = (node: z.ZodType, path: PropertyKey[], sent: boolean) => {
     if (fault) return;
     if (sent && UNSENDABLE.has(node._zod.def.type))
       fault = { path, message: `a value of z.${node._zod.def.type}() cannot be sent. Use a schema of plain data` };
     else if (functionsOf(node).some(isAsyncFunction)) fault = { path, message: ASYNC };
-  });
+  };
+  try {
+    walk(schema, look);
+  } catch {
+    // It refers to what is not defined yet. When it runs, it is contained.
+  }
   return fault;
 }
 

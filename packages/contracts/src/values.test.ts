@@ -143,6 +143,21 @@ describe("a schema of a user's", () => {
     ).toBe(expected);
   });
 
+  it("may be hostile: whatever reading it throws", () => {
+    const internals = {
+      run: bug,
+      get def(): never {
+        return bug();
+      },
+    };
+    const hostile = { _zod: internals } as unknown as z.ZodType;
+    expect(schemaFault(hostile)).toBeUndefined();
+    expect(shown(checkValue(hostile, 1))).toBe("-: its schema threw (bug)");
+    const unreadable = new Proxy({}, { get: bug });
+    expect(schemaFault(unreadable)?.message).toContain("it is not a schema of zod 4");
+    expect(shown(checkValue(unreadable as z.ZodType, 1))).toBe("-: its schema threw (bug)");
+  });
+
   it("may be recursive", () => {
     const tree = z.object({
       name: z.string(),
