@@ -83,4 +83,4 @@ export { schemaFault } from "./schema-walk.ts";
 export { shown } from "./shown.ts";
 export { DEADLINE, type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";
 export { decodeValue, encodeValue, UnsendableError } from "./value-codec.ts";
-export { type Checked, checkValue, fromWire, type Invalid, toWire } from "./values.ts";
+export { type Checked, checkValue, fromWire, type Invalid, isSchemaCode, toWire } from "./values.ts";

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { z } from "zod";
 import { pathOf } from "./codec.ts";
 import { toFailure } from "./failure.ts";
@@ -25,6 +26,13 @@ export interface Invalid {
 
 const ASYNC = "its schema is async, and async schemas are not supported. Check in a step what takes time to check";
 
+const schemaCode = new AsyncLocalStorage<true>();
+
+/** Is this code that a schema has started, and that goes on after the check? What becomes of it changes nothing. */
+export function isSchemaCode(): boolean {
+  return schemaCode.getStore() !== undefined;
+}
+
 /** @returns What the schema makes of the value. */
 export function checkValue(schema: z.ZodType, value: unknown): Checked<any> {
   try {
@@ -34,7 +42,7 @@ export function checkValue(schema: z.ZodType, value: unknown): Checked<any> {
     }
     // As safeParse does it, but so that what is async gives its promise: one that rejects unheard would end the process.
     const context = { async: true };
-    const payload = schema._zod.run({ value, issues: [] }, context);
+    const payload = schemaCode.run(true, () => schema._zod.run({ value, issues: [] }, context));
     if (payload instanceof Promise) {
       payload.catch(() => {});
       return { ok: false, path: "", message: ASYNC };

@@ -1,3 +1,4 @@
+import { isSchemaCode } from "@stepstream/contracts";
 import { addGuardSource } from "@stepstream/sdk/guard";
 import { ownUncaught } from "@stepstream/sdk/uncaught";
 import { frames } from "./frame.ts";
@@ -35,6 +36,7 @@ const options = () => [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join
  * or by `--unhandled-rejections`: it is rejected once more, while this listener is not there.
  */
 function onUnhandledRejection(reason: unknown, promise: Promise<unknown>): void {
+  if (isSchemaCode()) return;
   const frame = frames.getStore();
   // What only looks has changed nothing by failing.
   if (frame?.readOnly) return;
