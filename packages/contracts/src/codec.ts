@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { MalformedMessageError } from "./errors.ts";
+import { MalformedMessageError, MessageTooLargeError } from "./errors.ts";
 import { isDeeperText, isTooLong, MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH } from "./limits.ts";
 
 /**
@@ -37,6 +37,26 @@ export function decode<T>(schema: z.ZodType<T>, text: string, where: string): T 
   if (read.success) return read.data;
   const issue = read.error.issues[0]!;
   throw new MalformedMessageError(where, shortened(pathOf(issue.path)), shortened(issue.message));
+}
+
+/**
+ * Writes a message of the bus.
+ *
+ * @param what - For the error, e.g. `the start of run r1`.
+ * @throws {MessageTooLargeError}
+ */
+export function encode(what: string, message: object): string {
+  let text: string;
+  try {
+    text = JSON.stringify(message);
+  } catch (error) {
+    // "Invalid string length": V8 makes no longer one.
+    if (error instanceof RangeError && /string length/.test(error.message))
+      throw new MessageTooLargeError(what, undefined);
+    throw error;
+  }
+  if (isTooLong(text)) throw new MessageTooLargeError(what, Buffer.byteLength(text));
+  return text;
 }
 
 /** Whether a message could not be read because a newer release wrote it: it is valid there. */

@@ -526,9 +526,10 @@ export class LogRefusedError extends StepstreamError {
 export class MessageTooLargeError extends StepstreamError {
   readonly code = "MESSAGE_TOO_LARGE";
   readonly retry = "never";
-  constructor(what: string, bytes: number) {
+  /** @param bytes - undefined if it is longer than any text can be. */
+  constructor(what: string, bytes: number | undefined) {
     super(
-      `Refused ${what}: it has ${bytes} bytes, and the limit is ${MAX_MESSAGE_BYTES} (256 MiB). Nothing was written. Keep large data elsewhere, e.g. in an object store, and pass a reference to it.`,
+      `Refused ${what}: it has ${bytes ?? "more than 500 million"} bytes, and the limit is ${MAX_MESSAGE_BYTES} (256 MiB). Nothing was written. Keep large data elsewhere, e.g. in an object store, and pass a reference to it.`,
       { bytes },
     );
   }

@@ -15,7 +15,7 @@ export {
   refuse,
   TIMER,
 } from "./check.ts";
-export { decode, isOfNewerVersion, pathOf } from "./codec.ts";
+export { decode, encode, isOfNewerVersion, pathOf } from "./codec.ts";
 export { type Duration, durationMs, RetryPolicy, TimeoutPolicy } from "./duration.ts";
 export {
   CallTimeoutError,

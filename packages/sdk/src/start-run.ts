@@ -1,6 +1,7 @@
 import {
   checkId,
   decode,
+  encode,
   InboxMessage,
   InvalidInputError,
   isOfNewerVersion,
@@ -90,7 +91,7 @@ function startMessage(workflow: AnyWorkflow, input: unknown, id: string, extra: 
   if (!sent.ok) throw new InvalidInputError(what, sent.path, sent.message);
   const { name, version } = workflow;
   const message: RunStarted = { v: 1, type: "RunStarted", id, workflow: name, version, input: sent.value, ...extra };
-  return JSON.stringify(message);
+  return encode(`the start of a run of ${what}`, message);
 }
 
 /** Does it again, with growing waits, while the log does not answer. For what may safely be done twice. */

@@ -2,6 +2,7 @@ import {
   DeadLetter,
   type Duration,
   decode,
+  encode,
   fromFailure,
   type InboxMessage,
   RunClosedError,
@@ -99,11 +100,12 @@ async function tell<T>(
   // The server compares ids across all runs, and another may have been sent something under an id of the caller's.
   // Then the run alone knows a repeat for one.
   const once = repeatable ? {} : { id: message.id };
+  const text = encode(`a message to run ${run}`, message);
   sent.stage = "sent";
   const { seq } = await untilAnswered(clock, `tell run ${run} (${message.type})`, () => {
     // It may have been given up while the bus was away.
     context.signal.throwIfAborted();
-    return log.append(inbox, JSON.stringify(message), once);
+    return log.append(inbox, text, once);
   });
   sent.stage = "stored";
 

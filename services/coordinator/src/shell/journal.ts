@@ -1,4 +1,4 @@
-import { type Segment, WrongLastSequenceError } from "@stepstream/contracts";
+import { MAX_MESSAGE_BYTES, MessageTooLargeError, type Segment, WrongLastSequenceError } from "@stepstream/contracts";
 import type { Decided } from "../run/execution.ts";
 import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
@@ -40,6 +40,8 @@ export class Journal {
   async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
     const { log } = this.#deps;
     const subject = log.subjects.journal(this.#run);
+    const length = decided.reduce((sum, { text }) => sum + text.length, 0);
+    if (length > MAX_MESSAGE_BYTES) throw new MessageTooLargeError(`a decision of run ${this.#run}`, length);
     const events = decided.map((d) => d.text).join(",");
     const continued = decided.findLast((d) => d.event.type === "RunContinued")?.event;
     if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };

@@ -57,6 +57,19 @@ describe("a command", () => {
   ])("%s", (_sentence, on, text, expected) => expect(fault(() => readCommand(subjects, on, 1, text))).toBe(expected));
 });
 
+describe("an output that fits no message", () => {
+  const any = step("s", { input: z.any(), output: z.any() });
+  it.each([
+    ["of a little too much", 256 * 1024 * 1024],
+    ["of more than a text can have", 2 ** 29 - 25],
+  ])("%s is refused, with the limit", (_how, length) => {
+    const output = "x".repeat(length);
+    expect(() => writeOutput(any, output, where)).toThrow(
+      /The output of step "s" is not valid: it has .* bytes.* limit is 268369920/,
+    );
+  });
+});
+
 describe("an input and an output", () => {
   const s = step("s", {
     input: z.object({ lines: z.array(z.object({ cents: z.int() })) }),

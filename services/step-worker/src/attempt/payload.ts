@@ -1,10 +1,13 @@
 import {
   decode,
   deepFreeze,
+  encode,
   fromWire,
   InvalidInputError,
   InvalidOutputError,
+  MAX_MESSAGE_BYTES,
   MalformedMessageError,
+  MessageTooLargeError,
   RunStep,
   type Subjects,
   toWire,
@@ -20,6 +23,9 @@ import type { AnyStep } from "@stepstream/sdk";
  *     returned it: the run applies the schema's transforms itself.
  * P3. An input is frozen: what a handler would change is seen nowhere else, so it may not change anything.
  */
+
+/** A message that says nothing but a value has this much more to say. */
+const OUTPUT_BYTES_MAX = MAX_MESSAGE_BYTES - 65_536;
 
 /** @throws {MalformedMessageError} With the path of the fault. */
 export function readCommand(subjects: Subjects, subject: string, seq: number, text: string): RunStep {
@@ -59,5 +65,18 @@ export function checkDeclared(step: AnyStep, code: string, data: unknown, where:
 function writeJson(what: string, schema: AnyStep["output"], value: unknown, where: Where): string {
   const sent = toWire(schema, value);
   if (!sent.ok) throw new InvalidOutputError(what, sent.path, sent.message, where);
-  return JSON.stringify(sent.value) ?? "";
+  if (sent.value === undefined) return "";
+  let bytes: number | undefined;
+  try {
+    const text = encode(what, sent.value as object);
+    if (text.length * 3 <= OUTPUT_BYTES_MAX) return text;
+    bytes = Buffer.byteLength(text);
+    if (bytes <= OUTPUT_BYTES_MAX) return text;
+  } catch (error) {
+    if (!(error instanceof MessageTooLargeError)) throw error;
+    bytes = error.detail.bytes as number | undefined;
+  }
+  const size = bytes === undefined ? "more bytes than any text can have" : `${bytes} bytes`;
+  const why = `it has ${size}, and the limit is ${OUTPUT_BYTES_MAX}; keep large data elsewhere and return a reference`;
+  throw new InvalidOutputError(what, "", why, where);
 }

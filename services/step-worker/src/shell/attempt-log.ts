@@ -1,5 +1,6 @@
 import type { AttemptRecord } from "@stepstream/contracts";
-import { WrongLastSequenceError } from "@stepstream/contracts";
+import { encode, MessageTooLargeError, WrongLastSequenceError } from "@stepstream/contracts";
+import { withError } from "../attempt/fitting.ts";
 import type { Deps } from "./deps.ts";
 import { isTrouble, retrying } from "./retrying.ts";
 
@@ -28,7 +29,7 @@ export class AttemptLog {
 
   /** @returns false if another worker has the slot; then nothing was written. */
   append(record: AttemptRecord): Promise<boolean> {
-    const text = JSON.stringify(record);
+    const text = textOf(record);
     const written = this.#tail ? this.#tail.then(() => this.#append(text)) : this.#append(text);
     this.#tail = written.catch(() => {});
     return written;
@@ -57,5 +58,18 @@ export class AttemptLog {
       this.lost = true;
       return false;
     }
+  }
+}
+
+/** Details that are too large to be kept are dropped: without the record the attempt would not count. */
+function textOf(record: AttemptRecord): string {
+  const what = `a record of an attempt at step "${record.step}"`;
+  try {
+    return encode(what, record);
+  } catch (error) {
+    if (!(error instanceof MessageTooLargeError)) throw error;
+    const { details: _tooLarge, ...rest } = record;
+    if (rest.type !== "AttemptFailed") return encode(what, rest);
+    return withError(what, rest.error, (failure) => ({ ...rest, error: failure }));
   }
 }

@@ -1,5 +1,6 @@
 import { type Failure, type StepstreamError, toFailure } from "@stepstream/contracts";
 import { type Appended, bury as buryIn } from "@stepstream/event-log";
+import { withError } from "../attempt/fitting.ts";
 import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
 import { idsOf, type Job } from "./job.ts";
@@ -24,8 +25,10 @@ export async function completed(job: Job, output: string): Promise<void> {
 export async function failed(job: Job, error: unknown, attempt = job.where.attempt, as?: Failure): Promise<void> {
   const { slot, step } = job.where;
   const { after } = job.command;
-  const message = { v: 1, type: "StepFailed", slot, step, attempt, after, error: as ?? toFailure(error) };
-  await conclude(job, attempt, JSON.stringify(message));
+  const text = withError(`an outcome of step "${step}"`, as ?? toFailure(error), (failure) => {
+    return { v: 1, type: "StepFailed", slot, step, attempt, after, error: failure };
+  });
+  await conclude(job, attempt, text);
   job.deps.emit({ type: "failed", ...job.where, attempt, error, trace: idsOf(job) });
 }
 
