@@ -4,7 +4,7 @@ import type { RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { childOf, startChild, stopChild, unstarted } from "./children.ts";
 import { publishCommand, timeoutOf } from "./commands.ts";
-import type { Deps } from "./deps.ts";
+import { type Deps, Released } from "./deps.ts";
 import { LocalTimers } from "./local-timers.ts";
 import { retrying } from "./retrying.ts";
 
@@ -161,8 +161,11 @@ export class Effects {
     const key = `${slot.slot}.${slot.attempt}.fired${slot.early > 0 ? `.${slot.early}` : ""}`;
     this.#timers.set(`timer.${slot.slot}`, waitMs, () => {
       // This clock may have been set back since; what counts is the server's.
-      if (this.#deps.serverClock.now() < slot.fireAt!) void this.#armTimer(slot, true);
-      else void this.#tell({ v: 1, type: "TimerFired", slot: slot.slot }, key);
+      const early = this.#deps.serverClock.now() < slot.fireAt!;
+      const done = early
+        ? this.#armTimer(slot, true)
+        : this.#tell({ v: 1, type: "TimerFired", slot: slot.slot }, key);
+      done.catch((error) => this.#trouble("fire a timer", error));
     });
   }
 
@@ -326,7 +329,7 @@ export class Effects {
   }
 
   #trouble(what: string, error: unknown): void {
-    if (this.#wanted())
+    if (this.#wanted() && !(error instanceof Released))
       this.#deps.emit({ type: "trouble", run: this.#run.runId, what: `${what} of run ${this.#run.runId}`, error });
   }
 }

@@ -212,11 +212,26 @@ export class RunActor {
     this.#queue = [];
     this.#wake = false;
     try {
-      await this.#handle(batch, woken);
+      await this.#handle(batch, woken).catch((error) => {
+        if (error instanceof Released) throw error;
+        return this.#onTrouble(batch, woken, error);
+      });
     } catch (error) {
+      // Let go in the middle of it: release() gives them back.
       if (error instanceof Released) this.#queue.unshift(...batch);
-      else await this.#onTrouble(batch, woken, error);
+      else this.#giveBack(batch, woken, error);
     }
+  }
+
+  /** Not even its trouble can be handled, e.g. because it cannot be parked: all of it comes again. */
+  #giveBack(batch: Arrival[], woken: boolean, error: unknown): void {
+    this.#deps.emit({ type: "trouble", run: this.run, what: `give up handling run ${this.run} for now`, error });
+    for (const arrival of batch) {
+      const { seq } = arrival.delivery;
+      if (this.#held.delete(seq)) this.#host.onHeld(-1);
+      this.#host.handBack(arrival, 1_000);
+    }
+    if (woken) this.#deps.clock.setTimeout(() => this.#state !== "released" && this.wake(), 1_000);
   }
 
   /** The messages come back in a second; a run that stays impossible to handle is parked with the reason. */
