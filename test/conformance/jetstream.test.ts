@@ -2,7 +2,7 @@
  * What holds for the event log on a real nats-server beyond what both logs promise: cuts, silences,
  * kills, deleted consumers, large payloads, many subjects.
  */
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import {
   InvalidInputError,
   LogUnavailableError,
@@ -503,5 +503,40 @@ describe("a server that is killed and comes back on its store", () => {
     await caught.until((all) => new Set(texts(all)).size === 101);
     expect(interrupted.all).toContain("reconnected");
     expect((await due.count(1))[0]!.subject).toBe(log.subjects.due("r", 1));
+  });
+});
+
+describe("headers that the server would set, on a stored message", () => {
+  it("are not taken for the server's", async () => {
+    const log = await open();
+    const inbox = log.subjects.inbox("r");
+    const other = log.subjects.inbox("other");
+    const { seq: precious } = await log.append(other, "precious");
+    const forged = headers(404, "No Messages");
+    for (const [name, value] of [
+      ["Nats-Sequence", `${precious}`],
+      ["Nats-Time-Stamp", "1970-01-01T00:00:00Z"],
+      ["Nats-Num-Pending", "7"],
+    ] as const)
+      forged.set(name, value);
+    const unavailable = headers(503, "no");
+    const seqs: number[] = [];
+    const put = async (text: string, hdrs: MsgHdrs) =>
+      seqs.push((await admin.request(inbox, text, { headers: hdrs, timeout: 5_000 })).json<{ seq: number }>().seq);
+    await put("first", forged);
+    await put("", forged);
+    await put("", unavailable);
+    await put("last", forged);
+    for (const fresh of [false, true]) {
+      const read = await log.read(inbox, { fresh });
+      expect(read.map(({ seq, text }) => [seq, text])).toEqual(
+        ["first", "", "", "last"].map((text, i) => [seqs[i], text]),
+      );
+      expect(read.every(({ at }) => at > Date.now() - 60_000)).toBe(true);
+      expect(await log.last(inbox, { fresh })).toMatchObject({ seq: seqs[3], text: "last" });
+    }
+    expect(await log.remove(inbox)).toBe(4);
+    expect(texts(await log.read(other, { fresh: true }))).toEqual(["precious"]);
+    expect(await log.read(inbox, { fresh: true })).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@ import type { Msg } from "@nats-io/transport-node";
 import type { Subjects } from "@stepstream/contracts";
 import type { Stored, Subscription } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
-import { header, headerBlock } from "./incoming.ts";
+import { added, headerBlock } from "./incoming.ts";
 import type { Link } from "./link.ts";
 
 /**
@@ -34,8 +34,8 @@ export function followStored(
 
   function take(msg: Msg): void {
     const block = headerBlock(msg);
-    const seq = Number(header(block, "Nats-Sequence"));
-    const at = Date.parse(header(block, "Nats-Time-Stamp"));
+    const seq = Number(added(block, "Nats-Sequence"));
+    const at = Date.parse(added(block, "Nats-Time-Stamp"));
     // Anybody may publish here; what the server republishes has both.
     if (!Number.isSafeInteger(seq) || seq < 1 || Number.isNaN(at)) return;
     const text = blobs.resolve(subject, msg.string(), () => block);

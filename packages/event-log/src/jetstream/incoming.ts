@@ -34,6 +34,26 @@ export function header(block: string, name: string): string {
   return block.slice(from, to < 0 ? undefined : to).trim();
 }
 
+/**
+ * What the server says of a stored message: it adds its headers behind those that the message has. A message may have a
+ * `Nats-Sequence` of its own, put there by whoever published it, so the last one counts.
+ *
+ * @returns "" if it is not there.
+ */
+export function added(block: string, name: string): string {
+  const at = block.lastIndexOf(`\r\n${name}:`);
+  return at < 0 ? "" : header(block.slice(at), name);
+}
+
+/**
+ * The status of an answer. A stored message may begin with a status line of its own, so what has a sequence has none.
+ *
+ * @returns code 0 for a message.
+ */
+export function statusOfAnswer(block: string): { code: number; why: string } {
+  return added(block, "Nats-Sequence") === "" ? statusOf(block) : { code: 0, why: "" };
+}
+
 /** @returns the status of `NATS/1.0 408 Request Timeout`; code 0 for a message that is no status. */
 export function statusOf(block: string): { code: number; why: string } {
   const to = block.indexOf("\r\n");

@@ -3,7 +3,7 @@ import type { StreamKind, Subjects } from "@stepstream/contracts";
 import { LogRefusedError } from "@stepstream/contracts";
 import type { ReadOptions, Stored } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
-import { header, headerBlock, statusOf } from "./incoming.ts";
+import { added, headerBlock, statusOfAnswer } from "./incoming.ts";
 import { granted, isFault, type Requests } from "./requests.ts";
 
 /**
@@ -48,7 +48,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   async function direct(stream: string, subject: string, fromSeq: number): Promise<(Stored | Promise<Stored>)[]> {
     const found: (Stored | Promise<Stored>)[] = [];
     await pages(stream, subject, fromSeq, (seq, msg, block) =>
-      found.push(stored(subject, seq, header(block, "Nats-Time-Stamp"), msg.string(), block)),
+      found.push(stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block)),
     );
     return found;
   }
@@ -67,12 +67,12 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       await requests.many(`$JS.API.DIRECT.GET.${stream}`, body, (msg) => {
         const block = headerBlock(msg);
         if (msg.data.length === 0) {
-          const { code, why } = statusOf(block);
-          if (code === 204) more = Number(header(block, "Nats-Num-Pending")) > 0;
+          const { code, why } = statusOfAnswer(block);
+          if (code === 204) more = Number(added(block, "Nats-Num-Pending")) > 0;
           else if (code !== 404 && code !== 0) throw new LogRefusedError(`a read of ${subject}`, code, why);
           if (code !== 0) return true;
         }
-        last = Number(header(block, "Nats-Sequence"));
+        last = Number(added(block, "Nats-Sequence"));
         onMessage(last, msg, block);
         return false;
       });
@@ -133,10 +133,10 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       let found: Stored | Promise<Stored> | undefined;
       await requests.many(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", (msg) => {
         const block = headerBlock(msg);
-        const { code, why } = msg.data.length === 0 ? statusOf(block) : { code: 0, why: "" };
+        const { code, why } = msg.data.length === 0 ? statusOfAnswer(block) : { code: 0, why: "" };
         if (code !== 0 && code !== 404) throw new LogRefusedError(`a read of ${subject}`, code, why);
-        const seq = Number(header(block, "Nats-Sequence"));
-        if (code === 0) found = stored(subject, seq, header(block, "Nats-Time-Stamp"), msg.string(), block);
+        const seq = Number(added(block, "Nats-Sequence"));
+        if (code === 0) found = stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
         return true;
       });
       return found;

@@ -1,6 +1,6 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
-import { headerBlock, statusOf } from "./incoming.ts";
+import { headerBlock, statusOfAnswer } from "./incoming.ts";
 import type { Link } from "./link.ts";
 
 /**
@@ -56,7 +56,7 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
     if (!one) return;
     one.deadline = clock.now() + one.timeoutMs;
     try {
-      if (msg.data.length === 0 && statusOf(headerBlock(msg)).code === 503)
+      if (msg.data.length === 0 && statusOfAnswer(headerBlock(msg)).code === 503)
         throw new LogUnavailableError(one.what, "nobody answers there (is JetStream on, is the stream there?)");
       if (!one.onPart(msg)) return;
       open.delete(key);

@@ -162,9 +162,7 @@ export class Effects {
     this.#timers.set(`timer.${slot.slot}`, waitMs, () => {
       // This clock may have been set back since; what counts is the server's.
       const early = this.#deps.serverClock.now() < slot.fireAt!;
-      const done = early
-        ? this.#armTimer(slot, true)
-        : this.#tell({ v: 1, type: "TimerFired", slot: slot.slot }, key);
+      const done = early ? this.#armTimer(slot, true) : this.#tell({ v: 1, type: "TimerFired", slot: slot.slot }, key);
       done.catch((error) => this.#trouble("fire a timer", error));
     });
   }
