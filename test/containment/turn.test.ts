@@ -1,4 +1,6 @@
 /** What workflow code can do wrong, and what its run makes of it. Nothing here may hang, crash, or decide half a turn. */
+
+import { EventEmitter } from "node:events";
 import { StalledError } from "@stepstream/contracts";
 import { fixed, step, type WorkflowContext, workflow } from "@stepstream/sdk";
 import { describe, expect, it } from "vitest";
@@ -176,5 +178,283 @@ describe("a wide run", () => {
     await play.cancel();
     expect(play.run.fault).toBeUndefined();
     expect(play.spelled).toBe("t1 cancel !1 cancelled");
+  });
+});
+
+describe("an argument of w that makes no sense", () => {
+  const past = -1_000;
+  const table: [what: string, call: (w: any) => unknown, says: string][] = [
+    ["a step that is none", (w) => w.run(undefined, 1), "Invalid step of w.run() undefined. Use what step("],
+    ["a step's name", (w) => w.run("add", 1), 'Invalid step of w.run() "add"'],
+    ["a step made by hand", (w) => w.run({ kind: "step", name: "a b" }, 1), "Invalid step of w.run()"],
+    ["a workflow as a step", (w) => w.run(child, 1), "Invalid step of w.run()"],
+    ["options that are none", (w) => w.run(add, 1, 5), "Invalid options of w.run() 5. Use an object."],
+    [
+      "a total time-out in the past",
+      (w) => w.run(add, 1, { timeout: { total: past } }),
+      "Invalid timeout.total of w.run()",
+    ],
+    [
+      "a time-out of nothing",
+      (w) => w.run(add, 1, { timeout: { attempt: 0 } }),
+      "Invalid timeout.attempt of w.run() 0",
+    ],
+    ["a time-out that is no number", (w) => w.run(add, 1, { timeout: { queue: Number.NaN } }), "Invalid timeout.queue"],
+    ["a time-out without a unit", (w) => w.run(add, 1, { timeout: { total: "5" } }), "Invalid timeout.total"],
+    ["a list of time-outs", (w) => w.run(add, 1, { timeout: [] }), "Invalid timeout of w.run()"],
+    ["no attempts", (w) => w.run(add, 1, { retry: { maxAttempts: 0 } }), "Invalid retry.maxAttempts of w.run() 0"],
+    [
+      "half an attempt",
+      (w) => w.run(add, 1, { retry: { maxAttempts: 2.5 } }),
+      "Invalid retry.maxAttempts of w.run() 2.5",
+    ],
+    ["a backoff that is none", (w) => w.run(add, 1, { retry: { backoff: "1s" } }), "Invalid retry.backoff"],
+    ["a negative backoff", (w) => w.run(add, 1, { retry: { backoff: { initialMs: -1 } } }), "Invalid retry.backoff"],
+    ["a child that is none", (w) => w.child("child", 1), "Invalid workflow of w.child()"],
+    ["a child's id", (w) => w.child(child, 1, { id: "a.b" }), 'Invalid id of w.child() "a.b"'],
+    ["a child's id that is a number", (w) => w.child(child, 1, { id: 7 }), "Invalid id of w.child() 7"],
+    ["a child's delay", (w) => w.child(child, 1, { delay: past }), "Invalid delay of w.child()"],
+    ["a child's time-out", (w) => w.child(child, 1, { timeout: {} }), "Invalid timeout of w.child()"],
+    [
+      "a child's policy",
+      (w) => w.child(child, 1, { onParentClose: "kill" }),
+      'Invalid onParentClose of w.child() "kill"',
+    ],
+    ["a child's trace", (w) => w.child(child, 1, { trace: "other" }), 'Invalid trace of w.child() "other"'],
+    ["a negative sleep", (w) => w.sleep(past), "Invalid duration of w.sleep()"],
+    ["a sleep that is no duration", (w) => w.sleep(undefined), "Invalid duration of w.sleep() undefined"],
+    ["a signal that is no name", (w) => w.waitFor(7), "Invalid signal of w.waitFor() 7"],
+    ["a wait's time-out", (w) => w.waitFor("go", { timeout: past }), "Invalid timeout of w.waitFor(go)"],
+    ["a condition that is none", (w) => w.until(true), "Invalid condition of w.until() true"],
+    ["a condition's time-out", (w) => w.until(() => false, { timeout: "soon" }), "Invalid timeout of w.until()"],
+    ["a scope of nothing", (w) => w.scope(), "Invalid function of w.scope() undefined"],
+    ["a scope's time-out", (w) => w.scope(async () => 1, { timeout: past }), "Invalid timeout of w.scope()"],
+    ["the reason of a cancel", (w) => w.scope(() => w.sleep(1)).cancel(42), "Invalid reason"],
+    ["clean-up that is no function", (w) => w.uncancellable(1), "Invalid function of w.uncancellable() 1"],
+    ["a group that is none", (w) => w.all(3), "Invalid branches of w.all() 3"],
+    ["a race of nothing", (w) => w.race(undefined), "Invalid branches of w.race() undefined"],
+    ["what a failure leads to", (w) => w.all([], { onFailure: "stop" }), 'Invalid onFailure of w.all() "stop"'],
+    ["a map of nothing", (w) => w.map(undefined, async () => 1), "Invalid items of w.map() undefined"],
+    ["a map without a function", (w) => w.map([1]), "Invalid function of w.map() undefined"],
+    ["no concurrency", (w) => w.map([1], async () => 1, { concurrency: 0 }), "Invalid concurrency of w.map() 0"],
+    [
+      "checks that are none",
+      (w) => w.repeatUntil(1, async () => {}, { maxAttempts: 1 }),
+      "Invalid check of w.repeatUntil()",
+    ],
+    [
+      "checks without options",
+      (w) =>
+        w.repeatUntil(
+          async () => 1,
+          async () => {},
+        ),
+      "Invalid maxAttempts of w.repeatUntil()",
+    ],
+    ["a compensation that is none", (w) => w.compensate({}, 1), "Invalid step of w.compensate()"],
+    ["no progress", (w) => w.progress(), "Invalid step of w.progress() undefined"],
+    [
+      "progress without a name",
+      (w) => w.progress({ step: 1, total: 0, name: undefined }),
+      "Invalid name of w.progress() undefined",
+    ],
+    [
+      "progress without end",
+      (w) => w.progress({ step: 1, total: Infinity, name: "x" }),
+      "Invalid total of w.progress() Infinity",
+    ],
+    [
+      "progress beyond numbers",
+      (w) => w.progress({ step: 1e308, total: 1e-308, name: "x" }),
+      "Invalid total of w.progress()",
+    ],
+    ["a patch without a name", (w) => w.patched(Symbol("p")), "Invalid id of w.patched() Symbol(p)"],
+    ["a query's handler", (w) => w.onQuery("state", 5), "Invalid handler of w.onQuery() 5"],
+    ["an update's handler", (w) => w.onUpdate("change", null), "Invalid handler of w.onUpdate() null"],
+    [
+      "an update's validator",
+      (w) => w.onUpdate("change", () => 1, { validate: 1 }),
+      "Invalid validate of w.onUpdate() 1",
+    ],
+    ["a side effect that is none", (w) => w.sideEffect(1), "Invalid function of w.sideEffect() 1"],
+  ];
+  it.each(table)("is refused at the call, and the workflow may catch that: %s", async (_what, call, says) => {
+    const definition = code(async (w) => {
+      try {
+        await call(w);
+      } catch (error) {
+        return [(error as Error).name, (error as Error).message];
+      }
+      return "passed";
+    });
+    const play = new Play(definition);
+    await play.start();
+    const end = play.events.at(-1) as any;
+    expect(end).toMatchObject({ type: "RunCompleted" });
+    expect(end.output).toEqual(["RangeError", expect.stringContaining(says)]);
+    expect(end.output[1]).toMatch(/ (Use|Write) .*\.$/);
+    expect(await play.replayed()).toBeUndefined();
+  });
+});
+
+describe("what is odd but can be stored", () => {
+  const odd = ["\u2028\u2029", "\ud800", "", "x".repeat(300_000), '"}],[{"', "__proto__", "\u0000"];
+  it.each(odd.map((text) => [JSON.stringify(text).slice(0, 30), text]))(
+    "comes back as it was: %s",
+    async (_shown, text) => {
+      const payload = JSON.parse(`{"__proto__":{"polluted":1},"text":${JSON.stringify(text)}}`);
+      const definition = code(async (w) => {
+        w.progress({ step: 1, total: 2, name: text });
+        w.patched(text);
+        const kept = w.sideEffect(() => ({ text }));
+        w.scope(() => w.sleep(5)).cancel(text);
+        await w.run(add, payload).catch(() => {});
+        void w.child(child, { text }, { onParentClose: "abandon" }).catch(() => {});
+        throw Object.assign(new Error(text), { text, kept });
+      });
+      const play = new Play(definition);
+      await play.start();
+      await play.done(2, add, payload);
+      expect(play.events.at(-1)).toMatchObject({ type: expect.stringMatching(/RunFailed|RunClosing/) });
+      expect(play.run.fault).toBeUndefined();
+      expect(await play.replayed()).toBeUndefined();
+      expect(({} as any).polluted).toBeUndefined();
+    },
+  );
+});
+
+describe("what is thrown", () => {
+  const boom = (): never => {
+    throw new RangeError("do not look");
+  };
+  const hostile: [what: string, thrown: () => unknown][] = [
+    [
+      "its own cause",
+      () =>
+        Object.assign(new Error("a"), {
+          get cause() {
+            return this;
+          },
+        }),
+    ],
+    [
+      "a circle of two",
+      () => {
+        const a: any = new Error("a");
+        a.cause = new Error("b", { cause: a });
+        return a;
+      },
+    ],
+    [
+      "an aggregate of itself",
+      () => {
+        const a = new AggregateError([]);
+        a.errors.push(a, new Error("b"));
+        return a;
+      },
+    ],
+    ["errors that are no list", () => Object.assign(new AggregateError([]), { errors: 5 })],
+    ["a cause that throws", () => Object.defineProperty(new Error("a"), "cause", { get: boom })],
+    ["a message that throws", () => Object.defineProperty(new Error("a"), "message", { get: boom })],
+    ["a name that throws", () => Object.defineProperty(new Error("a"), "name", { get: boom })],
+    ["a name that is no text", () => Object.assign(new Error("a"), { name: Symbol("n"), message: 5, code: {} })],
+    ["errors that throw", () => Object.defineProperty(new AggregateError([]), "errors", { get: boom })],
+    [
+      "a proxy that says nothing",
+      () => new Proxy(new Error("a"), { get: boom, has: boom, getPrototypeOf: boom, ownKeys: boom }),
+    ],
+    [
+      "a revoked proxy",
+      () => {
+        const { proxy, revoke } = Proxy.revocable(new Error("a"), {});
+        revoke();
+        return proxy;
+      },
+    ],
+    [
+      "a long chain",
+      () =>
+        Array.from({ length: 50_000 }).reduce<Error>((cause, _, i) => new Error(`${i}`, { cause }), new Error("end")),
+    ],
+    ["a function", () => boom],
+    ["nothing", () => undefined],
+    ["a symbol", () => Symbol("s")],
+    ["an object without a prototype", () => Object.create(null)],
+    ["a very long message", () => new Error("x".repeat(10_000_000))],
+  ];
+  it.each(hostile)("fails the run, and in an update only that: %s", async (_what, thrown) => {
+    const definition = code(async (w) => {
+      w.onUpdate("change", () => {
+        throw thrown();
+      });
+      w.onQuery("state", () => {
+        throw thrown();
+      });
+      await w.waitFor("go");
+      throw thrown();
+    });
+    const play = new Play(definition);
+    await play.start();
+    expect((await play.update("change", 1)).map(({ type }) => type)).toContain("UpdateFailed");
+    expect(() => play.run.query("state", 1)).toThrow(/Query|query/);
+    await play.signal("go");
+    expect(play.events.at(-1)).toMatchObject({ type: "RunFailed" });
+    expect(JSON.stringify(play.events.at(-1)).length).toBeLessThan(200_000);
+    expect(await play.replayed()).toBeUndefined();
+  });
+
+  it.each<[string, (fail: () => never, w: W) => unknown]>([
+    ["a microtask", (fail) => queueMicrotask(fail)],
+    ["the next tick", (fail) => process.nextTick(fail)],
+    [
+      "an abort listener",
+      (fail) => {
+        const c = new AbortController();
+        c.signal.addEventListener("abort", fail);
+        c.abort();
+      },
+    ],
+    [
+      "an async abort listener",
+      (fail) => {
+        const c = new AbortController();
+        c.signal.addEventListener("abort", async () => fail());
+        c.abort();
+      },
+    ],
+    [
+      "an event target",
+      (fail) => {
+        const t = new EventTarget();
+        t.addEventListener("x", fail);
+        t.dispatchEvent(new Event("x"));
+      },
+    ],
+    [
+      "an emitter of rejections",
+      (fail) => {
+        const e = new EventEmitter({ captureRejections: true });
+        e.on("x", async () => fail());
+        e.emit("x");
+      },
+    ],
+    ["a thenable", async (fail) => void (await Object.defineProperty({}, "then", { get: fail }))],
+    [
+      "a then that throws late",
+      (fail) => void Promise.resolve(Object.defineProperty({}, "then", { value: () => queueMicrotask(fail) })),
+    ],
+  ])("in %s fails the run, and the process goes on", async (_where, where) => {
+    const definition = code(async (w) => {
+      await where(() => {
+        throw new Error("outside of everything");
+      }, w);
+      await w.sleep("1h");
+    });
+    const play = new Play(definition);
+    await play.start();
+    const end = play.events.at(-1) as any;
+    expect(end).toMatchObject({ type: "RunFailed", error: { code: "WORKFLOW_FAILED" } });
+    expect(JSON.stringify(end)).toMatch(/outside of everything.*turn\.test\.ts:\d+/);
+    expect(await play.replayed()).toBeUndefined();
   });
 });

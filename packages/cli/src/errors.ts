@@ -1,4 +1,4 @@
-import { StepstreamError } from "@stepstream/contracts";
+import { messageOf, StepstreamError } from "@stepstream/contracts";
 
 /** What the process ends with. Scripts can rely on these. */
 export const EXIT = {
@@ -66,7 +66,7 @@ export function exitCodeOf(error: unknown): ExitCode {
 export function lines(error: unknown): string[] {
   const said: string[] = [];
   for (let at: unknown = error; at !== undefined && said.length < 8; at = (at as { cause?: unknown }).cause) {
-    const { message } = at instanceof Error ? at : { message: String(at) };
+    const message = messageOf(at);
     // Most of ours tell their cause in their own words.
     if (message && !said.some((line) => line.includes(message))) said.push(message);
     if (!(at instanceof Error)) break;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { logEvents, type Told } from "./events.ts";
+import { logEvents, type Told, words } from "./events.ts";
 import { asLogger, createLog, type LogOptions } from "./log.ts";
 
 type Happened =
@@ -40,6 +40,18 @@ describe("an event", () => {
     const never: Told<Happened> = { ...told, begun: ["debug", () => expect.fail("was put into words")] };
     logEvents(await logTo(lines), never)({ type: "begun", run: "r" });
     expect(lines).toEqual([]);
+  });
+
+  it("is logged even if its error cannot be read", async () => {
+    const lines: string[] = [];
+    const error = Object.defineProperty(new Error("x"), "message", {
+      get() {
+        throw new Error("do not look");
+      },
+    });
+    const aloud: Told<Happened> = { ...told, broke: ["error", (event) => `it broke: ${words(event.error)}`] };
+    logEvents(await logTo(lines), aloud)({ type: "broke", run: "r", error });
+    expect(JSON.parse(lines[0]!)).toMatchObject({ event: "broke", msg: expect.stringContaining("cannot be read") });
   });
 
   it("keeps an error that is none", async () => {

@@ -35,11 +35,20 @@ export function logEvents<E extends { type: string }>(log: Log, told: Told<E>): 
       ...(error !== undefined && { err: error }),
       ...(held > 0 && { held }),
     };
-    log[level](line, held > 0 ? `${text} (${held} more since the last)` : text);
+    try {
+      log[level](line, held > 0 ? `${text} (${held} more since the last)` : text);
+    } catch {
+      // An error whose getters throw: what happened is logged all the same.
+      log[level]({ event: type }, `${text} (with an error that cannot be read)`);
+    }
   };
 }
 
 /** An error in the words of a line; its stack is in the field `err`. */
 export function words(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return "an error that cannot be read";
+  }
 }

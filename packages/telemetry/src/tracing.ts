@@ -12,7 +12,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import type { RunStarted, Trace } from "@stepstream/contracts";
+import { type RunStarted, type Trace, tamed } from "@stepstream/contracts";
 import * as at from "./attributes.ts";
 import { toBaggage, withBaggage } from "./baggage.ts";
 import { DecisionSpans } from "./decisions.ts";
@@ -189,8 +189,10 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
   };
 }
 
-function fail(span: Span, error: unknown): void {
+function fail(span: Span, thrown: unknown): void {
   if (!span.isRecording()) return;
+  // Its getters may throw.
+  const error = thrown instanceof Error ? tamed(thrown) : thrown;
   const {
     code,
     name = "Error",

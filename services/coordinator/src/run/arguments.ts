@@ -33,7 +33,7 @@ function cut(text: string): string {
 }
 
 /** Definitions that were found good: nearly always the same few. */
-const good = new WeakSet<object>();
+const good = { step: new WeakSet<object>(), workflow: new WeakSet<object>() };
 
 export function checkStep(call: string, step: unknown): asserts step is AnyStep {
   checkDefinition("step", call, step);
@@ -43,14 +43,14 @@ export function checkWorkflow(call: string, workflow: unknown): asserts workflow
 }
 
 function checkDefinition(kind: "step" | "workflow", call: string, given: unknown): void {
-  if (typeof given === "object" && given !== null && good.has(given)) return;
+  if (typeof given === "object" && given !== null && good[kind].has(given)) return;
   const fits = attempt(() => {
     const { kind: of, name, input, output } = given as AnyStep;
     return of === (kind as string) && Name.safeParse(name).success && hasSchemas(input, output);
   });
   if (!fits) throw invalid(`${kind} of ${call}`, given, `what ${kind}("name", { … }) returned`);
   // What may still change is looked at each time.
-  if (Object.isFrozen(given)) good.add(given as object);
+  if (Object.isFrozen(given)) good[kind].add(given as object);
 }
 
 function hasSchemas(...schemas: any[]): boolean {
@@ -67,9 +67,13 @@ function attempt<T>(fn: () => T): T | undefined {
 
 /** An object of options; an empty one where there is none. */
 export function optionsOf<T extends object>(call: string, options: T | undefined): Partial<T> {
-  if (options === undefined) return {};
-  if (typeof options === "object" && options !== null && !Array.isArray(options)) return options;
-  throw invalid(`options of ${call}`, options, "an object");
+  return objectOf(`options of ${call}`, options);
+}
+
+function objectOf<T extends object>(what: string, value: T | undefined): Partial<T> {
+  if (value === undefined) return {};
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw invalid(what, value, "an object");
 }
 
 /** @returns Milliseconds. */
@@ -134,11 +138,11 @@ export function checkBackoff(what: string, backoff: unknown): void {
 export function checkPolicies(call: string, step: AnyStep, options: RunOptions): void {
   const { retry, timeout } = options;
   if (retry === undefined && timeout === undefined) return;
-  const { attempt, total, queue } = optionsOf(`timeout of ${call}`, timeout);
+  const { attempt, total, queue } = objectOf(`timeout of ${call}`, timeout);
   optionalTimeout(`timeout.attempt of ${call}`, attempt);
   optionalTimeout(`timeout.total of ${call}`, total);
   optionalTimeout(`timeout.queue of ${call}`, queue);
-  const { maxAttempts, backoff } = optionsOf(`retry of ${call}`, retry);
+  const { maxAttempts, backoff } = objectOf(`retry of ${call}`, retry);
   if (maxAttempts !== undefined) positiveInteger(`retry.maxAttempts of ${call}`, maxAttempts);
   if (backoff !== undefined) checkBackoff(`retry.backoff of ${call}`, { ...step.retry, ...(backoff as object) });
   const policies = policiesOf(step, options);

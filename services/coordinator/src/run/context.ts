@@ -1,5 +1,5 @@
 import { backoffMs, exponential, type WorkflowContext } from "@stepstream/sdk";
-import { callback, checkBackoff, duration, optionalDuration, optionsOf, positiveInteger } from "./arguments.ts";
+import { callback, checkBackoff, duration, optionsOf, positiveInteger } from "./arguments.ts";
 import type { RunExecution } from "./execution.ts";
 import { frames, never } from "./frame.ts";
 import type { Life } from "./life.ts";

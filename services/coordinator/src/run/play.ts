@@ -1,4 +1,5 @@
-import type { InboxMessage, RunContinued, RunEvent, RunStarted } from "@stepstream/contracts";
+import assert from "node:assert/strict";
+import { type InboxMessage, type RunContinued, RunEvent, type RunStarted } from "@stepstream/contracts";
 import type { AnyStep, AnyWorkflow } from "@stepstream/sdk";
 import { RunExecution } from "./execution.ts";
 import { guardGlobals } from "./globals.ts";
@@ -26,7 +27,13 @@ export class Play {
     this.inbox.push(x);
     this.run.fold(x.seq, x.at, x.message);
     const turn = await finishTurn(this.run, macrotask);
-    const decided = turn.map((d) => JSON.parse(d.text) as RunEvent);
+    const decided = turn.map(({ event, text }) => {
+      const json = JSON.parse(text) as RunEvent;
+      // What the coordinator acts on is what others read, and it can be read.
+      assert.deepStrictEqual(JSON.parse(JSON.stringify(event)), json);
+      assert.ok(RunEvent.safeParse(json).success, text);
+      return json;
+    });
     this.events.push(...decided);
     return decided;
   }
