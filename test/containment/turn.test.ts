@@ -438,9 +438,11 @@ describe("what is thrown", () => {
         e.emit("x");
       },
     ],
+    // biome-ignore lint/suspicious/noThenProperty: that is the case.
     ["a thenable", async (fail) => void (await Object.defineProperty({}, "then", { get: fail }))],
     [
       "a then that throws late",
+      // biome-ignore lint/suspicious/noThenProperty: that is the case.
       (fail) => void Promise.resolve(Object.defineProperty({}, "then", { value: () => queueMicrotask(fail) })),
     ],
   ])("in %s fails the run, and the process goes on", async (_where, where) => {

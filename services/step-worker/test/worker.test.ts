@@ -26,6 +26,10 @@ const shielded = step("shielded", {
 /** A server a millisecond away. */
 const slow = { latencyMs: () => 1, staleMs: () => 0, timerLateMs: () => 0, timeoutMs: 2_000, loses: () => false };
 
+function boom(): never {
+  throw new RangeError("do not look");
+}
+
 let scene: Scene;
 beforeEach(() => {
   scene = new Scene();
@@ -79,6 +83,61 @@ describe("an attempt", () => {
       { type: "AttemptFailed", attempt: 2, delayMs: 1_000 },
     ]);
     expect([at[1]! - at[0]!, at[2]! - at[1]!]).toEqual([1_000, 1_000]);
+  });
+
+  it.each<[string, (fail: () => never) => unknown]>([
+    ["in a microtask", (fail) => queueMicrotask(fail)],
+    ["in the next tick", (fail) => process.nextTick(fail)],
+    ["in an immediate", (fail) => setImmediate(fail)],
+  ])("that throws %s has failed, and others go on", async (_where, where) => {
+    const others = Promise.withResolvers<number>();
+    await scene
+      .worker()
+      .handle(work, async (n, ctx) => {
+        if (n === 2) return others.promise;
+        if (ctx.attempt === 1) {
+          where(() => {
+            throw new Error("outside of everything");
+          });
+          await heed(ctx.signal).catch(() => {});
+        }
+        return n;
+      })
+      .start();
+    await scene.command(work, 2, 2);
+    await scene.command(work, 1, 1);
+    await scene.until("completed");
+    expect(scene.records()).toMatchObject([{ type: "AttemptFailed", error: { message: "outside of everything" } }]);
+    others.resolve(2);
+    await scene.until("completed", 2);
+    expect(scene.inbox()).toEqual(["StepCompleted 1/2 1", "StepCompleted 2/1 2"]);
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      "its own cause",
+      () =>
+        Object.assign(new Error("circle"), {
+          get cause() {
+            return this;
+          },
+        }),
+    ],
+    ["what cannot be read", () => new Proxy(new Error("proxy"), { get: boom, has: boom, getPrototypeOf: boom })],
+    ["a retry that throws", () => Object.defineProperty(new Error("getter"), "retry", { get: boom })],
+    ["a message that throws", () => Object.defineProperty(new Error("getter"), "message", { get: boom })],
+    ["nothing", () => undefined],
+  ])("that throws %s fails like any other", async (_what, thrown) => {
+    await scene
+      .worker()
+      .handle(work, async () => {
+        throw thrown();
+      })
+      .start();
+    await scene.command(work, 1, 1);
+    await scene.until("retrying", 2);
+    await scene.until("failed");
+    expect(scene.inbox()).toEqual([expect.stringMatching(/^StepFailed 1\/3 /)]);
   });
 
   it("that was the last fails the step with the original error", async () => {
