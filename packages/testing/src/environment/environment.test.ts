@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import {
   exponential,
   gate,
+  isStepError,
   nothing,
   pipeline,
   StepError,
@@ -247,6 +248,64 @@ describe("a fake", () => {
       steps: (worker) => worker.handle(charge, () => ({ receipt: "w" })).handle(refund, () => {}),
     });
     expect(await (await env.start(buy, { cents: 5 })).result()).toBe("w");
+  });
+});
+
+describe("values and definitions in a test environment", () => {
+  const due = step("due", {
+    input: z.object({ at: z.date() }),
+    output: z.object({ next: z.date(), cents: z.bigint() }),
+    errors: { Late: z.object({ since: z.date() }) },
+    retry: { maxAttempts: 1 },
+  });
+  const bill = workflow("bill", { input: z.date(), output: z.bigint() }, async (at, w) => {
+    try {
+      const { next, cents } = await w.run(due, { at });
+      return next > at ? cents : 0n;
+    } catch (error) {
+      if (isStepError(error, due, "Late")) return BigInt(error.cause.data.since.getTime());
+      throw error;
+    }
+  });
+
+  it("travel as they do in production", async () => {
+    await using env = await createTestEnvironment({ workflows: [bill] });
+    env.fake(due, async ({ at }) => ({ next: new Date(at.getTime() + 1), cents: 5n }));
+    expect(await (await env.start(bill, new Date(7))).result()).toBe(5n);
+    expect(env.calls(due)).toMatchObject([{ input: { at: new Date(7) } }]);
+    env.fake(due).failsWith("Late", { since: new Date(9) });
+    expect(await (await env.start(bill, new Date(7))).result()).toBe(9n);
+    env.fake(due).returns({ next: new Date(Number.NaN), cents: 1n });
+    const failed = (await env.start(bill, new Date(7))).result();
+    await expect(failed).rejects.toThrow(
+      'The output of step "due" is not valid at next: an invalid Date cannot be sent',
+    );
+  });
+
+  it("are refused where they are written", async () => {
+    await using env = await createTestEnvironment({ workflows: [bill] });
+    expect(() => env.fake("due" as never)).toThrow('Invalid step of a fake "due". Use what step(…) returned.');
+    expect(() => env.fake(due, 5 as never)).toThrow('Invalid fake of step "due" 5. Use a function.');
+    await expect(createTestEnvironment({ workflows: [undefined as never] })).rejects.toThrow(
+      "Use what workflow(…) returned.",
+    );
+    const steps = [{ step: due, handler: undefined as never }];
+    await expect(createTestEnvironment({ workflows: [bill], steps })).rejects.toThrow(
+      'Invalid handler of step "due" undefined.',
+    );
+  });
+
+  it("wait for a hundred years", async () => {
+    const patient = workflow("patient", { input: nothing, output: z.date() }, async (_input, w) => {
+      await w.sleep("36525d");
+      return new Date(w.now());
+    });
+    await using env = await createTestEnvironment({ workflows: [patient] });
+    const run = await env.start(patient, undefined);
+    await env.advance("36524d");
+    expect((await run.status()).status).toBe("running");
+    await env.advance("2d");
+    expect((await run.result()).getTime()).toBeGreaterThanOrEqual(Date.UTC(2026, 0, 1) + 36_525 * DAY_MS);
   });
 });
 
