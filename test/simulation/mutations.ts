@@ -88,6 +88,22 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    rule: "removed-by-sequence",
+    why: "A message is removed by its sequence: a purge of its subject strands others of the consumer that reads it. (What finds stranded commands is taken out as well.)",
+    patches: [
+      {
+        file: "packages/event-log/src/memory/log.ts",
+        from: "const all = await this.#ask(`read ${subject}`, () => this.server.read(subject, 1, 0));",
+        to: "if (keep === 0) return this.#ask(`purge ${subject}`, () => this.server.purge(subject, 0, upTo)); const all: Stored[] = [];",
+      },
+      {
+        file: `${SHELL}/stranded.ts`,
+        from: "if (ackFloor === 0) return NONE;",
+        to: "if (ackFloor >= 0) return NONE;",
+      },
+    ],
+  },
+  {
     rule: "ack-when-durable",
     why: "A message is acknowledged when all that it caused is durable, and not before.",
     patches: [
