@@ -126,6 +126,35 @@ describe("an id that is taken", () => {
   });
 });
 
+describe("a deletion that was interrupted", () => {
+  /** Ten messages that came too late, and of all only the oldest was removed. */
+  async function interrupted(): Promise<string> {
+    const run = await client.start(doubling, 1, { id: "same" });
+    expect(await run.result()).toBe(2);
+    const inbox = log.subjects.inbox("same");
+    const late = (id: number) => JSON.stringify({ v: 1, type: "CancelRequested", id: `late${id}`, reason: "late" });
+    for (let i = 0; i < 10; i++) await log.append(inbox, late(i));
+    const [first] = await log.read(inbox, { fresh: true });
+    expect(await log.remove(inbox, { upTo: first!.seq })).toBe(1);
+    return inbox;
+  }
+
+  it("is no obstacle to a new start under the id", async () => {
+    await interrupted();
+    const again = await client.start(doubling, 2, { id: "same" });
+    expect(await again.result()).toBe(4);
+    await again.delete();
+    expect(await log.list("EVENTS", `${namespace}.*.*.same`)).toEqual(new Map());
+  });
+
+  it("can be done again", async () => {
+    const inbox = await interrupted();
+    await client.get("same").delete();
+    expect(await log.read(inbox, { fresh: true })).toEqual([]);
+    expect(await log.list("EVENTS", `${namespace}.*.*.same`)).toEqual(new Map());
+  });
+});
+
 describe("signal with start", () => {
   it("starts the run with the signal, or sends it to the one that is there", async () => {
     const add = (item: string) =>

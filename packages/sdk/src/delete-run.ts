@@ -6,8 +6,10 @@ import { untilAnswered } from "./start-run.ts";
 /**
  * Deletes all that is stored of a run that is over.
  *
- * X1. The inbox goes first: without it there is no run, whatever else is left, and who starts the id anew is not
- *     confused by an old journal.
+ * X1. The inbox goes before the journal: without it there is no run, and who starts the id again is not confused by an
+ *     old journal.
+ * X2. From then on another may start the id again. So all else goes before, and of the journal only what was read here.
+ * X3. A deletion that was interrupted can be done again, and is no obstacle to a new start.
  *
  * @returns The highest slot number it used: a new run under the id numbers its slots on from there.
  * @throws {RunStillGoingError} It is not over; nothing was deleted.
@@ -30,7 +32,8 @@ export async function deleteRun({ log, clock }: { log: EventLog; clock: Clock },
   const attempts = await act(() => log.list("EVENTS", subjects.all.attemptsOfRun(run)));
   // Of a slot that is done, if the acknowledgement was lost.
   const commands = await act(() => log.list("COMMANDS", subjects.all.commandsOfRun(run)));
-  const stored = [subjects.journal(run), subjects.parked(run), ...attempts.keys(), ...commands.keys()];
-  for (const subject of [subjects.inbox(run), ...stored]) await act(() => log.remove(subject));
+  for (const subject of [...commands.keys(), ...attempts.keys(), subjects.parked(run), subjects.inbox(run)])
+    await act(() => log.remove(subject));
+  await act(() => log.remove(subjects.journal(run), { upTo: journal.at(-1)!.seq }));
   return slots;
 }

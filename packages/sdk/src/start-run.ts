@@ -54,34 +54,47 @@ export async function startRun(
     } catch (error) {
       if (!(error instanceof WrongLastSequenceError)) throw error;
     }
+    // Read before the inbox: what it has is older than any start that comes after the look at the inbox.
+    const journal = log.subjects.journal(run);
+    const decided = await untilAnswered(clock, `look at run ${run}`, () => log.last(journal, { fresh: true }));
     const first = await untilAnswered(clock, `look at run ${run}`, () => readStart(log, run, { fresh: true }));
     if (first?.started?.id === id) return "started";
     if (onConflict === "attach" && first?.started?.workflow === workflow.name) return "attached";
-    // What came after a run was deleted, from a worker that was slow, say, is no run.
-    if (!first?.stray || attempt === TRIES) throw new RunAlreadyExistsError(run);
-    await untilAnswered(clock, `start run ${run}`, () => log.remove(subject, { upTo: first.stored.seq }));
+    // What came after a run was deleted, from a worker that was slow, say, is no run; nor is the rest of an inbox whose
+    // deletion was interrupted.
+    const upTo = first?.stray;
+    if (upTo === undefined || attempt === TRIES) throw new RunAlreadyExistsError(run);
+    await untilAnswered(clock, `start run ${run}`, () => log.remove(subject, { upTo }));
+    if (decided) await untilAnswered(clock, `start run ${run}`, () => log.remove(journal, { upTo: decided.seq }));
   }
 }
 
 /**
- * The message that started a run. `started` is absent if it cannot be read, or is none. `stray`: no run began with it, so
- * the id is free. undefined if there is nothing at all.
+ * The message that started a run. `started` is absent if it cannot be read, or is none. `stray`: no run began with it, nor
+ * with those that follow up to this sequence, so the id is free. undefined if there is nothing at all.
  */
 export async function readStart(
   log: EventLog,
   run: string,
   options: { fresh?: boolean } = {},
-): Promise<{ stored: Stored; started: RunStarted | undefined; stray?: true } | undefined> {
-  const [stored] = await log.read(log.subjects.inbox(run), options);
+): Promise<{ stored: Stored; started: RunStarted | undefined; stray?: number } | undefined> {
+  const inbox = await log.read(log.subjects.inbox(run), options);
+  const [stored] = inbox;
   if (!stored) return undefined;
+  const stray = () => {
+    const next = inbox.findIndex(({ text }, i) => i > 0 && text.includes('"RunStarted"'));
+    return inbox.at(next < 0 ? -1 : next - 1)!.seq;
+  };
   try {
     const message = decode(InboxMessage, stored.text, `${stored.subject} #${stored.seq}`);
-    return message.type === "RunStarted" ? { stored, started: message } : { stored, started: undefined, stray: true };
+    return message.type === "RunStarted"
+      ? { stored, started: message }
+      : { stored, started: undefined, stray: stray() };
   } catch (error) {
     if (isOfNewerVersion(error)) return { stored, started: undefined };
     // What cannot be read is in the dead letters. Only with a journal is there a run all the same.
     const journal = await log.last(log.subjects.journal(run), options);
-    return { stored, started: undefined, ...(journal ? {} : { stray: true as const }) };
+    return { stored, started: undefined, ...(journal ? {} : { stray: stray() }) };
   }
 }
 
