@@ -33,8 +33,6 @@ type Given = readonly unknown[] | Record<string, unknown>;
  */
 export class Groups {
   readonly #partsOf = new WeakMap<object, readonly Part[]>();
-  /** Waits that a callback of the workflow follows on: they are not in an async function that nobody knows. */
-  readonly #followed = new WeakSet<Wait>();
   readonly #run: RunExecution;
   readonly #then: PromiseLike<unknown>["then"];
   /** Set while a group itself subscribes to its branches. */
@@ -62,7 +60,7 @@ export class Groups {
     const parts = this.#partsOf.get(promise) ?? [];
     const callback = [onFulfilled, onRejected].some((fn) => typeof fn === "function" && !isNative(fn));
     if (this.#subscribing || !callback || frame?.execution !== this.#run) return this.own(then(), ...parts);
-    for (const part of parts) if ("wait" in part) this.#followed.add(part.wait);
+    for (const part of parts) if ("wait" in part) part.wait.followed = true;
     const scope = new Scope(frame.scope);
     return this.own(frames.run({ ...frame, scope }, then), ...parts, { scope });
   }
@@ -224,7 +222,7 @@ export class Groups {
         wait.signal !== undefined &&
         wait.number > since &&
         wait.scope === here &&
-        !this.#followed.has(wait) &&
+        !wait.followed &&
         !known.some((part) => "wait" in part && part.wait === wait),
     );
     if (suspects.length === 0) return;

@@ -5,29 +5,34 @@
  * J2. What the engine rejects because it cancels (losers of a group, a scope, the end of the run) never counts.
  */
 export class Rejections {
-  readonly #open = new Map<Promise<unknown>, unknown>();
+  /** Made when it is needed: nearly every run has none. */
+  #open: Map<Promise<unknown>, unknown> | undefined;
 
   /** Node reports a rejection that nothing handles, after the microtasks of the turn. */
   unhandled(promise: Promise<unknown>, reason: unknown): void {
-    if (isCancelReason(reason) || this.#open.size >= MAX_KEPT) return;
+    if (isCancelReason(reason) || this.count >= MAX_KEPT) return;
+    this.#open ??= new Map();
     this.#open.set(promise, reason);
     segmentOf.set(promise, this);
   }
 
   get count(): number {
-    return this.#open.size;
+    return this.#open?.size ?? 0;
   }
 
   /** What the first of them was rejected with. */
   get first(): unknown {
-    const [reason] = this.#open.values();
-    return reason;
+    return this.#open?.values().next().value;
+  }
+
+  #forget(promise: Promise<unknown>): boolean {
+    return this.#open?.delete(promise) ?? false;
   }
 
   /** Node reports that a rejection is handled after all. @returns whether it is one of a workflow. */
   static handled(promise: Promise<unknown>): boolean {
     const segment = segmentOf.get(promise);
-    return segment !== undefined && segment.#open.delete(promise);
+    return segment ? segment.#forget(promise) : false;
   }
 }
 

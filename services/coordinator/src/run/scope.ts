@@ -12,6 +12,8 @@ export class Scope {
   readonly slots = new Set<number>();
   /** The next one that a cancel would come down from; undefined behind a shield, and at the root. */
   readonly #above: Scope | undefined;
+  /** It is that of an update's handler. */
+  ofUpdate = false;
   /** The one that it was begun in, behind a shield too. */
   readonly parent: Scope | undefined;
   #reason: Error | (() => Error) | undefined;

@@ -37,7 +37,6 @@ export class Updates {
   readonly #frame: (scope: Scope) => Frame;
   readonly #seen: Seen;
   readonly #handlers = new Map<string, Handler>();
-  readonly #scopes = new WeakSet<Scope>();
   /** Accepted, and not answered yet. */
   readonly #inProgress = new Set<string>();
   #kept: Request[] = [];
@@ -55,7 +54,7 @@ export class Updates {
 
   /** Does the scope belong to the handler of an update? */
   owns(scope: Scope): boolean {
-    for (let at: Scope | undefined = scope; at; at = at.parent) if (this.#scopes.has(at)) return true;
+    for (let at: Scope | undefined = scope; at; at = at.parent) if (at.ofUpdate) return true;
     return false;
   }
 
@@ -101,7 +100,7 @@ export class Updates {
   #answer({ id, name, input }: Request, handler: Handler): void {
     const { input: schema, output } = this.#run.workflow.updates[name];
     const scope = new Scope(this.#life.root);
-    this.#scopes.add(scope);
+    scope.ofUpdate = true;
     const frame = this.#frame(scope);
     const read = fromWire(schema, input);
     if (!read.ok) {

@@ -9,6 +9,8 @@ export interface Wait extends Deferred<unknown> {
   /** Which wait of this run segment it is, from 1. */
   readonly number: number;
   readonly condition: (() => boolean) | undefined;
+  /** A callback of the workflow follows on it: it is not in an async function that nobody knows. */
+  followed: boolean;
   /** The signal that it is for. */
   readonly signal: string | undefined;
   /** Called once, when it is over, however that came. */
@@ -44,7 +46,15 @@ export class Waits {
   add(options: { condition?: () => boolean; signal?: string; onOver?: () => void } = {}): Wait {
     const { condition, signal, onOver } = options;
     const scope = frames.getStore()?.scope;
-    const wait: Wait = { ...deferred<unknown>(), scope, number: ++this.#asked, condition, signal, onOver };
+    const wait: Wait = {
+      ...deferred<unknown>(),
+      scope,
+      number: ++this.#asked,
+      condition,
+      followed: false,
+      signal,
+      onOver,
+    };
     this.#open.add(wait);
     this.#observer?.asked(wait);
     if (condition) this.#conditions++;
