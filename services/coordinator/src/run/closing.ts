@@ -78,8 +78,7 @@ export class Closing {
       return false;
     }
     this.#life.updates.refuseInProgress();
-    if (this.#outcome === "completed")
-      run.decide({ type: "RunCompleted", output: undefined }, { key: "output", json: this.#output });
+    if (this.#outcome === "completed") run.decide({ type: "RunCompleted" }, { key: "output", json: this.#output });
     else if (this.#outcome === "cancelled") run.decide({ type: "RunCancelled", reason: run.cancelRequest!.reason });
     else run.decide({ type: "RunFailed", error: this.#failure! });
     return false;

@@ -511,7 +511,7 @@ export class RunExecution {
     compensation: boolean,
   ): Promise<unknown> {
     this.decide(
-      { type: "StepScheduled", slot: this.lastSlot + 1, step: definition.name, input: undefined },
+      { type: "StepScheduled", slot: this.lastSlot + 1, step: definition.name },
       { key: "input", json: inputText, ...(compensation && { rest: { compensation } }) },
     );
     return this.#open("step", { step: { definition, options, inputText, compensation } });

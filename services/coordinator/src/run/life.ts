@@ -353,7 +353,7 @@ export class Life {
     const { value, error } = recorded?.type === "SideEffectRecorded" ? recorded : this.#callOnce(fn);
     // Its JSON is taken now: what the workflow gets is frozen, and not what the history keeps.
     const json = JSON.stringify(value) ?? "";
-    const head = { type: "SideEffectRecorded", value: undefined } as const;
+    const head = { type: "SideEffectRecorded" } as const;
     this.#run.decide(head, { key: "value", json, ...(error && { rest: { error } }) });
     // The first time too: code that looks at the error's class must do the same in every replay.
     if (error) throw fromFailure(error);

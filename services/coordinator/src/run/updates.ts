@@ -134,7 +134,7 @@ export class Updates {
   }
 
   #completed(id: string, json: string): void {
-    this.#run.decide({ type: "UpdateCompleted", id, output: undefined }, { key: "output", json });
+    this.#run.decide({ type: "UpdateCompleted", id }, { key: "output", json });
   }
 
   #fail(id: string, error: unknown): void {
