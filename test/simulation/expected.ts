@@ -173,6 +173,9 @@ function stoppedEarly(real: Real, ways: readonly Expected[], ghosts: readonly st
   for (const one of twice)
     if (!ways.some((way) => [...way.asked, ...way.maybe].filter((other) => other === one).length > 1))
       faults.push(`it has asked twice for ${one}`);
+  if (ending.how !== "terminated" && ways.length > 0)
+    for (const one of ways[0]!.shielded)
+      if (!real.asked.includes(one)) faults.push(`it was stopped, and has not asked for its clean-up ${one}`);
   // Last first: of all that may be registered, a tail of the order. Of what was booked, all of it.
   for (const way of ways.slice(0, 1)) {
     const { compensations } = way;

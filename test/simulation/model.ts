@@ -255,6 +255,7 @@ const expectGuarded = (input: Shape): Expected => ({
   },
   asked: [1, 2].map((n) => spellStep("work", item(input, n))),
   maybe: [],
+  shielded: [],
   compensations: [],
   progress: [],
   answers: new Map(),

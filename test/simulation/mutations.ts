@@ -1,14 +1,18 @@
 /**
- * The rules of the protocol, and what the code looks like without each: the simulation must notice.
- * A patch that does not apply any more is an error, so the table cannot go stale.
+ * The rules of the protocol, and what the code looks like without each; and faults that change results only. The
+ * simulation must notice each of them: else it is blind. A patch that does not apply any more is an error, so the table
+ * cannot go stale.
  */
 export interface Mutation {
+  /** A name for the command line. */
   readonly rule: string;
+  /** What holds without the mutation. */
   readonly why: string;
   readonly patches: readonly { file: string; from: string; to: string }[];
 }
 
 const SHELL = "services/coordinator/src/shell";
+const RUN = "services/coordinator/src/run";
 
 export const mutations: readonly Mutation[] = [
   {
@@ -166,6 +170,198 @@ export const mutations: readonly Mutation[] = [
         file: `${SHELL}/run-actor.ts`,
         from: "if (waiting !== undefined) this.#tellGuest(to, waiting);",
         to: "if (waiting !== undefined) { this.#tellGuest(to, waiting); this.handled(waiting, undefined); }",
+      },
+    ],
+  },
+
+  // ---------------------------------------------------------------- results
+  {
+    rule: "child-input",
+    why: "An event and its text are the same: an abandoned child of the last turn starts with its input.",
+    patches: [
+      {
+        file: `${RUN}/execution.ts`,
+        from: "this.decide(JSON.parse(text) as RunEvent, text);",
+        to: 'this.decide({ type: "ChildScheduled", slot, run, workflow, version, onParentClose, ...rest }, text);',
+      },
+    ],
+  },
+  {
+    rule: "command-input",
+    why: "A step gets the input that it was asked for with, not that of another.",
+    patches: [
+      {
+        file: `${SHELL}/commands.ts`,
+        from: '`${text},"input":${step.inputText}}`',
+        to: '`${text},"input":${step.inputText.replace(\'"n":2,\', \'"n":3,\')}}`',
+      },
+    ],
+  },
+  {
+    rule: "last-first",
+    why: "Compensations run last first.",
+    patches: [{ file: `${RUN}/closing.ts`, from: "this.#compensations.pop()", to: "this.#compensations.shift()" }],
+  },
+  {
+    rule: "failed-compensation",
+    why: "A compensation that fails keeps none of the others from running.",
+    patches: [
+      {
+        file: `${RUN}/closing.ts`,
+        from: 'run.decide({ type: "CompensationFailed"',
+        to: 'this.#compensations.length = 0; run.decide({ type: "CompensationFailed"',
+      },
+    ],
+  },
+  {
+    rule: "signals-carried",
+    why: "Signals that nobody has asked for go along to the next run segment.",
+    patches: [
+      {
+        file: `${RUN}/execution.ts`,
+        from: "const signals = life.signals.left;",
+        to: "const signals = life.signals.left.slice(1);",
+      },
+    ],
+  },
+  {
+    rule: "signal-once",
+    why: "A signal is handed out once.",
+    patches: [
+      {
+        file: `${RUN}/signals.ts`,
+        from: "if (next) this.#waits.resolve(next.wait, kept.payload);\n    else this.#keep(kept);",
+        to: "if (next) this.#waits.resolve(next.wait, kept.payload); this.#keep(kept);",
+      },
+    ],
+  },
+  {
+    rule: "update-answer",
+    why: "An update is answered with its own result.",
+    patches: [
+      {
+        file: `${RUN}/updates.ts`,
+        from: "const answer = await handler.run(value);",
+        to: "const answer = (this.last ??= await handler.run(value));",
+      },
+    ],
+  },
+  {
+    rule: "child-result",
+    why: "A parent gets the result of the child that it asked for.",
+    patches: [
+      {
+        file: `${SHELL}/ended.ts`,
+        from: 'outcome: "completed", output: end.output',
+        to: 'outcome: "completed", output: (globalThis.firstOutput ??= end.output)',
+      },
+    ],
+  },
+  {
+    rule: "close-policy",
+    why: "A child is stopped as its policy says.",
+    patches: [
+      {
+        file: `${SHELL}/children.ts`,
+        from: 'child.onParentClose === "terminate" ? "TerminateRequested"',
+        to: 'child.onParentClose === "cancel" ? "TerminateRequested"',
+      },
+    ],
+  },
+  {
+    rule: "chance-of-the-run",
+    why: "w.random() goes on after a takeover as it had begun.",
+    patches: [
+      {
+        file: `${RUN}/execution.ts`,
+        from: "this.#random = seededRandom(runId);",
+        to: "this.#random = seededRandom(recorded.length > 0 ? `${runId}.again` : runId);",
+      },
+    ],
+  },
+  {
+    rule: "side-effect-once",
+    why: "A side effect is called once, and replays get what it returned.",
+    patches: [
+      {
+        file: `${RUN}/life.ts`,
+        from: 'recorded?.type === "SideEffectRecorded" ? recorded : this.#callOnce(fn)',
+        to: "this.#callOnce(fn)",
+      },
+    ],
+  },
+  {
+    rule: "timers-not-early",
+    why: "A timer does not fire early.",
+    patches: [
+      {
+        file: `${RUN}/execution.ts`,
+        from: "(this.#isEarly(slot) ? this.#ignore(slot) : this.#fire(slot))",
+        to: "this.#fire(slot)",
+      },
+      {
+        file: `${SHELL}/effects.ts`,
+        from: "this.#timers.set(`timer.${slot.slot}`, waitMs,",
+        to: "this.#timers.set(`timer.${slot.slot}`, waitMs / 2,",
+      },
+      { file: `${SHELL}/effects.ts`, from: "if (this.#deps.serverClock.now() < slot.fireAt!)", to: "if (false)" },
+    ],
+  },
+  {
+    rule: "fence",
+    why: "The journal takes a decision only on top of the one that it was made from.",
+    patches: [{ file: `${SHELL}/journal.ts`, from: "{ expectLast: this.lastSeq }", to: "{}" }],
+  },
+  {
+    rule: "all-attempts",
+    why: "A step has all the attempts that its policy gives it.",
+    patches: [
+      {
+        file: "services/step-worker/src/attempt/verdict.ts",
+        from: "attempt >= policy.retry.maxAttempts",
+        to: "attempt * 3 >= policy.retry.maxAttempts",
+      },
+    ],
+  },
+  {
+    rule: "attempts-counted",
+    why: "An attempt that failed is on record, whoever makes the next one.",
+    patches: [
+      {
+        file: "services/step-worker/src/attempt/standing.ts",
+        from: "failed ? record.attempt + 1 : record.attempt",
+        to: "1",
+      },
+    ],
+  },
+  {
+    rule: "superseded-attempt",
+    why: "What an attempt throws because another worker has its command is no outcome of the step.",
+    patches: [{ file: "services/step-worker/src/shell/attempt.ts", from: "if (running.superseded)", to: "if (false)" }],
+  },
+  {
+    rule: "shielded",
+    why: "A cancel does not reach what w.uncancellable runs.",
+    patches: [{ file: `${RUN}/life.ts`, from: "new Scope(this.#scope(), true)", to: "new Scope(this.#scope())" }],
+  },
+  {
+    rule: "validated",
+    why: "An update that its validator refuses changes nothing.",
+    patches: [{ file: `${RUN}/updates.ts`, from: "handler.validate?.(value),", to: "undefined," }],
+  },
+  {
+    rule: "next-of-its-id",
+    why: "A run that is started under the id of one that has just ended is not taken for that one.",
+    patches: [{ file: `${SHELL}/run-actor.ts`, from: "if (next >= 0) for", to: "if (false) for" }],
+  },
+  {
+    rule: "removed-singly",
+    why: "Commands are removed by their sequence: a purge of a subject strands those of other runs.",
+    patches: [
+      {
+        file: "packages/event-log/src/memory/log.ts",
+        from: "const all = await this.#ask(`read ${subject}`, () => this.server.read(subject, 1, 0));",
+        to: "if (subject) return this.#ask(`purge ${subject}`, () => this.server.purge(subject, keep, upTo));\n    const all = [];",
       },
     ],
   },

@@ -35,6 +35,8 @@ export interface Expected {
   readonly asked: readonly string[];
   /** Those that it may have asked for besides: in a scope that timed out. */
   readonly maybe: readonly string[];
+  /** What a cancel does not keep it from asking for. */
+  readonly shielded: readonly string[];
   /** The compensations, in the order they have to run in if the run fails or is cancelled. */
   readonly compensations: readonly string[];
   readonly progress: readonly string[];
@@ -122,6 +124,8 @@ class Reference {
   readonly #choices: Choices;
   readonly #asked: string[] = [];
   readonly #maybe: string[] = [];
+  readonly #shielded: string[] = [];
+  readonly #isShielded = new AsyncLocalStorage<boolean>();
   readonly #compensations: string[] = [];
   readonly #progress: string[] = [];
   readonly #answers = new Map<string, unknown>();
@@ -150,14 +154,15 @@ class Reference {
   async run(): Promise<Expected | undefined> {
     const ending = await this.#ending();
     if (this.#impossible) return undefined;
-    const { asked, maybe, compensations, progress, answers } = {
+    const { asked, maybe, shielded, compensations, progress, answers } = {
       asked: this.#asked,
       maybe: this.#maybe,
+      shielded: this.#shielded,
       compensations: this.#compensations.toReversed(),
       progress: this.#progress,
       answers: this.#answers,
     };
-    return { ending, asked, maybe, compensations, progress, answers };
+    return { ending, asked, maybe, shielded, compensations, progress, answers };
   }
 
   async #ending(): Promise<Ending> {
@@ -189,6 +194,7 @@ class Reference {
 
   #ask(what: string): void {
     (this.#certain.getStore() === false ? this.#maybe : this.#asked).push(what);
+    if (this.#isShielded.getStore()) this.#shielded.push(what);
   }
 
   /** Those that were completed before the function returned, or after; in what is compared, when else does not matter. */
@@ -287,7 +293,7 @@ class Reference {
           },
         });
       },
-      uncancellable: async (fn: () => Promise<unknown>) => fn(),
+      uncancellable: (fn: () => Promise<unknown>) => this.#isShielded.run(true, async () => fn()),
       continueAsNew: (input: unknown) => {
         this.#next = json(input);
         return Promise.reject(CONTINUED);

@@ -4,6 +4,7 @@
  * O1. A handler is called with the input that the journal has for the slot, by the step that the journal names.
  * O2. The output of a slot is what a handler returned for that slot.
  * O3. A child is started as its parent's journal has it: workflow, version, input, delay, time-out. It has one parent.
+ *     It is asked to stop as its policy says, and never if that is "abandon".
  * O4. The end of a child that its parent gets is the child's own end.
  * O5. A signal is accepted or refused once. An update is accepted once and answered once: with its output or its error
  *     only if it was accepted, with a refusal also after that, where the run ends first.
@@ -111,6 +112,13 @@ function children(run: string, events: readonly RunEvent[], stored: Stored): str
     const start = stored.inbox(asked.run)[0];
     if (start?.type !== "RunStarted" || start.parent?.run !== run || start.parent.slot !== asked.slot) return [];
     const { workflow, version, input, delayMs, timeoutMs } = asked;
+    const { onParentClose } = asked;
+    const stop = { cancel: "CancelRequested", terminate: "TerminateRequested", abandon: undefined }[onParentClose];
+    const stops = stored
+      .inbox(asked.run)
+      .filter(({ type }) => type === "CancelRequested" || type === "TerminateRequested");
+    const odd = stops.find((m) => "reason" in m && m.reason.startsWith(`its parent ${run}: `) && m.type !== stop);
+    if (odd) return [`child ${asked.run} of run ${run} (${onParentClose}) got a ${odd.type} from its parent`];
     const wrong = Object.entries({ workflow, version, input, delayMs, timeoutMs }).flatMap(([key, value]) => {
       const got = start[key as "input"];
       return same(got, value) ? [] : [`${key} ${show(got)} instead of ${show(value)}`];
