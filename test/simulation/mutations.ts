@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is source code.
 /**
  * The rules of the protocol, and what the code looks like without each; and faults that change results only. The
  * simulation must notice each of them: else it is blind. A patch that does not apply any more is an error, so the table
@@ -324,17 +325,6 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
-    rule: "attempts-counted",
-    why: "An attempt that failed is on record, whoever makes the next one.",
-    patches: [
-      {
-        file: "services/step-worker/src/attempt/standing.ts",
-        from: "failed ? record.attempt + 1 : record.attempt",
-        to: "1",
-      },
-    ],
-  },
-  {
     rule: "superseded-attempt",
     why: "What an attempt throws because another worker has its command is no outcome of the step.",
     patches: [{ file: "services/step-worker/src/shell/attempt.ts", from: "if (running.superseded)", to: "if (false)" }],
@@ -348,11 +338,6 @@ export const mutations: readonly Mutation[] = [
     rule: "validated",
     why: "An update that its validator refuses changes nothing.",
     patches: [{ file: `${RUN}/updates.ts`, from: "handler.validate?.(value),", to: "undefined," }],
-  },
-  {
-    rule: "next-of-its-id",
-    why: "A run that is started under the id of one that has just ended is not taken for that one.",
-    patches: [{ file: `${SHELL}/run-actor.ts`, from: "if (next >= 0) for", to: "if (false) for" }],
   },
   {
     rule: "removed-singly",
