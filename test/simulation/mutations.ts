@@ -179,13 +179,7 @@ export const mutations: readonly Mutation[] = [
   {
     rule: "child-input",
     why: "An event and its text are the same: an abandoned child of the last turn starts with its input.",
-    patches: [
-      {
-        file: `${RUN}/execution.ts`,
-        from: "this.decide(JSON.parse(text) as RunEvent, text);",
-        to: 'this.decide({ type: "ChildScheduled", slot, run, workflow, version, onParentClose, ...rest }, text);',
-      },
-    ],
+    patches: [{ file: `${RUN}/recorder.ts`, from: "get: () => JSON.parse(json)", to: "get: () => undefined" }],
   },
   {
     rule: "command-input",
@@ -348,6 +342,8 @@ export const mutations: readonly Mutation[] = [
         from: "const all = await this.#ask(`read ${subject}`, () => this.server.read(subject, 1, 0));",
         to: "if (subject) return this.#ask(`purge ${subject}`, () => this.server.purge(subject, keep, upTo));\n    const all = [];",
       },
+      // And without the look for stranded commands, which heals what the purge does.
+      { file: `${SHELL}/stranded.ts`, from: "const wanted = new Set(subjects);", to: "const wanted = new Set();" },
     ],
   },
 ];
