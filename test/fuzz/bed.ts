@@ -54,7 +54,7 @@ export class Bed {
         clock: log.clock,
         workflows: this.#workflows,
         boundary: this.#boundary,
-        settings: { unparkMs: 5_000, graceMs: 2_000 },
+        settings: { unparkMs: 120_000, graceMs: 2_000 },
         onEvent: (event) => void this.events.push(event as never),
       }).start(),
     );

@@ -214,9 +214,17 @@ export const limited = workflow("limited", anything, async (input, w) => {
   w.compensate(s.undo, { of: 1 });
   const once = w.sideEffect(() => Math.floor(Math.random() * 1e9));
   const longer = w.patched("longer");
+  let threw = "nothing";
+  try {
+    w.sideEffect(() => {
+      throw new Error(`once ${Math.random()}`);
+    });
+  } catch (error) {
+    threw = (error as Error).message;
+  }
   const one = longer ? await w.run(s.work, item(input, 1)) : 0;
   const more = w.sideEffect(() => ({ more: Math.floor(Math.random() * 1e9) }));
-  return { once, more, one, two: await w.run(s.beat, item(input, 2)) };
+  return { once, threw, more, one, two: await w.run(s.beat, item(input, 2)) };
 });
 
 /** Two versions side by side. */
