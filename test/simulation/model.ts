@@ -275,6 +275,26 @@ export const greet = workflow("greet", { ...anything, signals: { go: z.int() } }
   return [first, await w.waitFor("go")];
 });
 
+/** Branches by name, and waits that take only what they are for. */
+export const named = workflow("named", { ...anything, signals: { go: z.int() } }, async (_input, w) => {
+  const first = await w.race({
+    even: () => w.waitFor("go", { where: (n) => n % 2 === 0 }),
+    late: () => w.sleep("20s"),
+  });
+  const odd = (await w.waitFor("go", { where: (n) => n % 2 === 1, timeout: "30s" })) ?? null;
+  return { name: first.name, even: first.value ?? null, odd };
+});
+
+/** A rejection that is awaited later, and work that is not awaited at all. */
+export const loose = workflow("loose", anything, async (input, w) => {
+  const late = w.run(s.work, { ...item(input, 1), final: true });
+  await w.sleep("300ms");
+  const caught = await late.catch(codes);
+  w.cancelled.throwIfAborted();
+  void w.run(s.work, item(input, 2));
+  return { caught };
+});
+
 /** What clients do with runs of their own while it goes on: see ./outside.ts. */
 export const hub = workflow("hub", definition, async (input, w) => {
   const value = await w.run(s.work, item(input, 1));
@@ -319,6 +339,8 @@ export const workflows = [
   limited,
   ...versions,
   guarded,
+  named,
+  loose,
   hub,
   greet,
   scheduleWorkflow,

@@ -251,7 +251,12 @@ class Reference {
         const done = await Promise.allSettled(Object.values(list));
         return Array.isArray(list) ? done : Object.fromEntries(Object.keys(list).map((key, i) => [key, done[i]]));
       },
-      race: async (list: readonly unknown[]) => first(list),
+      race: async (list: any) => {
+        if (Array.isArray(list)) return first(list);
+        const names = Object.keys(list);
+        const name = names[this.#choices.choose(names.length)]!;
+        return { name, value: await list[name]() };
+      },
       any: async (list: readonly unknown[]) => {
         const fulfilled = (await Promise.allSettled(list)).filter((one) => one.status === "fulfilled");
         if (fulfilled.length === 0) return Promise.any(list);
@@ -260,8 +265,9 @@ class Reference {
       map: (items: readonly unknown[], fn: (item: unknown, i: number) => Promise<unknown>) =>
         Promise.all(items.map((item, i) => fn(item, i))),
       sleep: async () => {},
-      waitFor: async (name: string, options?: { timeout?: unknown }) => {
-        const at = this.#signals.findIndex((signal) => signal.name === name);
+      waitFor: async (name: string, options?: { timeout?: unknown; where?: (payload: any) => boolean }) => {
+        const { where = () => true } = options ?? {};
+        const at = this.#signals.findIndex((signal) => signal.name === name && where(signal.payload));
         if (options?.timeout !== undefined && (at < 0 || this.#choices.choose(2) === 1)) return undefined;
         if (at < 0) throw new Impossible();
         return this.#workflow.signals[name].parse(this.#signals.splice(at, 1)[0]!.payload);
