@@ -49,17 +49,21 @@ export class Groups {
   /** Remembers what a promise stands for; promises made of it stand for the same. */
   own<P extends Promise<unknown>>(promise: P, ...parts: Part[]): P {
     this.#partsOf.set(promise, parts);
+    // Assigned, not defined: that is measurably faster, and done for each thing that a workflow asks for.
     // biome-ignore lint/suspicious/noThenProperty: a promise has one anyway.
-    return Object.defineProperty(promise, "then", { value: this.#then, configurable: true, writable: true });
+    (promise as { then: unknown }).then = this.#then;
+    return promise;
   }
 
   /** What `then` does to a promise of the run. Its callbacks run in a scope of their own, to be cancelled with it. */
   #follow(promise: Promise<unknown>, onFulfilled: unknown, onRejected: unknown): Promise<unknown> {
+    // What a group subscribes with is not seen by the workflow.
+    if (this.#subscribing) return nativeThen.call(promise, onFulfilled as any, onRejected as any);
     const then = () => nativeThen.call(promise, onFulfilled as any, onRejected as any);
     const frame = frames.getStore();
     const parts = this.#partsOf.get(promise) ?? [];
     const callback = [onFulfilled, onRejected].some((fn) => typeof fn === "function" && !isNative(fn));
-    if (this.#subscribing || !callback || frame?.execution !== this.#run) return this.own(then(), ...parts);
+    if (!callback || frame?.execution !== this.#run) return this.own(then(), ...parts);
     for (const part of parts) if ("wait" in part) part.wait.followed = true;
     const scope = new Scope(frame.scope);
     return this.own(frames.run({ ...frame, scope }, then), ...parts, { scope });
