@@ -461,5 +461,5 @@ function bare(value: unknown): unknown {
 }
 
 function isUnavailable(error: unknown): boolean {
-  return (error as { code?: string }).code === "LOG_UNAVAILABLE";
+  return ["LOG_UNAVAILABLE", "CALL_TIMEOUT"].includes((error as { code?: string }).code ?? "");
 }
