@@ -60,13 +60,13 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/run-actor.ts`,
-        from: "const out = await this.#outstanding();\n    const history = await readHistory(this.#deps, this.run, holds, fresh);",
-        to: "const history = await readHistory(this.#deps, this.run, holds, fresh);\n    const out = await this.#outstanding();",
+        from: "const { out, stranded } = await this.#outstanding();\n    const history = await readHistory(this.#deps, this.run, holds, fresh);",
+        to: "const history = await readHistory(this.#deps, this.run, holds, fresh);\n    const { out, stranded } = await this.#outstanding();",
       },
       {
         file: `${SHELL}/run-actor.ts`,
-        from: "if (texts.some((text) => answers(text, slot))) out.add(n);",
-        to: "if (texts.length < 0) out.add(n);",
+        from: "if (texts.some((text) => answers(text, slot))) answered.add(n);",
+        to: "if (texts.length < 0) answered.add(n);",
       },
     ],
   },
