@@ -19,6 +19,8 @@ export interface Blocked {
 export interface Suspect {
   /** For comparison: two looks must find the same one before it is stopped. */
   readonly what: string;
+  /** For `onBlocked`. */
+  readonly about?: unknown;
   /**
    * Called immediately before the code is stopped, in the middle of it: set flags and return. Left out: the code is not
    * stopped, and `onBlocked` is called instead.

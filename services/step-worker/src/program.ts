@@ -29,6 +29,11 @@ export const told: Told<WorkerEvent> = {
   "left-behind": ["error", (event) => `${place(event)} ignored its signal and was left behind`],
   dead: ["error", ({ error }) => `a message went to the dead letters: ${words(error)}`],
   breaker: ["warn", ({ breaker, state }) => `circuit breaker "${breaker}" is ${state}`],
+  blocked: [
+    "warn",
+    ({ ms, where, over, step }) =>
+      `${step ? `step "${step}"` : "some code"} ${over ? "blocked" : "blocks"} the event loop for ${ms} ms, at ${where}`,
+  ],
   trouble: ["warn", ({ what, error }) => `${what}: ${words(error)}`],
 };
 

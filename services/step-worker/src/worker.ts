@@ -19,7 +19,9 @@ import {
   type Literally,
 } from "@stepstream/sdk";
 import { createTelemetry, Repeats } from "@stepstream/telemetry";
+import { checkStallMs, type Watch } from "@stepstream/watchdog";
 import { type GateOptions, gateHandler } from "./gate.ts";
+import { reportBlocked } from "./shell/blocked.ts";
 import { Breaker, type BreakerState } from "./shell/breaker.ts";
 import { Cancels } from "./shell/cancels.ts";
 import type { StepContext } from "./shell/context.ts";
@@ -42,6 +44,12 @@ export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings
   telemetry?: WorkerTelemetry;
   /** What it does, for logs and tests. What it throws is logged and changes nothing. */
   onEvent?: (event: WorkerEvent) => void;
+  /**
+   * Reports code that blocks the event loop for `stallMs` (default 2,500, at least 500), with its place: the event
+   * "blocked". The code is not stopped. `false`: not watched. Default: watched, unless `clock` is given, or this is not
+   * the main thread.
+   */
+  watchdog?: false | { stallMs?: number };
 }
 
 export type Handler<S> = (
@@ -98,6 +106,7 @@ export function createWorker(options: WorkerOptions): Worker {
   for (const setting of ["ackWaitMs", "cleanUpMs", "drainMs"] as const)
     if (options[setting] !== undefined)
       checkWhole(setting, options[setting], setting === "ackWaitMs" ? 1 : 0, MAX_TIMER_MS);
+  if (options.watchdog) checkStallMs(options.watchdog.stallMs);
   const clock = options.clock ?? systemClock;
   const name = options.name ?? `w-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
   const logger = options.logger ?? console;
@@ -117,6 +126,7 @@ export function createWorker(options: WorkerOptions): Worker {
   let subscriptions: Subscription[] = [];
   let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
+  let watch: Watch | undefined;
 
   function emit(event: WorkerEvent): void {
     try {
@@ -197,6 +207,7 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const subscription of subscriptions) subscription.stop();
     deps.cancels.stop();
     deps.pulse.stop();
+    watch?.stop();
     for (const breaker of breakers.values()) breaker.stop();
     if (!options.log) await log.close();
   }
@@ -225,6 +236,8 @@ export function createWorker(options: WorkerOptions): Worker {
     lanes = [...steps.values()].map((served) => new Lane(deps, served));
     deps.cancels.listen(log);
     deps.pulse.start();
+    if (options.watchdog !== false && (options.watchdog || !options.clock))
+      watch = reportBlocked(options.watchdog?.stallMs, emit);
     // What was delivered before the cut may be another's by now.
     subscriptions = [
       log.onError(warn),

@@ -66,4 +66,9 @@ export type WorkerEvent =
   | ({ type: "left-behind" } & Place & Traced)
   | { type: "dead"; subject: string; error: Error }
   | { type: "breaker"; step: string; breaker: string; state: BreakerState }
+  /**
+   * Code blocks the event loop for `ms` so far, or has: then it is `over`. Nothing else of this worker runs meanwhile. It
+   * is not stopped. With the attempt whose code it is, where that is known.
+   */
+  | ({ type: "blocked"; ms: number; where: string; over: boolean } & Partial<Place>)
   | { type: "trouble"; what: string; error: unknown };

@@ -19,7 +19,7 @@ import { idsOf, type Job } from "./job.ts";
 export type Ended = { how: "returned"; value: unknown } | { how: "threw"; error: unknown } | { how: "leftBehind" };
 
 /** Which attempt the running code belongs to. */
-const attempts = new AsyncLocalStorage<Running>();
+export const attempts = new AsyncLocalStorage<Running>();
 
 /** Lets exceptions that no promise chain holds fail the attempt that they belong to, and not the process. */
 export function guardAttempts(): void {
