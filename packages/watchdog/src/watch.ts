@@ -123,6 +123,7 @@ function createHook(): Hook {
   function start(): void {
     timer = setInterval(beat, BEAT_MS).unref();
     beat();
+    if (thread) return;
     const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
     try {
       thread = new Worker(new URL(file, import.meta.url), {
@@ -142,16 +143,16 @@ function createHook(): Hook {
   }
 
   function end(): void {
+    // The thread stays: another watch may begin, as in tests that make many.
     clearInterval(timer);
     Atomics.store(shared, STALL_MS, 0);
-    void thread?.terminate();
-    thread = undefined;
   }
 
   function fail(error: unknown): void {
     const failed = [...watches];
     watches.clear();
     end();
+    thread = undefined;
     each(failed, (watch) => watch.onFailed?.(error));
   }
 

@@ -7,6 +7,7 @@ import { createTelemetry, Repeats } from "@stepstream/telemetry";
 import { type Blocked, checkStallMs, type Suspect, type Watch, watchEventLoop } from "@stepstream/watchdog";
 import type { RunExecution } from "./run/execution.ts";
 import { guardGlobals } from "./run/globals.ts";
+import { loopError, placeOf } from "./run/watch.ts";
 import { forgetWhose, queryKey, stoppedQueries, type Whose, whoseCode } from "./run/whose.ts";
 import { type Attached, attach } from "./shell/attached.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
@@ -16,7 +17,7 @@ import { ForgottenAsks } from "./shell/forgotten.ts";
 import { Incarnation } from "./shell/incarnation.ts";
 import { ServerClock } from "./shell/server-clock.ts";
 import { StrandedCommands } from "./shell/stranded.ts";
-import { loopError, placeOf, type Stopped, strike } from "./shell/strikes.ts";
+import { ADVICE, type Stopped, strike } from "./shell/strikes.ts";
 
 export interface CoordinatorOptions extends Partial<ConnectOptions> {
   /** The workflows it runs. Runs of others wait, parked, for a coordinator that knows them. */
@@ -145,7 +146,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   function condemn({ execution, query }: Whose, { ms, frames }: Blocked): void {
     const run = execution.runId;
     const where = placeOf(frames);
-    const error = loopError(run, ms, where);
+    const error = loopError(run, ms, where, ADVICE);
     execution.stop(error);
     forgetWhose();
     // What is left of an earlier incarnation.

@@ -6,6 +6,7 @@ export type { Decided } from "./run/recorder.ts";
 export { type RecordedRun, replayRun } from "./run/replay.ts";
 export { finishTurn } from "./run/turn.ts";
 export { type Pending, type Walked, type WalkOptions, walkRun, withoutForcedEnd } from "./run/walk.ts";
+export { watchWorkflowCode } from "./run/watch.ts";
 export { createBoundary } from "./shell/boundary.ts";
 export { UnansweredError } from "./shell/commands.ts";
 export type { CoordinatorEvent, CoordinatorTelemetry, Settings } from "./shell/deps.ts";

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { checkDefinition, checkFunction, type Duration, durationMs, NotRunningError } from "@stepstream/contracts";
+import { watchWorkflowCode } from "@stepstream/coordinator";
 import type { Clock } from "@stepstream/event-log";
 import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
 import {
@@ -82,6 +83,7 @@ export class TestEnvironment implements AsyncDisposable {
   readonly #chance: Chance;
   readonly #server: MemoryServer;
   readonly #desk: Desk;
+  readonly #watch: { stop(): void };
   readonly #crew: Crew;
   readonly #crashes: Crashes;
   readonly #time: Time;
@@ -140,6 +142,14 @@ export class TestEnvironment implements AsyncDisposable {
       patienceMs,
     );
     for (const { step } of this.#handlers.values()) this.#crew.serve(step, true);
+    // What was under way may be lost then, ours included: the environment ends.
+    this.#watch = watchWorkflowCode(
+      () => true,
+      (error) => {
+        this.#time.close(error);
+        this.#clientLog.fail(error);
+      },
+    );
   }
 
   /** See {@link createTestEnvironment}. */
@@ -289,6 +299,7 @@ export class TestEnvironment implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#watch.stop();
     await this.#client?.close();
     this.#crew.close();
     this.#time.close(new NotRunningError("The test environment", "closed"));

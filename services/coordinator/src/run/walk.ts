@@ -5,9 +5,11 @@ import { RunExecution } from "./execution.ts";
 import { guardGlobals } from "./globals.ts";
 import type { Observer } from "./observer.ts";
 import { type Position, positions } from "./positions.ts";
+import type { Decided } from "./recorder.ts";
 import type { Slot } from "./slot.ts";
 import { finishTurn } from "./turn.ts";
 import type { Wait } from "./waits.ts";
+import { frameOf, watchWorkflowCode } from "./watch.ts";
 
 /** A run as it is stored. `run.history()` has the same in one list. */
 export interface RecordedRun {
@@ -80,12 +82,40 @@ export async function* walkRun(
   };
   const execution = new RunExecution(run, workflow, events, upTo, options.positions === false ? undefined : observer);
   const last = inbox.findLast(({ seq }) => seq <= upTo);
-  for (const entry of inbox) {
+  let turn: PromiseWithResolvers<Decided[]> | undefined;
+  const watch = watchWorkflowCode(
+    (one) => one === execution,
+    (_error, frames) => {
+      const frame = frameOf(frames);
+      faultPositions = frame ? [frame] : [];
+      turn?.resolve([]);
+    },
+  );
+  try {
+    for (const entry of inbox) {
+      yield* walk(entry);
+      if (execution.fault) return;
+    }
+  } finally {
+    watch.stop();
+  }
+
+  async function* walk(entry: RecordedRun["inbox"][number]): AsyncGenerator<Walked, void, void> {
     const { seq, at, message } = entry;
     const recorded = seq <= upTo;
     const before = execution.recorder.count;
-    execution.fold(seq, at, message);
-    const fresh = await finishTurn(execution, () => new Promise((resolve) => setImmediate(resolve)));
+    const current = Promise.withResolvers<Decided[]>();
+    turn = current;
+    // Not in a frame of this function: code that is stopped takes its callers with it.
+    setImmediate(() => {
+      try {
+        execution.fold(seq, at, message);
+        finishTurn(execution, macrotask).then(current.resolve, current.reject);
+      } catch (error) {
+        current.reject(error);
+      }
+    });
+    const fresh = await current.promise;
     if (recorded && fresh.length > 0) execution.checkReplayed(fresh);
     if (entry === last) execution.checkReplayed([]);
     const { fault } = execution;
@@ -99,8 +129,11 @@ export async function* walkRun(
       ...(fault && { fault, faultPositions: faultPositions ?? [] }),
       pending: () => pendingOf(execution, asked),
     };
-    if (fault) return;
   }
+}
+
+function macrotask(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** "step charge", "a timer", "child order-1-ship", "signal approve", "a condition". */

@@ -15,28 +15,14 @@ import { retrying } from "./retrying.ts";
 export interface Stopped {
   readonly run: string;
   readonly started: RunStarted | undefined;
-  /** What its code was asked for, for people: "its workflow code". */
+  /** The place in the code. */
   readonly where: string;
   readonly error: StalledError;
 }
 
-/** Where code of a user's is: outside what is ours, and outside other packages if there is such a frame. */
-export function placeOf(frames: readonly Frame[]): string {
-  const own = frames.filter(({ file }) => !/[\\/]node_modules[\\/]/.test(file));
-  const frame = firstOutside(own.length > 0 ? own : frames, OWN);
-  if (!frame) return "an unknown place";
-  return `${frame.file}:${frame.line}:${frame.column}${frame.name ? ` (${frame.name})` : ""}`;
-}
-
-const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;
-
-export function loopError(run: string, ms: number, where: string): StalledError {
-  return new StalledError(
-    run,
-    `its workflow code blocked the event loop for ${seconds(ms)} and was stopped at ${where}.`,
-    "Nothing of that turn was stored. It is run once more, and once by each coordinator process that starts later: end the loop and deploy, move long work into a step, or terminate the run.",
-  );
-}
+/** What a parked run says. */
+export const ADVICE =
+  "Nothing of that turn was stored. It is run once more, and once by each coordinator process that starts later: end the loop and deploy, move long work into a step, or terminate the run.";
 
 /**
  * Writes down that a run's code was stopped, before anything else is taken up: any coordinator reads it before it runs

@@ -1,0 +1,57 @@
+import { StalledError } from "@stepstream/contracts";
+import { type Frame, firstOutside, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import type { RunExecution } from "./execution.ts";
+import { OWN } from "./positions.ts";
+import { forgetWhose, whoseCode } from "./whose.ts";
+
+/** The frame of the user's code: outside what is ours, and outside other packages if there is one. */
+export function frameOf(frames: readonly Frame[]): Frame | undefined {
+  const own = frames.filter(({ file }) => !/[\\/]node_modules[\\/]/.test(file));
+  return firstOutside(own.length > 0 ? own : frames, OWN);
+}
+
+export function placeOf(frames: readonly Frame[]): string {
+  const frame = frameOf(frames);
+  if (!frame) return "an unknown place";
+  return `${frame.file}:${frame.line}:${frame.column}${frame.name ? ` (${frame.name})` : ""}`;
+}
+
+/** @param advice - What to do, and what comes of the run. */
+export function loopError(run: string, ms: number, where: string, advice: string): StalledError {
+  const seconds = `${(ms / 1_000).toFixed(1)} s`;
+  const why = `its workflow code blocked the event loop for ${seconds} and was stopped at ${where}.`;
+  return new StalledError(run, why, advice);
+}
+
+/**
+ * Stops workflow code that never gives the event loop back, where it is run for a look or a test. What was under way in
+ * this process may be lost then: nothing but `onStopped` can be relied on.
+ *
+ * @param owns - Is this execution one to stop?
+ * @param onStopped - Called once the event loop turns again.
+ */
+export function watchWorkflowCode(
+  owns: (execution: RunExecution) => boolean,
+  onStopped: (error: StalledError, frames: readonly Frame[]) => void,
+): Watch {
+  let found: { error: StalledError; frames: readonly Frame[] } | undefined;
+  return watchEventLoop({
+    suspect: () => {
+      const execution = whoseCode()?.execution;
+      if (!execution || !owns(execution)) return undefined;
+      return {
+        what: execution.runId,
+        stop: ({ ms, frames }) => {
+          const advice = "End the loop, or move long work into a step.";
+          found = { error: loopError(execution.runId, ms, placeOf(frames), advice), frames };
+          execution.stop(found.error);
+          forgetWhose();
+        },
+      };
+    },
+    onStopped: () => {
+      if (found) onStopped(found.error, found.frames);
+      found = undefined;
+    },
+  });
+}
