@@ -24,7 +24,6 @@ const STAGES = [
   ["docs", ["docs/tools/main.ts", "--check"]],
   ["tests", [bin.vitest, "run", ...report()]],
   ["simulation", ["test/simulation/main.ts", "--seeds", "200"]],
-  ["planted faults", ["test/simulation/main.ts", "--rules", "--seeds", "60"]],
 ];
 
 /** @type {Record<string, { help: string, run: (args: string[]) => Promise<number> }>} */

@@ -179,7 +179,9 @@ export const mutations: readonly Mutation[] = [
   {
     rule: "child-input",
     why: "An event and its text are the same: an abandoned child of the last turn starts with its input.",
-    patches: [{ file: `${RUN}/recorder.ts`, from: "get: () => JSON.parse(json)", to: "get: () => undefined" }],
+    patches: [
+      { file: `${RUN}/recorder.ts`, from: 'this.#json === "" ? undefined : JSON.parse(this.#json)', to: "undefined" },
+    ],
   },
   {
     rule: "command-input",
@@ -299,7 +301,6 @@ export const mutations: readonly Mutation[] = [
         from: "this.#timers.set(`timer.${slot.slot}`, waitMs,",
         to: "this.#timers.set(`timer.${slot.slot}`, waitMs / 2,",
       },
-      { file: `${SHELL}/effects.ts`, from: "if (this.#deps.serverClock.now() < slot.fireAt!)", to: "if (false)" },
     ],
   },
   {
@@ -332,18 +333,5 @@ export const mutations: readonly Mutation[] = [
     rule: "validated",
     why: "An update that its validator refuses changes nothing.",
     patches: [{ file: `${RUN}/updates.ts`, from: "handler.validate?.(value),", to: "undefined," }],
-  },
-  {
-    rule: "removed-singly",
-    why: "Commands are removed by their sequence: a purge of a subject strands those of other runs.",
-    patches: [
-      {
-        file: "packages/event-log/src/memory/log.ts",
-        from: "const all = await this.#ask(`read ${subject}`, () => this.server.read(subject, 1, 0));",
-        to: "if (subject) return this.#ask(`purge ${subject}`, () => this.server.purge(subject, keep, upTo));\n    const all = [];",
-      },
-      // And without the look for stranded commands, which heals what the purge does.
-      { file: `${SHELL}/stranded.ts`, from: "const wanted = new Set(subjects);", to: "const wanted = new Set();" },
-    ],
   },
 ];
