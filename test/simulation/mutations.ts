@@ -292,6 +292,11 @@ export const mutations: readonly Mutation[] = [
     why: "A timer does not fire early.",
     patches: [
       {
+        file: `${SHELL}/effects.ts`,
+        from: "const early = this.#deps.serverClock.now() < slot.fireAt!;",
+        to: "const early = false;",
+      },
+      {
         file: `${RUN}/execution.ts`,
         from: "(this.#isEarly(slot) ? this.#ignore(slot) : this.#fire(slot))",
         to: "this.#fire(slot)",
