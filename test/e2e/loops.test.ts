@@ -87,7 +87,7 @@ describe("a workflow that never gives the event loop back", () => {
       await scene.canBeRemoved(update);
     }
     const run = await scene.start(handlers, {}, "signalled");
-    await run.signal("slow", "x");
+    await expect(run.signal("slow", "x", { timeout: "5s" })).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
     await scene.isParked("signalled", at("endless"), 40_000);
     await scene.canBeRemoved("signalled");
     await scene.othersAreWell();

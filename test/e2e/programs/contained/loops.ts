@@ -43,7 +43,12 @@ export const loops = workflow("loops", { input: Kind, output: z.unknown() }, asy
   await w.run(one, 1);
   if (kind === "sideEffect") w.sideEffect(() => endless());
   if (kind === "until") await w.until(() => endless());
-  if (kind === "output") return { toJSON: endless };
+  if (kind === "output")
+    return {
+      get x() {
+        return endless();
+      },
+    };
   return kinds[kind]!();
 });
 
