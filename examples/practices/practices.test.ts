@@ -180,8 +180,14 @@ describe("the practices", () => {
   it("no swallowed errors: a failure nobody handles fails the run, with its context", async () => {
     const { forgotten, thrown, handled } = await play(noSwallowedErrors);
     expect(forgotten.status).toBe("failed");
-    expect(forgotten.result).toBeInstanceOf(StepError);
-    expect(forgotten.result).toMatchObject({ run: forgotten.run, step: "audit", cause: { code: "LedgerClosed" } });
+    expect(forgotten.result).toMatchObject({
+      code: "UNHANDLED_REJECTION",
+      message: expect.stringMatching(/unhandled/i),
+      run: forgotten.run,
+    });
+    const { cause } = forgotten.result as Error;
+    expect(cause).toBeInstanceOf(StepError);
+    expect(cause).toMatchObject({ run: forgotten.run, step: "audit", cause: { code: "LedgerClosed" } });
     expect(thrown.status).toBe("failed");
     expect(thrown.result).toMatchObject({ code: "WORKFLOW_FAILED", run: thrown.run });
     expect(((thrown.result as Error).cause as Error).message).toContain("toUpperCase");
