@@ -4,8 +4,10 @@ import { firstOutside, type Watch, watchEventLoop } from "@stepstream/watchdog";
 import type { WorkerEvent } from "./deps.ts";
 import { attempts } from "./running.ts";
 
-/** Frames of our own are not where a handler blocks. */
-const OWN = [fileURLToPath(new URL("../", import.meta.url))];
+/** Frames of our own are not where a handler blocks; the SDK has the guard round clocks and randomness. */
+const OWN = [new URL("../", import.meta.url), new URL("./", import.meta.resolve("@stepstream/sdk"))].map((url) =>
+  fileURLToPath(url),
+);
 
 /** Reports code that blocks the event loop, handlers above all. It is not stopped. */
 export function reportBlocked(stallMs: number | undefined, emit: (event: WorkerEvent) => void): Watch {
