@@ -361,7 +361,7 @@ export class RunActor {
       const { seq, at, deliveries } = arrival.delivery;
       if (seq <= execution.folded) continue;
       // The run in memory was deleted, and its id started again.
-      if (arrival.message.type === "RunStarted") return this.#foldAgain(batch);
+      if (arrival.message.type === "RunStarted" && execution.started) return this.#foldAgain(batch);
       if (deliveries === 1 && arrival.epoch === this.#epoch) {
         decided.push(...(await this.#fold({ seq, at, message: arrival.message })));
         continue;
