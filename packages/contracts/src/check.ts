@@ -63,6 +63,11 @@ export function checkObject(what: string, value: unknown): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(what, value, "an object");
 }
 
+/** The options of a call: absent, or an object. */
+export function checkOptions(what: string, options: unknown): void {
+  if (options !== undefined) checkObject(`options of ${what}`, options);
+}
+
 /**
  * @param options.min - The shortest that is allowed, in milliseconds. Default 0.
  * @param options.max - The longest. Default 100 years, the longest duration of all.

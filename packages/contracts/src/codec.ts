@@ -72,9 +72,11 @@ function shortened(text: string | undefined): string {
 
 const QUOTE_MAX = 300;
 
-/** `["lines", 3, "cents"]` → `lines[3].cents` */
+const PATH_MAX = 200;
+
+/** `["lines", 3, "cents"]` → `lines[3].cents`. A path of more than 200 characters has `…` in place of its middle. */
 export function pathOf(path: readonly PropertyKey[]): string {
   let out = "";
   for (const key of path) out += typeof key === "number" ? `[${key}]` : out === "" ? String(key) : `.${String(key)}`;
-  return out;
+  return out.length <= PATH_MAX ? out : `${out.slice(0, PATH_MAX / 2)}…${out.slice(1 - PATH_MAX / 2)}`;
 }

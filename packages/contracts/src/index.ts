@@ -9,6 +9,7 @@ export {
   checkName,
   checkObject,
   checkOneOf,
+  checkOptions,
   checkSchema,
   checkText,
   checkWhole,

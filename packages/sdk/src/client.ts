@@ -6,6 +6,7 @@ import {
   checkName,
   checkObject,
   checkOneOf,
+  checkOptions,
   checkWhole,
   type Duration,
   durationMs,
@@ -100,6 +101,8 @@ export interface ListOptions {
   timeout?: Duration;
 }
 
+const STATES = ["running", "parked", "completed", "failed", "cancelled", "terminated"] as const satisfies RunState[];
+
 /** Runs read at a time by `list`. */
 const LIST_CONCURRENCY = 16;
 
@@ -136,6 +139,7 @@ export class Client {
   ): Promise<HandleOf<W>> {
     this.#mustBeOpen();
     checkDefinition("workflow", "workflow", workflow);
+    checkOptions("start", options);
     const { id = newId(this.#clock) } = options;
     await this.#start(workflow, input, { ...options, id });
     return this.#handle(id, workflow, true);
@@ -154,6 +158,7 @@ export class Client {
   ): Promise<StartOutcome[]> {
     this.#mustBeOpen();
     checkDefinition("workflow", "workflow", workflow);
+    checkOptions("startMany", options);
     const { concurrency = 256, onConflict = "reject", onOutcome } = options;
     checkWhole("concurrency", concurrency);
     const outcomes: StartOutcome[] = [];
@@ -225,6 +230,7 @@ export class Client {
   ): Promise<RunHandle<StepOutput<S>, None, None, None>> {
     this.#mustBeOpen();
     checkDefinition("step", "step", step);
+    checkOptions("runStep", options);
     const { retry, timeout, ...start } = options;
     const sent = toWire(step.input, input);
     if (!sent.ok) throw new InvalidInputError(`step "${step.name}"`, sent.path, sent.message);
@@ -252,7 +258,10 @@ export class Client {
    */
   async list(options: ListOptions = {}): Promise<RunStatus[]> {
     this.#mustBeOpen();
+    checkOptions("list", options);
     const { workflow, status, limit = 100, timeout } = options;
+    if (status !== undefined) checkOneOf("status", status, STATES);
+    if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit);
     const name = typeof workflow === "string" ? workflow : workflow?.name;
     if (workflow !== undefined) checkName("name of a workflow", name);
     return within(this.#clock, "the list of runs", timeout, () => this.#list(name, status, limit));
@@ -353,6 +362,7 @@ export class Client {
  * console.log(await run.result());
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  checkOptions("connect", options);
   const { nats = "localhost:4222", namespace = "default", partitions, log } = options;
   const { clock = systemClock } = options;
   const telemetry = options.telemetry ?? createTelemetry({ namespace: log?.subjects.namespace ?? namespace });

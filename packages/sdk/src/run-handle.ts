@@ -2,6 +2,7 @@ import {
   CallTimeoutError,
   checkMessageId,
   checkName,
+  checkOptions,
   checkText,
   type Duration,
   decode,
@@ -18,7 +19,9 @@ import {
   QueryUnansweredError,
   RunNotFoundError,
   SignalRefusedError,
+  shown,
   type TerminalEvent,
+  toFailure,
   toWire,
   UpdateRefusedError,
   WorkflowCancelledError,
@@ -82,6 +85,16 @@ export type HandleOf<W extends AnyWorkflow> = RunHandle<
   WorkflowUpdates<W>
 >;
 
+/** Not what every object has: "constructor" is the name of a signal only where it is declared. */
+function declaredIn(declared: Readonly<Record<string, any>> | undefined, name: string): any {
+  return declared && Object.hasOwn(declared, name) ? declared[name] : undefined;
+}
+
+/** The run took the message for a repeat of another one: it has no effect, and is not reported as received. */
+function usedFor(id: string, name: string): Failure {
+  return toFailure(new Error(`The id ${shown(id)} was used before, for "${name}". Use an id of its own.`));
+}
+
 /** A run, from outside. Any number of processes may hold one for the same run. */
 export class RunHandle<
   O = unknown,
@@ -111,6 +124,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async result(options: { signal?: AbortSignal; timeout?: Duration } = {}): Promise<O> {
+    checkOptions("result", options);
     if (options.timeout === undefined) return this.#result(options.signal);
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
@@ -140,7 +154,8 @@ export class RunHandle<
   }
 
   /** @throws {RunNotFoundError} There is no such run. */
-  status(options: CallOptions = {}): Promise<RunStatus> {
+  async status(options: CallOptions = {}): Promise<RunStatus> {
+    checkOptions("status", options);
     const { log, clock } = this.#context;
     return within(clock, `the status of run ${this.id}`, options.timeout, () => readStatus(log, this.id));
   }
@@ -151,6 +166,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async *progress(options: { timeout?: Duration } = {}): AsyncGenerator<Progress, void, void> {
+    checkOptions("progress", options);
     await this.#mustExist();
     const { clock, closed } = this.#context;
     const stop = new AbortController();
@@ -169,6 +185,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async history(options: CallOptions = {}): Promise<HistoryEntry[]> {
+    checkOptions("history", options);
     const { log, clock } = this.#context;
     const history = await within(clock, `the history of run ${this.id}`, options.timeout, () =>
       readHistory(log, this.id),
@@ -192,6 +209,7 @@ export class RunHandle<
   async cancel(
     options: { reason?: string; grace?: Duration; cleanupDeadline?: Duration } & Omit<Telling, "id"> = {},
   ): Promise<void> {
+    checkOptions("cancel", options);
     const { reason = "cancelled by a client", grace, cleanupDeadline } = options;
     checkText("reason", reason);
     const id = newId(this.#context.clock);
@@ -218,6 +236,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
   async terminate(options: { reason?: string } & Omit<Telling, "id"> = {}): Promise<void> {
+    checkOptions("terminate", options);
     const { reason = "terminated by a client" } = options;
     checkText("reason", reason);
     const id = newId(this.#context.clock);
@@ -239,15 +258,17 @@ export class RunHandle<
   async signal<K extends keyof S & string>(name: K, ...[payload, options = {}]: SignalArguments<S[K]>): Promise<void> {
     const { clock } = this.#context;
     checkName("name of a signal", name);
+    checkOptions(`signal "${name}"`, options);
     const { id = newId(clock) } = options;
     checkMessageId("id of a signal", id);
-    const sent = this.#sent(`signal "${name}"`, this.#workflow?.signals[name], payload);
+    const sent = this.#sent(`signal "${name}"`, declaredIn(this.#workflow?.signals, name), payload);
     const refused = await tellRun(
       this.#telling(options),
       `signal "${name}"`,
       { v: 1, type: "SignalReceived", id, name, payload: sent },
       (event) => {
-        if (event.type === "SignalAccepted" && event.id === id) return { value: undefined };
+        if (event.type === "SignalAccepted" && event.id === id)
+          return { value: event.name === name ? undefined : usedFor(id, event.name) };
         if (event.type === "SignalRefused" && event.id === id) return { value: event.error };
         return undefined;
       },
@@ -270,9 +291,10 @@ export class RunHandle<
   ): Promise<UpdateOutput<U[K]>> {
     const { clock } = this.#context;
     checkName("name of an update", name);
+    checkOptions(`update "${name}"`, options);
     const { id = newId(clock) } = options;
     checkMessageId("id of an update", id);
-    const schemas = this.#workflow?.updates[name];
+    const schemas = declaredIn(this.#workflow?.updates, name);
     const sent = this.#sent(`update "${name}"`, schemas?.input, input);
     type Answer = { output?: unknown } | { failed: Failure } | { refused: Failure };
     const answer = await tellRun<Answer>(
@@ -280,6 +302,8 @@ export class RunHandle<
       `update "${name}"`,
       { v: 1, type: "UpdateRequested", id, name, input: sent },
       (event) => {
+        if (event.type === "UpdateAccepted" && event.id === id && event.name !== name)
+          return { value: { refused: usedFor(id, event.name) } };
         if (event.type === "UpdateCompleted" && event.id === id) return { value: { output: event.output } };
         if (event.type === "UpdateFailed" && event.id === id) return { value: { failed: event.error } };
         if (event.type === "UpdateRefused" && event.id === id) return { value: { refused: event.error } };
@@ -309,7 +333,8 @@ export class RunHandle<
   ): Promise<QueryAnswerOf<Q[K]>> {
     const { log, clock, closed } = this.#context;
     checkName("name of a query", name);
-    const declared = this.#workflow?.queries[name];
+    checkOptions(`query "${name}"`, options);
+    const declared = declaredIn(this.#workflow?.queries, name);
     const schemas = declared && "output" in declared ? declared : { input: undefined, output: declared };
     const sent = this.#sent(`query "${name}"`, schemas.input, input);
     const waitMs = timeoutMs(options.timeout === undefined ? "5s" : options.timeout);
@@ -340,6 +365,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async delete(options: CallOptions = {}): Promise<void> {
+    checkOptions("delete", options);
     const { clock } = this.#context;
     await within(
       clock,

@@ -171,7 +171,40 @@ describe("a name, an id, a reason, a time-out", () => {
   );
 });
 
+describe("a call from JavaScript", () => {
+  it.each([null, 5, "x", []])("refuses %j as options", async (options: any) => {
+    const refused = { name: "RangeError", message: expect.stringMatching(/^Invalid options of /) };
+    await expect(run.status(options)).rejects.toMatchObject(refused);
+    await expect(run.result(options)).rejects.toMatchObject(refused);
+    await expect(run.history(options)).rejects.toMatchObject(refused);
+    await expect(run.cancel(options)).rejects.toMatchObject(refused);
+    await expect(run.terminate(options)).rejects.toMatchObject(refused);
+    await expect(run.delete(options)).rejects.toMatchObject(refused);
+    await expect(run.signal("go", 1, options)).rejects.toMatchObject(refused);
+    await expect(run.update("add", 1, options)).rejects.toMatchObject(refused);
+    await expect(run.query("total", undefined, options)).rejects.toMatchObject(refused);
+    await expect(client.start(desk, undefined, options)).rejects.toMatchObject(refused);
+    await expect(client.list(options)).rejects.toMatchObject(refused);
+  });
+
+  it("refuses a status and a limit that do not exist, instead of listing no runs", async () => {
+    await expect(client.list({ status: "ended" as never })).rejects.toThrow('Invalid status "ended". Use "running"');
+    for (const limit of [-1, 0, Number.NaN, "5" as never])
+      await expect(client.list({ limit })).rejects.toThrow("Invalid limit");
+  });
+
+  it("does not take a method of every object for a declared signal", async () => {
+    for (const name of ["constructor", "toString", "__proto__"])
+      await expect((run as any).signal(name, 1, { timeout: 50 })).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
+  });
+});
+
 describe("a message to a run", () => {
+  it("under an id that was used for another name is not reported as received", async () => {
+    answer(() => [{ type: "SignalAccepted", id: "x", name: "other" }]);
+    await expect(run.signal("go", 1, { id: "x" })).rejects.toThrow(/The id "x" was used before, for "other"/);
+  });
+
   it("is stored under its own id, and answered by the journal", async () => {
     const heard = answer(({ id }) => [{ type: "SignalAccepted", id, name: "go" }]);
     await run.signal("go", 1, { id: "once" });

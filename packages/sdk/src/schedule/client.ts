@@ -1,6 +1,8 @@
 import {
   checkDefinition,
   checkObject,
+  checkOptions,
+  checkWhole,
   type Duration,
   InvalidInputError,
   RunAlreadyExistsError,
@@ -146,6 +148,7 @@ export class ScheduleHandle {
    * @param options.id - Its identity: the same id again is the same trigger. Default: a random one.
    */
   async trigger(options: { overlap?: Overlap; id?: string } = {}): Promise<Triggered> {
+    checkOptions("trigger", options);
     const { overlap, id } = options;
     return this.#run.update("trigger", overlap ? { overlap } : {}, id === undefined ? {} : { id });
   }
@@ -159,6 +162,7 @@ export class ScheduleHandle {
    * @param options.overlap - Default "buffer-all": one after the other.
    */
   async backfill(options: { from: Instant | Date; to: Instant | Date; overlap?: Overlap }): Promise<Backfilled> {
+    checkObject("options of backfill", options);
     const { overlap } = options;
     const [from, to] = [epoch(this.id, "from", options.from), epoch(this.id, "to", options.to)];
     return this.#run.update("backfill", { from, to, ...(overlap ? { overlap } : {}) });
@@ -171,6 +175,7 @@ export class ScheduleHandle {
    * @throws {InvalidInputError} Times or input make no sense; nothing was sent.
    */
   async change<W extends AnyWorkflow>(change: ScheduleChange<W>): Promise<void> {
+    checkObject(`change of schedule "${this.id}"`, change);
     const { times, action, paused, note } = read(this.id, change as ScheduleOptions<W>);
     await this.#run.update("change", {
       times,
@@ -200,6 +205,7 @@ export class ScheduleHandle {
    * Waits until it is over: with "cancel-other" and "terminate-other" that is when its last run has ended.
    */
   async delete(options: { history?: boolean } = {}): Promise<void> {
+    checkOptions("delete", options);
     const { status } = await this.#run.status();
     if (status === "running" || status === "parked")
       await this.#run.update("delete", {}).catch((error: unknown) => {
@@ -248,7 +254,9 @@ export class Schedules {
 
   /** Schedules that are not over, newest first. Reads as many runs as there are: for people. */
   async list(options: { limit?: number; timeout?: Duration } = {}): Promise<ScheduleSummary[]> {
+    checkOptions("list", options);
     const { limit = 100, timeout = "30s" } = options;
+    if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit);
     const runs = await this.#client.list({ workflow: scheduleWorkflow, limit: Number.POSITIVE_INFINITY, timeout });
     return runs
       .filter(({ id, status }) => id.startsWith(PREFIX) && (status === "running" || status === "parked"))

@@ -76,6 +76,35 @@ describe("w.continueAsNew", () => {
     expect((await play.resumed()).run.fault).toBeUndefined();
   });
 
+  it("takes an id for a repeat only within its kind, also after it has continued as new", async () => {
+    const play = new Play(
+      flow(async (n, w) => {
+        let added = 0;
+        w.onUpdate("add", (m) => (added += m));
+        if (n === 1) {
+          await w.run(a, n);
+          return w.continueAsNew(2);
+        }
+        await w.run(a, n);
+        return added;
+      }),
+    );
+    await play.start(1);
+    await play.signal("note", "one", "x");
+    await play.signal("note", "one", "update y");
+    await play.update("add", 1, "x"); // no repeat of the signal
+    await play.update("add", 1, "x"); // a repeat
+    expect(play.events.filter(({ type }) => type === "UpdateCompleted")).toMatchObject([{ id: "x", output: 1 }]);
+    await play.done(1, a);
+    await play.update("add", 5, "x"); // still a repeat
+    await play.update("add", 7, "y"); // no repeat of the signal "update y"
+    await play.signal("note", "again", "y"); // no repeat of the update
+    expect(play.events.filter(({ type }) => type === "UpdateCompleted").at(-1)).toMatchObject({ id: "y", output: 7 });
+    await play.done(2, a);
+    expect(last(play).output).toEqual(7);
+    expect(await play.replayed()).toBeUndefined();
+  });
+
   it("is refused where compensations would be lost, or the input does not fit", async () => {
     const play = new Play(
       workflow("flow", { input: z.int(), output: z.any() }, async (_n, w) => {

@@ -153,7 +153,7 @@ export class Life {
   // ---------------------------------------------------------------- from outside
 
   cancel(id: string, request: CancelRequest & { cleanupMs: number | undefined }): void {
-    if (!this.takes || !this.seen.add(id)) return;
+    if (!this.takes || !this.seen.add("cancel", id)) return;
     const run = this.#run;
     const { reason, graceMs, cleanupMs } = request;
     run.decide({

@@ -1,23 +1,37 @@
 /** A run that goes on as new remembers so many ids. */
 const KEPT = 200;
 
-/** Ids of messages that were taken note of: a repeat of one changes nothing. */
-export class Seen {
-  readonly #ids: Set<string>;
+export type MessageKind = "signal" | "update" | "cancel";
 
-  constructor(ids: readonly string[] = []) {
-    this.#ids = new Set(ids);
+/**
+ * Ids of messages that were processed: a repeat of one changes nothing.
+ *
+ * I1. An id counts within its kind: senders choose ids, and an update with the id of a signal is not its repeat.
+ */
+export class Seen {
+  readonly #keys: Set<string>;
+
+  constructor(carried: readonly string[] = []) {
+    this.#keys = new Set(carried);
   }
 
-  /** @returns false if it was seen before. */
-  add(id: string): boolean {
-    if (this.#ids.has(id)) return false;
-    this.#ids.add(id);
+  /** @returns false if it was processed before. */
+  add(kind: MessageKind, id: string): boolean {
+    const key = keyOf(kind, id);
+    if (this.#keys.has(key)) return false;
+    this.#keys.add(key);
     return true;
   }
 
   /** The latest, for a run that goes on as new. */
   get latest(): string[] {
-    return [...this.#ids].slice(-KEPT);
+    return [...this.#keys].slice(-KEPT);
   }
+}
+
+const PREFIX = /^(signal|update|cancel) /;
+
+/** A signal's is its id alone, as in histories that are stored; with a prefix where it could be taken for another kind. */
+function keyOf(kind: MessageKind, id: string): string {
+  return kind === "signal" && !PREFIX.test(id) ? id : `${kind} ${id}`;
 }

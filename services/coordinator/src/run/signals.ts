@@ -59,7 +59,7 @@ export class Signals {
 
   receive(signal: Signal): void {
     const { id, name, payload } = signal;
-    if (!this.#seen.add(id)) return;
+    if (!this.#seen.add("signal", id)) return;
     const read = this.#read(name, payload);
     if ("error" in read) {
       this.#run.decide({ type: "SignalRefused", id, name, error: toFailure(read.error) });

@@ -68,7 +68,7 @@ export class Updates {
   }
 
   receive(request: Request): void {
-    if (!this.#seen.add(request.id)) return;
+    if (!this.#seen.add("update", request.id)) return;
     const { id, name, input } = request;
     const { workflow } = this.#run;
     if (!Object.hasOwn(workflow.updates, name))
