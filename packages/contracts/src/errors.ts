@@ -334,6 +334,21 @@ export class StalledError extends StepstreamError {
   }
 }
 
+/** A promise of the engine does not hold for a run: a bug of Stepstream. Nothing more of the run is decided or written. */
+export class InvariantError extends StepstreamError {
+  readonly code = "INVARIANT_VIOLATED";
+  readonly retry = "never";
+
+  /** @param promise - As the file header numbers it, e.g. "slot R1". */
+  constructor(promise: string, what: string, { run, slot }: { run: string; slot?: number | undefined }) {
+    const where = slot === undefined ? `run ${run}` : `run ${run}, slot ${slot}`;
+    super(
+      `Promise "${promise}" does not hold for ${where}: ${what}. Nothing more was decided. This is a bug of Stepstream: export the history and report it. The run can be terminated.`,
+      { promise, run, slot },
+    );
+  }
+}
+
 // ---------------------------------------------------------------- asking for the wrong thing
 
 export class RunNotFoundError extends StepstreamError {

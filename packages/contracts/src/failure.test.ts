@@ -2,7 +2,7 @@ import vm from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as errors from "./errors.ts";
-import { Failure, fromFailure, toFailure } from "./failure.ts";
+import { errorsIn, Failure, fromFailure, isInstance, messageOf, tamed, toFailure } from "./failure.ts";
 
 const where = { run: "r1", step: "charge", slot: 3, attempt: 2 };
 const cause = new TypeError("cards is not iterable", { cause: new Error("the root of it") });
@@ -39,6 +39,7 @@ const SPECIMENS: Record<string, Error> = {
   NonDeterminismError: new errors.NonDeterminismError("r1", 4, { step: "a" }, { step: "b" }),
   ForbiddenInWorkflowError: new errors.ForbiddenInWorkflowError("Date.now()", "w.now()"),
   StalledError: new errors.StalledError("r1", "it waits for nothing the run can give it."),
+  InvariantError: new errors.InvariantError("slot R1", "it has ended twice", { run: "r1", slot: 3 }),
   RunNotFoundError: new errors.RunNotFoundError("r1", "dev"),
   RunAlreadyExistsError: new errors.RunAlreadyExistsError("r1"),
   RunParkedError: new errors.RunParkedError("r1", "it is stalled."),
@@ -241,5 +242,82 @@ describe("whatever is thrown", () => {
         expect(toFailure(fromFailure(Failure.parse(sent)))).toEqual(sent);
       }),
     );
+  });
+});
+
+describe("what is thrown by hostile code", () => {
+  const circle = new Error("circle");
+  circle.cause = circle;
+  const [a, b] = [new Error("a"), new Error("b")];
+  [a.cause, b.cause] = [b, a];
+  const group = new AggregateError([], "group");
+  group.errors.push(group, new Error("inner"));
+  const getter = (key: string) =>
+    Object.defineProperty(new Error("getter"), key, {
+      get() {
+        throw new Error("no");
+      },
+    });
+  const refuse = () => {
+    throw new Error("no");
+  };
+  const traps = { get: refuse, getPrototypeOf: refuse, ownKeys: refuse, has: refuse, getOwnPropertyDescriptor: refuse };
+  const revoked = Proxy.revocable(new Error("gone"), {});
+  revoked.revoke();
+  let chain = new Error("the root");
+  for (let i = 0; i < 100_000; i++) chain = new Error(`link ${i}`, { cause: chain });
+  const hostile: [string, unknown][] = [
+    ["its own cause", circle],
+    ["two in a circle", a],
+    ["a group that holds itself", group],
+    ...["name", "message", "stack", "code", "cause", "errors"].map((key): [string, unknown] => [
+      `a getter for ${key} that throws`,
+      getter(key),
+    ]),
+    ["a proxy that refuses everything", new Proxy(new Error("x"), traps)],
+    ["a revoked proxy", revoked.proxy],
+    ["a chain of 100,000", chain],
+    ["undefined", undefined],
+    ["null", null],
+    ["a symbol", Symbol("s")],
+    ["a function", () => {}],
+    ["an object without a prototype", Object.create(null)],
+  ];
+
+  it.each(hostile)("is read without harm: %s", (_what, thrown) => {
+    const found = errorsIn(thrown);
+    expect(found[0]).toBe(thrown);
+    expect(found.length).toBeLessThanOrEqual(1_000);
+    expect(new Set(found).size).toBe(found.length);
+    expect(typeof isInstance(thrown, Error)).toBe("boolean");
+    expect(messageOf(thrown)).toEqual(expect.stringMatching(/./));
+    const tame = tamed(thrown);
+    expect(tame).toBeInstanceOf(Error);
+    // Looks through name, message, stack, code and all causes, as a logger does.
+    expect(Failure.safeParse(JSON.parse(JSON.stringify(toFailure(tame)))).success).toBe(true);
+    let depth = 0;
+    for (let at: unknown = tame; at instanceof Error && depth < 100; at = at.cause) depth++;
+    expect(depth).toBeLessThan(100);
+    expect(tamed(tame)).toBe(tame);
+  });
+
+  it("is found with everything that led to it, nearest first, each once", () => {
+    const root = new Error("root");
+    const left = new Error("left", { cause: root });
+    const both = new AggregateError([left, root], "both", { cause: circle });
+    expect(errorsIn(both)).toEqual([both, circle, left, root]);
+    expect(errorsIn(a)).toEqual([a, b]);
+    expect(errorsIn(chain)).toHaveLength(1_000);
+    expect(isInstance(revoked.proxy, Error)).toBe(false);
+    expect(isInstance(both, AggregateError)).toBe(true);
+  });
+
+  it("is left as it is where it does no harm, and else copied", () => {
+    const fine = new TypeError("fine", { cause: new Error("why") });
+    expect(tamed(fine)).toBe(fine);
+    expect(tamed(circle)).not.toBe(circle);
+    expect(tamed(circle).message).toBe("circle");
+    expect(messageOf(circle)).toBe("circle");
+    expect(messageOf("text")).toBe("text");
   });
 });

@@ -65,6 +65,7 @@ const OWN = new Map(
     FORBIDDEN_IN_WORKFLOW: errors.ForbiddenInWorkflowError,
     FORBIDDEN_IN_QUERY: errors.ForbiddenInQueryError,
     STALLED: errors.StalledError,
+    INVARIANT_VIOLATED: errors.InvariantError,
     SIGNAL_REFUSED: errors.SignalRefusedError,
     UPDATE_REFUSED: errors.UpdateRefusedError,
     QUERY_FAILED: errors.QueryFailedError,

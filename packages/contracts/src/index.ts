@@ -27,6 +27,7 @@ export {
   ForbiddenInWorkflowError,
   InvalidInputError,
   InvalidOutputError,
+  InvariantError,
   LogRefusedError,
   LogUnavailableError,
   MalformedMessageError,
@@ -67,6 +68,7 @@ export {
 export { errorsIn, Failure, fromFailure, isInstance, messageOf, tamed, toFailure } from "./failure.ts";
 export { deepFreeze } from "./freeze.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
+export { checkThoroughly, invariant, thorough } from "./invariant.ts";
 export {
   isDeeperText,
   isTooLong,

@@ -13,6 +13,7 @@ import { type Attached, attach } from "./shell/attached.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
 import { DelayQueue } from "./shell/delay-queue.ts";
 import { type CoordinatorEvent, type CoordinatorTelemetry, DEFAULTS, keyOf, type Settings } from "./shell/deps.ts";
+import { Faults } from "./shell/faults.ts";
 import { ForgottenAsks } from "./shell/forgotten.ts";
 import { Incarnation } from "./shell/incarnation.ts";
 import { ServerClock } from "./shell/server-clock.ts";
@@ -73,6 +74,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const serverClock = new ServerClock(clock);
   const executions = new WeakSet<RunExecution>();
   const loops = new Set<string>();
+  const faults = new Faults();
   let state: "new" | "running" | "stopped" = "new";
   let mailboxes = 1;
   const repeats = new Repeats();
@@ -130,6 +132,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       settings,
       executions,
       loops,
+      faults,
     });
   }
 

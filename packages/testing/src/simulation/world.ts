@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import {
+  checkThoroughly,
   isTerminal,
   RunClosedError,
   type TerminalEvent,
@@ -113,6 +114,7 @@ class World {
   }
 
   async live(): Promise<Outcome> {
+    checkThoroughly();
     for (const name of this.#names()) this.#clock.setTimeout(() => this.#boot(name), this.#chance.int(2_000));
     this.#brew();
     const client = this.#server.connect("client");

@@ -13,6 +13,7 @@ import type { AnyStep } from "@stepstream/sdk";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
 import type { Ended, Life } from "./life.ts";
+import { isCancelReason } from "./rejections.ts";
 import type { Slot } from "./slot.ts";
 import type { Wait } from "./waits.ts";
 
@@ -25,6 +26,8 @@ import type { Wait } from "./waits.ts";
  *
  * C1. No compensation is decided while a slot is open.
  * C2. A compensation that fails is reported, and the rest still run.
+ *
+ * Asserted as "closing C1" and "closing C2"; the order of compensations is compared by the simulation's model.
  */
 export class Closing {
   readonly #run: RunExecution;
@@ -35,6 +38,7 @@ export class Closing {
   #output = "";
   #failure: Failure | undefined;
   #waiting = false;
+  #ended: Ended | undefined;
 
   constructor(run: RunExecution, life: Life) {
     this.#run = run;
@@ -57,6 +61,8 @@ export class Closing {
   /** As far as it goes in this turn. @returns whether more is to come of it, after the next macrotask. */
   advance(ended: Ended): boolean {
     const run = this.#run;
+    this.#ended ??= ended;
+    run.holds(this.#ended === ended, "life L1", "it ends in another way than it began to end");
     if (!this.#outcome) {
       const left = this.#life.root.slots.size > 0 || this.#life.waits.size > 0;
       this.#begin(ended);
@@ -78,6 +84,9 @@ export class Closing {
       return false;
     }
     this.#life.updates.refuseInProgress();
+    const all = this.#outcome === "completed" || this.#compensations.length === 0;
+    run.holds(all && !this.#waiting, "closing C2", "it ends before all compensations have run");
+    run.holds(run.openSlots === 0, "closing C1", "it ends while slots are open");
     if (this.#outcome === "completed") run.decide({ type: "RunCompleted" }, { key: "output", json: this.#output });
     else if (this.#outcome === "cancelled") run.decide({ type: "RunCancelled", reason: run.cancelRequest!.reason });
     else run.decide({ type: "RunFailed", error: this.#failure! });
@@ -110,6 +119,7 @@ export class Closing {
   }
 
   #failUnhandled(reason: unknown): void {
+    this.#run.holds(!isCancelReason(reason), "rejections J2", "a rejection of the engine's own counts as unhandled");
     const cause = reason instanceof Error ? reason : new RemoteError(toFailure(reason));
     this.#fail(new UnhandledRejectionError(this.#run.runId, cause, this.#life.rejections.count));
   }
@@ -146,6 +156,7 @@ export class Closing {
 
   #compensate(step: AnyStep, inputText: string): void {
     const run = this.#run;
+    run.holds(run.openSlots === 0, "closing C1", `${step.name} was to compensate while slots are open`);
     this.#waiting = true;
     const slot = run.lastSlot + 1;
     const done = () => {
@@ -154,7 +165,8 @@ export class Closing {
     frames.exit(() =>
       run.openStep(step, inputText, undefined, true).then(done, (error) => {
         done();
-        run.decide({ type: "CompensationFailed", slot, error: toFailure(error) });
+        // Outside of any promise chain of the workflow's: what is thrown here would end the process.
+        run.contain(() => run.decide({ type: "CompensationFailed", slot, error: toFailure(error) }), undefined);
       }),
     );
   }

@@ -9,9 +9,10 @@ import {
   type InboxMessage,
   InvalidInputError,
   InvalidOutputError,
+  InvariantError,
+  invariant,
   isTerminal,
   MAX_TIME_MS,
-  type NonDeterminismError,
   QueryFailedError,
   type RunContinued,
   type RunEvent,
@@ -21,6 +22,7 @@ import {
   type StepstreamError,
   TimeoutError,
   tamed,
+  thorough,
   toWire,
   UnhandledRejectionError,
   ValidationError,
@@ -36,14 +38,14 @@ import { Groups } from "./groups.ts";
 import { type CancelRequest, Life } from "./life.ts";
 import type { Observer } from "./observer.ts";
 import { positions } from "./positions.ts";
-import { type Decided, type Payload, Recorder } from "./recorder.ts";
+import { type Decided, type Fault, type Payload, Recorder } from "./recorder.ts";
 import { markCancelReason } from "./rejections.ts";
 import type { Scope } from "./scope.ts";
 import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
 import type { Wait } from "./waits.ts";
 import { onBehalfOf, queryKey, stoppedQueries } from "./whose.ts";
 
-export type { Decided } from "./recorder.ts";
+export type { Decided, Fault } from "./recorder.ts";
 
 /** So often may a run go on as new without having waited for anything. */
 const MAX_CONTINUED = 100;
@@ -54,6 +56,8 @@ const MAX_CONTINUED = 100;
 const MAX_PER_TURN = 200_000;
 /** So often may it be answered at once in one turn. Each may cost an error with a stack. */
 const MAX_ANSWERED_AT_ONCE = 120_000;
+/** Each macrotask of a turn follows from something that was decided, asked for or kept. */
+const MAX_ROUNDS = 2 * (MAX_PER_TURN + MAX_ANSWERED_AT_ONCE);
 
 /**
  * One run of a workflow, alive in memory: what its inbox makes it decide.
@@ -71,6 +75,9 @@ const MAX_ANSWERED_AT_ONCE = 120_000;
  * R4. One message resolves in one turn; promises resolve in the order of the stream.
  * R5. What was decided before is decided again, or the run has a `fault` and decides nothing more.
  * R6. A turn ends: code that asks without end gets no more answers, and the run has a `fault`.
+ *
+ * They are asserted where they could break ("run R1" …); a violation is the run's `fault`. R3 can only be seen from
+ * outside, by deliveries that are repeated: execution.test.ts, and the simulation, which repeats them.
  */
 export class RunExecution {
   readonly runId: string;
@@ -102,6 +109,8 @@ export class RunExecution {
   /** In this turn: what was decided, and what was asked for without deciding anything. */
   #decided = 0;
   #idle = 0;
+  /** Macrotasks of this turn. */
+  #rounds = 0;
   #now = 0;
   #random: () => number;
 
@@ -131,7 +140,7 @@ export class RunExecution {
   get cancelRequest(): CancelRequest | undefined {
     return this.life?.cancelRequest;
   }
-  get fault(): NonDeterminismError | StalledError | undefined {
+  get fault(): Fault | undefined {
     return this.recorder.fault;
   }
   /** Tells the run from an earlier one of the same id, which was deleted: ids of messages are remembered for a while. */
@@ -159,16 +168,48 @@ export class RunExecution {
     this.folded = seq;
     this.#now = Math.max(this.#now, atMs);
     if (this.closed || this.fault) return;
-    this.#beginTurn();
-    onBehalfOf(this, () => this.#apply(message));
+    this.#turn(() => this.#apply(message));
   }
 
   /** Takes a run up where it last went on as new, instead of folding what was before. */
   resume({ after, at, start }: RunContinued): void {
     this.folded = after;
     this.#now = at;
-    this.#beginTurn();
-    onBehalfOf(this, () => this.#begin(start));
+    this.#turn(() => this.#begin(start));
+  }
+
+  #turn(act: () => void): void {
+    this.contain(() => {
+      this.holds(!this.#turnOpen, "run R4", "a message came before the turn of the one before it was over");
+      this.#beginTurn();
+      onBehalfOf(this, act);
+    }, undefined);
+  }
+
+  /**
+   * Asserts one of the numbered promises. One that does not hold is the run's fault at once: workflow code may catch what
+   * is thrown.
+   *
+   * @throws {InvariantError}
+   */
+  holds(isSo: boolean, promise: string, what: string | (() => string), slot?: number): void {
+    try {
+      invariant(isSo, promise, { run: this.runId, slot }, what);
+    } catch (error) {
+      this.recorder.fault ??= error as InvariantError;
+      this.observer?.faulted();
+      throw error;
+    }
+  }
+
+  /** Nothing that a violated promise throws comes out of a turn: the run has its fault. */
+  contain<T>(act: () => T, otherwise: T): T {
+    try {
+      return act();
+    } catch (error) {
+      if (error instanceof InvariantError && this.fault) return otherwise;
+      throw error;
+    }
   }
 
   #beginTurn(): void {
@@ -177,6 +218,7 @@ export class RunExecution {
     this.#continued = 0;
     this.#decided = 0;
     this.#idle = 0;
+    this.#rounds = 0;
     if (!this.life) return;
     this.life.length++;
     this.life.waits.beginTurn();
@@ -186,12 +228,17 @@ export class RunExecution {
   advance(): boolean {
     const { life } = this;
     if (!life || !this.#turnOpen || this.fault || this.closed) return false;
-    return onBehalfOf(this, () => {
-      // Once the function has ended, what it left open is given up first.
-      if ((!life.ended || life.closing.begun) && life.signals.deliver()) return true;
-      if (life.waits.check()) return true;
-      return life.ended !== undefined && life.closing.advance(life.ended);
-    });
+    return this.contain(
+      () =>
+        onBehalfOf(this, () => {
+          this.holds(++this.#rounds <= MAX_ROUNDS, "run R6", "a turn does not end");
+          // Once the function has ended, what it left open is given up first.
+          if ((!life.ended || life.closing.begun) && life.signals.deliver()) return true;
+          if (life.waits.check()) return true;
+          return life.ended !== undefined && life.closing.advance(life.ended);
+        }),
+      false,
+    );
   }
 
   /** What the turn decided: call it when nothing more follows, once. The list is the caller's. */
@@ -202,7 +249,27 @@ export class RunExecution {
         this.#stall("its workflow awaits something, but has asked `w` for nothing that is still to come.");
     }
     this.#turnOpen = false;
-    return this.recorder.take();
+    return this.contain(() => {
+      if (thorough) this.#checkTurn();
+      return this.recorder.take();
+    }, []);
+  }
+
+  /** What is true between two turns. Looks at every slot: for tests and the simulation. */
+  #checkTurn(): void {
+    if (this.fault || this.closed || !this.life) return;
+    let open = 0;
+    for (const slot of this.slots.values()) {
+      const { slot: number, state, purpose, scope, cancelled } = slot;
+      this.holds(number <= this.lastSlot, "run R1", `it is beyond the last slot, ${this.lastSlot}`, number);
+      if (state !== "done" && !purpose) open++;
+      if (state === "cancelling")
+        this.holds(cancelled !== undefined, "life L2", "it is cancelled without a reason", number);
+      if (state === "open" && slot.kind === "timer" && !purpose)
+        this.holds(!scope?.cancelled, "scope C2", "its scope is cancelled, and it is not", number);
+    }
+    this.holds(open === this.openSlots, "run R1", () => `${open} slots are open, and ${this.openSlots} are counted`);
+    this.life.signals.check();
   }
 
   /** After a replay: is all that was recorded decided again? Sets `fault` if not. */
@@ -213,12 +280,15 @@ export class RunExecution {
   /** @throws {InvalidInputError} To workflow code: what it passed cannot be stored. */
   decide(event: RunEvent, payload?: Payload): void {
     if (this.fault || this.closed) return;
+    // R4. What is decided outside of a turn would be decided at another place in a replay.
+    if (!this.#turnOpen) return void this.stray(`What led to ${event.type}`);
+    this.holds(!frames.getStore()?.readOnly, "life L3", () => `${event.type} was decided by code that only looks`);
     if (++this.#decided > MAX_PER_TURN) return this.#endless(`decided more than ${count(MAX_PER_TURN)} things`);
     if (this.#idle > 0) this.#idle--;
     try {
       this.recorder.decide(event, payload);
     } catch (error) {
-      if (frames.getStore()) throw error;
+      if (frames.getStore() || error instanceof InvariantError) throw error;
       this.#stall(`its history could not be read again: ${(error as Error).message}`, "Terminate the run.");
     }
     if (this.fault) this.observer?.faulted();
@@ -544,9 +614,12 @@ export class RunExecution {
     what: Partial<Pick<Slot, "step" | "child" | "fireAt" | "purpose" | "scope">>,
   ): Promise<unknown> {
     const number = ++this.lastSlot;
+    this.holds(!this.slots.has(number), "slot R1", "it is opened twice", number);
     const { promise, resolve, reject } = deferred<unknown>();
     const { step, child, fireAt, purpose } = what;
     const scope = purpose ? undefined : (what.scope ?? frames.getStore()?.scope);
+    if (scope && !this.fault && !this.closed)
+      this.holds(!scope.cancelled, "scope C1", "it is opened in a scope that is cancelled", number);
     const slot: Slot = {
       slot: number,
       kind,
@@ -598,6 +671,8 @@ export class RunExecution {
     this.decide({ type: "SlotsCancelled", slots: slots.map((s) => s.slot), reason: why });
     markCancelReason(reason);
     for (const slot of slots) {
+      // Named twice, by itself and by its scope.
+      if (slot.state !== "open" && slot.state !== "waiting") continue;
       slot.cancelled = reason;
       // A waiting step has no command out, a child that is left alone is not asked: nobody has to answer.
       const alone = slot.kind === "timer" || slot.state === "waiting" || slot.child?.onParentClose === "abandon";
@@ -618,10 +693,10 @@ export class RunExecution {
 
   /** A slot's outcome. */
   settle(slot: Slot, error?: Error, value?: unknown): void {
-    if (slot.state === "done") return;
+    this.holds(slot.state !== "done", "slot R1", "it has an outcome, and another came", slot.slot);
     slot.state = "done";
     this.#done.push(slot.slot);
-    if (!slot.purpose) this.openSlots--;
+    if (!slot.purpose) this.holds(--this.openSlots >= 0, "run R1", "more slots have ended than were opened", slot.slot);
     slot.scope?.delete(slot.slot);
     // What a cancelled slot fails with is of no interest to anybody.
     if (error && slot.cancelled) markCancelReason(error);
@@ -631,7 +706,7 @@ export class RunExecution {
 
   /** The timers that the workflow did not ask for end with its life, and nobody waits for them. */
   #endTimers(): void {
-    for (const slot of this.slots.values()) if (slot.purpose) this.settle(slot);
+    for (const slot of this.slots.values()) if (slot.purpose && slot.state !== "done") this.settle(slot);
   }
 
   // ---------------------------------------------------------------- errors

@@ -244,6 +244,11 @@ export class Groups {
     this.#run.cancelSlots([...slots, ...scopes.flatMap((scope) => [...scope.slots])], reason);
     for (const part of parts) if ("wait" in part) life?.waits.withdraw(part.wait, reason);
     for (const scope of scopes) life?.waits.cancel(scope, reason);
+    if (this.#run.fault || this.#run.closed) return;
+    for (const slot of slots) {
+      const state = this.#run.slots.get(slot)?.state;
+      this.#run.holds(state !== "open" && state !== "waiting", "groups G1", "it was given up, and is open", slot);
+    }
   }
 }
 

@@ -13,6 +13,7 @@ import {
   QueryFailedError,
   type RunStarted,
   TimeoutError,
+  thorough,
   toFailure,
   toWire,
   WorkflowCancelledError,
@@ -64,6 +65,8 @@ export interface CancelRequest {
  * L1. Only the first end counts; what is asked for after it fails.
  * L2. A cancel reaches all that is open and all that is asked for later, but not past a shield.
  * L3. What only looks (queries, conditions, validators) changes nothing.
+ *
+ * Asserted as "life L1" (closing.ts), "life L2" (thorough) and "life L3" (at every decision).
  */
 export class Life {
   readonly started: RunStarted;
@@ -396,6 +399,16 @@ export class Life {
     if (!scope.mark(reason)) return;
     this.#run.cancelSlots(scope.slots, reason);
     this.waits.cancel(scope, reason);
+    if (thorough && !this.#run.fault) this.#checkCancelled(scope);
+  }
+
+  #checkCancelled(scope: Scope): void {
+    for (const { slot, state, scope: at } of this.#run.slots.values()) {
+      const left = (state === "open" || state === "waiting") && at?.isWithin(scope);
+      this.#run.holds(!left, "life L2", "a cancel has not reached it", slot);
+    }
+    for (const wait of this.waits.open)
+      this.#run.holds(!wait.scope?.isWithin(scope), "life L2", "a cancel has not reached a wait");
   }
 
   cancelledError(reason = this.cancelRequest?.reason ?? "its result is not needed any more"): WorkflowCancelledError {
@@ -433,7 +446,8 @@ export class Life {
 
   /** A timer beside something else. */
   timeLimit(timeoutMs: number | undefined): { onUp: (up: () => void) => void; stop: () => void } | undefined {
-    if (timeoutMs === undefined) return undefined;
+    // What is asked for in a scope that is cancelled fails at once: there is nothing to limit.
+    if (timeoutMs === undefined || this.#scope().cancelled) return undefined;
     const run = this.#run;
     const fired = this.timer(timeoutMs);
     const slot = run.lastSlot;

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { type InboxMessage, type RunContinued, RunEvent, type RunStarted } from "@stepstream/contracts";
+import {
+  checkThoroughly,
+  type InboxMessage,
+  type RunContinued,
+  RunEvent,
+  type RunStarted,
+} from "@stepstream/contracts";
 import type { AnyStep, AnyWorkflow } from "@stepstream/sdk";
 import { RunExecution } from "./execution.ts";
 import { guardGlobals } from "./globals.ts";
@@ -15,6 +21,7 @@ export class Play {
 
   constructor(workflow: AnyWorkflow, recorded: RunEvent[] = [], runId = "r1", recordedUpTo = 0) {
     guardGlobals();
+    checkThoroughly();
     this.run = new RunExecution(runId, workflow, recorded, recordedUpTo);
   }
 

@@ -1,4 +1,15 @@
-import { InvalidInputError, NonDeterminismError, pathOf, RunEvent, type StalledError } from "@stepstream/contracts";
+import { isDeepStrictEqual } from "node:util";
+import {
+  InvalidInputError,
+  type InvariantError,
+  invariant,
+  isTerminal,
+  NonDeterminismError,
+  pathOf,
+  RunEvent,
+  type StalledError,
+  thorough,
+} from "@stepstream/contracts";
 import { sameDecision } from "./same-decision.ts";
 
 /** An event, and its JSON as it goes into the journal: taken when it was decided, so nobody changes it after. */
@@ -19,21 +30,27 @@ export interface Payload {
   readonly rest?: object;
 }
 
+/** Why a run cannot go on here. */
+export type Fault = NonDeterminismError | StalledError | InvariantError;
+
 /**
  * What a run has decided: first once more what its journal holds, then what is new.
  *
  * R5. What was decided before is decided again, or the run has a `fault` and decides nothing more.
  * R6. What is decided can be read back: an event that does not fit its schema is refused where it is decided.
  * R7. An event and its text say the same: the event's payload is read from the text.
+ *
+ * R5 is checked at every decision of a replay. R6 and R7 are asserted for every event where checks are thorough.
  */
 export class Recorder {
   /** Why the run cannot go on here: it is to be parked. Nothing that was decided since is to be written. */
-  fault: NonDeterminismError | StalledError | undefined;
+  fault: Fault | undefined;
   /** How much was decided, what was decided before included. */
   count = 0;
   readonly #run: string;
   readonly #recorded: readonly RunEvent[];
   #fresh: Decided[] = [];
+  #ended = false;
 
   constructor(run: string, recorded: readonly RunEvent[]) {
     this.#run = run;
@@ -59,6 +76,7 @@ export class Recorder {
   /** @throws {InvalidInputError} The event does not fit its schema; nothing was decided. */
   decide(event: RunEvent, payload?: Payload): void {
     if (this.fault) return;
+    this.#holds(!this.#ended, "run R2", `${event.type} was decided after the end`);
     const decided = write(event, payload);
     const recorded = this.next;
     if (!recorded || !sameDecision(recorded, decided.text)) {
@@ -70,7 +88,26 @@ export class Recorder {
       }
     }
     this.count++;
-    if (!recorded) this.#fresh.push(decided);
+    if (isTerminal(event)) this.#ended = true;
+    if (recorded) return;
+    if (thorough) this.#checkWritten(decided);
+    this.#fresh.push(decided);
+  }
+
+  #holds(isSo: boolean, promise: string, what: string | (() => string)): void {
+    try {
+      invariant(isSo, promise, { run: this.#run }, what);
+    } catch (error) {
+      this.fault ??= error as InvariantError;
+      throw error;
+    }
+  }
+
+  #checkWritten({ event, text }: Decided): void {
+    const json = JSON.parse(text);
+    const same = isDeepStrictEqual(JSON.parse(JSON.stringify(event)), json);
+    this.#holds(same, "recorder R7", () => `${event.type} and its text differ: ${text}`);
+    this.#holds(RunEvent.safeParse(json).success, "recorder R6", () => `${event.type} cannot be read back: ${text}`);
   }
 
   /** Payloads may be anything, and are JSON already; the rest is small. */
@@ -89,7 +126,10 @@ export class Recorder {
   take(): Decided[] {
     const fresh = this.#fresh;
     this.#fresh = [];
-    return this.fault ? [] : fresh;
+    if (this.fault) return [];
+    const after = fresh.length === 0 || this.count - fresh.length >= this.#recorded.length;
+    this.#holds(after, "recorder R5", "something new was decided before all that is recorded");
+    return fresh;
   }
 
   /** After a replay: is all that was recorded decided again, and nothing besides? Sets `fault` if not. */

@@ -1,5 +1,5 @@
-import type { NonDeterminismError, StalledError } from "@stepstream/contracts";
 import type { AnyWorkflow } from "@stepstream/sdk";
+import type { Fault } from "./execution.ts";
 import { type RecordedRun, walkRun, withoutForcedEnd } from "./walk.ts";
 
 export type { RecordedRun } from "./walk.ts";
@@ -11,10 +11,7 @@ export type { RecordedRun } from "./walk.ts";
  * @param workflow - The code to check: the workflow that the run is of, in the version it was started with.
  * @returns Why not; undefined if it would.
  */
-export async function replayRun(
-  workflow: AnyWorkflow,
-  recorded: RecordedRun,
-): Promise<NonDeterminismError | StalledError | undefined> {
+export async function replayRun(workflow: AnyWorkflow, recorded: RecordedRun): Promise<Fault | undefined> {
   const fault = await replay(workflow, recorded);
   const rest = fault && withoutForcedEnd(recorded);
   return rest ? replay(workflow, rest) : fault;

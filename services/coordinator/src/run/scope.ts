@@ -6,6 +6,8 @@ import { markCancelReason } from "./rejections.ts";
  *
  * C1. What is cancelled stays so: whatever is asked for in it later fails at once, with the same reason.
  * C2. A cancel goes down the tree, but not past a shield (`w.uncancellable`).
+ *
+ * C1 is asserted where a slot is opened ("scope C1"), C2 after each turn where checks are thorough ("scope C2", "life L2").
  */
 export class Scope {
   /** Slots asked for in it and in all scopes below, those behind a shield left out, as long as they are open. */

@@ -1,4 +1,4 @@
-import { deepFreeze, fromWire, InvalidInputError, type Signal, toFailure } from "@stepstream/contracts";
+import { deepFreeze, fromWire, InvalidInputError, type Signal, thorough, toFailure } from "@stepstream/contracts";
 import type { RunExecution } from "./execution.ts";
 import { mustBeSync } from "./frame.ts";
 import type { Seen } from "./seen.ts";
@@ -27,6 +27,9 @@ interface Waiting {
  * N2. One that the workflow does not know, or whose payload does not fit, is refused, and the journal says so.
  * N3. A signal is never lost to a wait that has lost its race: signals that were kept are handed out one for each
  *     macrotask, so that the code which takes one can first withdraw its other waits.
+ *
+ * N1 and N3 are asserted ("signals N1", "signals N3"). N2 is seen from outside: outside.test.ts, and the simulation, which
+ * answers for every signal it sends.
  */
 export class Signals {
   readonly #run: RunExecution;
@@ -37,6 +40,9 @@ export class Signals {
   /** Waits that have a kept signal to themselves, and get it in one of the next macrotasks. */
   readonly #assigned = new Map<Wait, Kept>();
   #accepted = 0;
+  #handedOut = 0;
+  /** Only where checks are thorough. */
+  #ids: Set<string> | undefined;
 
   constructor(run: RunExecution, waits: Waits, seen: Seen) {
     this.#run = run;
@@ -65,11 +71,33 @@ export class Signals {
       this.#run.decide({ type: "SignalRefused", id, name, error: toFailure(read.error) });
       return;
     }
+    if (thorough) {
+      this.#ids ??= new Set();
+      this.#run.holds(!this.#ids.has(id), "signals N1", `signal ${id} was accepted twice`);
+      this.#ids.add(id);
+    }
     this.#run.decide({ type: "SignalAccepted", id, name });
     const kept: Kept = { order: ++this.#accepted, signal: { id, name, payload }, payload: deepFreeze(read.value) };
     const next = this.#nextFor(kept);
-    if (next) this.#waits.resolve(next.wait, kept.payload);
+    if (next) this.#handOut(next.wait, kept.payload);
     else this.#keep(kept);
+  }
+
+  #handOut(wait: Wait, payload: unknown): void {
+    this.#handedOut++;
+    this.#run.holds(this.#waits.has(wait), "signals N3", "a signal goes to a wait that is over");
+    this.#waits.resolve(wait, payload);
+  }
+
+  /** Every signal that was accepted is handed out, kept, or about to be handed out. */
+  check(): void {
+    const kept = [...this.#kept.values()].reduce((sum, queue) => sum + queue.length, 0) + this.#assigned.size;
+    const all = kept + this.#handedOut === this.#accepted;
+    this.#run.holds(
+      all,
+      "signals N3",
+      () => `of ${this.#accepted} signals, ${kept} are kept, ${this.#handedOut} handed out`,
+    );
   }
 
   #keep(kept: Kept): void {
@@ -124,7 +152,7 @@ export class Signals {
   deliver(): boolean {
     for (const [wait, { payload }] of this.#assigned) {
       this.#assigned.delete(wait);
-      this.#waits.resolve(wait, payload);
+      this.#handOut(wait, payload);
       return true;
     }
     return false;

@@ -5,7 +5,7 @@ import type { Scope } from "./scope.ts";
 /**
  * A slot: the n-th piece of work that a run asked for.
  *
- * R1. A slot has one outcome; what comes later changes nothing.
+ * R1. A slot has one outcome; what comes later changes nothing. (Asserted where it settles: execution.ts.)
  */
 export interface Slot {
   readonly slot: number;

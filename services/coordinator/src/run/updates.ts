@@ -30,6 +30,9 @@ const MAX_CARRIED = 200;
  *     when the workflow function has ended and the run continues as new.
  * U4. What is in progress when the run segment ends is cancelled, and its sender is told why: it is refused, unless
  *     somebody has cancelled the run.
+ *
+ * U1 and U4 are asserted ("updates U1", "updates U4"); U2 is "life L3". U3 is seen from outside: outside.test.ts, and the
+ * simulation, which compares the answers.
  */
 export class Updates {
   readonly #run: RunExecution;
@@ -95,6 +98,7 @@ export class Updates {
   /** The run segment ends: those whose handler has not come to an end will get no other answer. */
   refuseInProgress(): void {
     for (const id of [...this.#inProgress]) this.#fail(id, this.#life.cancelledError("the run is ending"));
+    this.#run.holds(this.#inProgress.size === 0, "updates U4", "an update is left without an answer");
   }
 
   #answer({ id, name, input }: Request, handler: Handler): void {
@@ -119,6 +123,7 @@ export class Updates {
     } catch (error) {
       return this.#refuse(id, error);
     }
+    this.#run.holds(!this.#inProgress.has(id), "updates U1", `update ${id} is accepted while it is in progress`);
     this.#run.decide({ type: "UpdateAccepted", id, name });
     this.#inProgress.add(id);
     frames.run(frame, async () => {

@@ -32,6 +32,10 @@ export class Waits {
     return this.#open.size;
   }
 
+  has(wait: Wait): boolean {
+    return this.#open.has(wait);
+  }
+
   get open(): Iterable<Wait> {
     return this.#open;
   }

@@ -1,7 +1,7 @@
-import type { Decision, InboxMessage, NonDeterminismError, RunEvent, StalledError } from "@stepstream/contracts";
+import type { Decision, InboxMessage, RunEvent } from "@stepstream/contracts";
 import { isTerminal, RunId } from "@stepstream/contracts";
 import type { AnyWorkflow } from "@stepstream/sdk";
-import { RunExecution } from "./execution.ts";
+import { type Fault, RunExecution } from "./execution.ts";
 import { guardGlobals } from "./globals.ts";
 import type { Observer } from "./observer.ts";
 import { type Position, positions } from "./positions.ts";
@@ -44,7 +44,7 @@ export interface Walked {
   /** The run is over. */
   readonly over: boolean;
   /** Why the code cannot go on here; it is the last step then. */
-  readonly fault?: NonDeterminismError | StalledError;
+  readonly fault?: Fault;
   /** Where the code was then. */
   readonly faultPositions?: readonly Position[];
   /** What the workflow waits for now. */

@@ -4,6 +4,7 @@ import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
 import type { RunExecution } from "../run/execution.ts";
 import type { Boundary } from "./boundary.ts";
 import type { DelayQueue } from "./delay-queue.ts";
+import type { Faults } from "./faults.ts";
 import type { ForgottenAsks } from "./forgotten.ts";
 import type { ServerClock } from "./server-clock.ts";
 import type { StrandedCommands } from "./stranded.ts";
@@ -30,6 +31,7 @@ export interface Deps {
   readonly executions: WeakSet<RunExecution>;
   /** Loops that were stopped in this process: where, and in which workflows. */
   readonly loops: Set<string>;
+  readonly faults: Faults;
   /** Calls back after `settings.deadlineAfterMs`. */
   readonly later: DelayQueue;
   readonly stranded: StrandedCommands;

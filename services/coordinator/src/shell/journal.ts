@@ -1,4 +1,10 @@
-import { MAX_MESSAGE_BYTES, MessageTooLargeError, type Segment, WrongLastSequenceError } from "@stepstream/contracts";
+import {
+  invariant,
+  MAX_MESSAGE_BYTES,
+  MessageTooLargeError,
+  type Segment,
+  WrongLastSequenceError,
+} from "@stepstream/contracts";
 import type { Decided } from "../run/execution.ts";
 import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
@@ -21,6 +27,8 @@ export class Journal {
   readonly #by: string;
   /** The stream sequence of the run's last journal message; 0 for none. */
   lastSeq: number;
+  /** The last inbox message that this mailbox has decided on; 0 for none. */
+  upTo = 0;
   /** Where the run last went on as new. Every decision says so, so that nobody has to read what was before. */
   #segment: Segment | undefined;
 
@@ -39,6 +47,7 @@ export class Journal {
    */
   async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
     const { log } = this.#deps;
+    invariant(upTo > this.upTo, "journal J3", { run: this.#run }, `message ${upTo} was decided on before`);
     const subject = log.subjects.journal(this.#run);
     const length = decided.reduce((sum, { text }) => sum + text.length, 0);
     if (length > MAX_MESSAGE_BYTES) throw new MessageTooLargeError(`a decision of run ${this.#run}`, length);
@@ -50,6 +59,7 @@ export class Journal {
     const write = async (): Promise<Written> => {
       try {
         this.lastSeq = (await log.append(subject, text, { expectLast: this.lastSeq })).seq;
+        this.upTo = upTo;
         return "written";
       } catch (error) {
         if (!(error instanceof WrongLastSequenceError)) throw error;

@@ -1,6 +1,8 @@
 import {
   type GuestMessage,
   type InboxMessage,
+  InvariantError,
+  invariant,
   isTerminal,
   LogUnavailableError,
   MalformedMessageError,
@@ -239,8 +241,8 @@ export class RunActor {
     this.#deps.emit({ type: "trouble", run: this.run, what: `handle run ${this.run}`, error });
     this.#forget();
     // Its journal cannot be read, or a decision cannot be written: the same again would come to the same.
-    if (error instanceof MalformedMessageError || error instanceof MessageTooLargeError)
-      return this.#park(batch, error);
+    if ([InvariantError, MalformedMessageError, MessageTooLargeError].some((kind) => error instanceof kind))
+      return this.#park(batch, error as StepstreamError);
     const back: Arrival[] = [];
     for (const arrival of batch) {
       const before = this.#held.get(arrival.delivery.seq);
@@ -283,7 +285,10 @@ export class RunActor {
       const fault = folded.fault ?? this.#execution?.fault;
       if (fault && terminates && (await this.#terminate())) return this.#over(batch, record);
       if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken, record);
-      if (fault) return this.#park(batch, fault, folded.started);
+      if (fault) {
+        if (!folded.fault) this.#deps.faults.add(this.#execution!.mark, fault);
+        return this.#park(batch, fault, folded.started);
+      }
       if (folded.decided.length > 0) {
         const written = await this.#write(folded.decided);
         if (written !== "written") {
@@ -322,7 +327,8 @@ export class RunActor {
       this.#foreign = keyOf(started);
       return undefined;
     }
-    const fault = await suspected(this.#deps, this.run);
+    const startedAtMs = started.since ?? history.inbox[0]!.at;
+    const fault = this.#deps.faults.of(markOf(this.run, startedAtMs)) ?? (await suspected(this.#deps, this.run));
     if (fault) throw fault;
     const execution = new RunExecution(this.run, definition, history.events, history.upTo);
     this.#deps.executions.add(execution);
@@ -414,6 +420,10 @@ export class RunActor {
     }
     const workflow = this.#deps.workflows.get(keyOf(started));
     if (!workflow) return this.#unknown(started);
+    // The same code would come to the same again.
+    const startedAtMs = started.since ?? history.inbox[0]!.at;
+    const known = this.#deps.faults.of(markOf(this.run, startedAtMs));
+    if (known) return { decided: [], started, fault: known };
     const may = await mayRun(this.#deps, this.run);
     if (may.fault) return { decided: [], started, fault: may.fault };
     this.#record = may.record;
@@ -585,6 +595,8 @@ export class RunActor {
   async #carryOut(batch: Arrival[], { decided, out, stranded, unsent, all }: Folded): Promise<void> {
     const execution = this.#execution!;
     const effects = this.#effects!;
+    const stored = decided.length === 0 || this.#journal!.upTo === execution.folded;
+    invariant(stored, "mailbox A1", { run: this.run }, "something was to be done whose decision is not stored");
     const numbers = all ? execution.slots.keys() : slotsOf(decided.map((d) => d.event));
     // Slots of an earlier life are gone: all of them are done.
     const early = execution.takeEarly();
