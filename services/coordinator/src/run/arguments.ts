@@ -120,9 +120,20 @@ export function runId(what: string, value: unknown): string {
   throw invalid(what, value, "1 to 64 of A-Z a-z 0-9 _ -");
 }
 
-/** What `Promise.all` and its like take, and records of it. */
+/**
+ * The branches of a group. Other iterables (a `Set`, a `Map`, a generator) and promises are refused: read as records they
+ * would be groups of nothing.
+ */
 export function listOrRecord(what: string, value: unknown): void {
-  if (typeof value !== "object" || value === null) throw invalid(what, value, "a list or a record of promises");
+  if (attempt(() => Array.isArray(value) || isRecord(value)) !== true)
+    throw invalid(what, value, "a list or a record of promises");
+}
+
+function isRecord(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // Also one from another realm: its prototype is the root of that realm.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 export function list(what: string, value: unknown): void {

@@ -1,6 +1,6 @@
 import { UntrackedBranchError, WorkflowCancelledError } from "@stepstream/contracts";
 import type { GroupOptions } from "@stepstream/sdk";
-import { callback, list, listOrRecord, oneOf, optionsOf, positiveInteger } from "./arguments.ts";
+import { callback, invalid, list, listOrRecord, oneOf, optionsOf, positiveInteger } from "./arguments.ts";
 import type { RunExecution } from "./execution.ts";
 import { frames } from "./frame.ts";
 import { markCancelReason } from "./rejections.ts";
@@ -100,7 +100,10 @@ export class Groups {
     );
   }
 
+  /** @throws {RangeError} Of nothing: it would wait for ever, like `Promise.race([])`. */
   race(given: Given): Promise<any> {
+    listOrRecord("branches of w.race()", given);
+    if (Object.keys(given).length === 0) throw invalid("branches of w.race()", given, "at least one");
     return this.#first("w.race()", given, (values) => Promise.race(values));
   }
 
@@ -252,7 +255,7 @@ export class Groups {
   }
 }
 
-// biome-ignore lint/suspicious/noThenProperty: it is called on promises that have a `then` of their own.
+/** It is called on promises that have a `then` of their own. */
 const { then: nativeThen } = Promise.prototype;
 
 /** Made by the engine of the language: the functions that `Promise.all` or an async function subscribes with. */

@@ -5,8 +5,6 @@ import {
   toFailure,
   WrongLastSequenceError,
 } from "@stepstream/contracts";
-import { type Frame, firstOutside } from "@stepstream/watchdog";
-import { OWN } from "../run/positions.ts";
 import { type Deps, keyOf } from "./deps.ts";
 import { recordOf } from "./parking.ts";
 import { retrying } from "./retrying.ts";
