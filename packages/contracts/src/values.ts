@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { z } from "zod";
 import { pathOf } from "./codec.ts";
-import { toFailure } from "./failure.ts";
+import { isInstance, toFailure } from "./failure.ts";
 import { mayBeAsync } from "./schema-walk.ts";
 import { decodeValue, encodeValue, UnsendableError } from "./value-codec.ts";
 
@@ -50,7 +50,7 @@ export function checkValue(schema: z.ZodType, value: unknown): Checked<any> {
     if (payload.issues.length === 0) return { ok: true, value: payload.value };
     return invalidBy(z.core.util.finalizeIssue(payload.issues[0]!, context, z.core.config()));
   } catch (thrown) {
-    if (thrown instanceof z.core.$ZodAsyncError) return { ok: false, path: "", message: ASYNC };
+    if (isInstance(thrown, z.core.$ZodAsyncError)) return { ok: false, path: "", message: ASYNC };
     return { ok: false, path: "", message: `its schema threw (${toFailure(thrown).message})` };
   }
 }

@@ -3,7 +3,7 @@ import {
   type Failure,
   InvalidOutputError,
   isInstance,
-  RemoteError,
+  tamed,
   toFailure,
   toWire,
   UnhandledRejectionError,
@@ -120,7 +120,7 @@ export class Closing {
 
   #failUnhandled(reason: unknown): void {
     this.#run.holds(!isCancelReason(reason), "rejections J2", "a rejection of the engine's own counts as unhandled");
-    const cause = reason instanceof Error ? reason : new RemoteError(toFailure(reason));
+    const cause = tamed(reason);
     this.#fail(new UnhandledRejectionError(this.#run.runId, cause, this.#life.rejections.count));
   }
 

@@ -114,6 +114,44 @@ describe("a rejection", () => {
     expect(await play.replayed()).toBeUndefined();
   });
 
+  const refuses = () => {
+    throw new Error("cannot be read");
+  };
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+  revoke();
+  it.each<[string, () => unknown]>([
+    ["a proxy without a prototype to read", () => new Proxy({}, { getPrototypeOf: refuses, get: refuses })],
+    ["a revoked proxy", () => revoked],
+    ["an error behind a proxy", () => new Proxy(new Error("x"), { get: refuses, getPrototypeOf: refuses })],
+    ["an error with an unreadable cause", () => Object.defineProperty(new Error("x"), "cause", { get: refuses })],
+    [
+      "an aggregate with unreadable errors",
+      () => Object.defineProperty(new AggregateError([], "x"), "errors", { get: refuses }),
+    ],
+    ["an error that is caused by a proxy", () => new Error("x", { cause: new Proxy({}, { getPrototypeOf: refuses }) })],
+  ])("with %s fails the run, and the process does not notice", async (_what, make) => {
+    const uncaught: unknown[] = [];
+    const listener = (error: unknown) => void uncaught.push(error);
+    process.on("uncaughtException", listener);
+    try {
+      const play = new Play(
+        flow(async (_n, w) => {
+          void w.all([Promise.reject(make())]);
+          void Promise.reject(make());
+          await w.waitFor("note");
+          return "done";
+        }),
+      );
+      await play.start(0);
+      await play.signal("note", "end");
+      expect(uncaught.length, "exceptions that no run owns").toBe(0);
+      expect(last(play)).toMatchObject({ type: "RunFailed", error: { code: "UNHANDLED_REJECTION" } });
+      expect(await play.replayed()).toBeUndefined();
+    } finally {
+      process.off("uncaughtException", listener);
+    }
+  });
+
   it("does not hide what the function itself has thrown", async () => {
     const play = new Play(
       flow(async (_n, w) => {

@@ -48,22 +48,26 @@ export function markCancelReason<E extends Error>(reason: E): E {
   return reason;
 }
 
-/** Does the engine's own cancelling explain this rejection, directly or as a cause? */
+/**
+ * Does the engine's own cancelling explain this rejection, directly or as a cause? Never throws: it is asked in Node's
+ * listener, where an exception of a getter or a proxy would belong to no run and end the process.
+ */
 export function isCancelReason(reason: unknown): boolean {
+  try {
+    return isExplained(reason);
+  } catch {
+    // The engine's own errors are plain: this is not one of them.
+    return false;
+  }
+}
+
+function isExplained(reason: unknown): boolean {
   let error = reason;
   for (let depth = 0; depth < MAX_CAUSES && typeof error === "object" && error !== null; depth++) {
     if (cancelReasons.has(error)) return true;
     if (error instanceof AggregateError && Array.isArray(error.errors) && error.errors.length > 0)
       return error.errors.every((inner) => typeof inner === "object" && inner !== null && cancelReasons.has(inner));
-    error = causeOf(error);
+    error = (error as { cause?: unknown }).cause;
   }
   return false;
-}
-
-function causeOf(error: object): unknown {
-  try {
-    return (error as { cause?: unknown }).cause;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,4 @@
-import { InvalidOutputError, type RunStep, TimeoutError, tamed, type Where } from "@stepstream/contracts";
+import { InvalidOutputError, isInstance, type RunStep, TimeoutError, tamed, type Where } from "@stepstream/contracts";
 import { backoffMs } from "@stepstream/sdk";
 
 /**
@@ -67,7 +67,7 @@ export function isFinal(error: unknown): boolean {
 function worthIt({ error, attempt, retryIf }: FailedAttempt): boolean | TypeError {
   if (!retryIf) return true;
   try {
-    const worth: unknown = retryIf(error instanceof Error ? error : tamed(error), attempt);
+    const worth: unknown = retryIf(isInstance(error, Error) ? error : tamed(error), attempt);
     if (typeof (worth as PromiseLike<unknown> | undefined)?.then !== "function") return Boolean(worth);
     Promise.resolve(worth).catch(() => {});
     return new TypeError("retryIf is async, but must not return a promise; the step is not tried again.", {
