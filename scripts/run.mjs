@@ -24,6 +24,7 @@ const STAGES = [
   ["docs", ["docs/tools/main.ts", "--check"]],
   ["tests", [bin.vitest, "run", ...report()]],
   ["simulation", ["test/simulation/main.ts", "--seeds", "200"]],
+  ["planted faults", ["test/simulation/main.ts", "--rules"]],
 ];
 
 /** @type {Record<string, { help: string, run: (args: string[]) => Promise<number> }>} */
@@ -33,7 +34,7 @@ const TASKS = {
     help: "the same as verify; with arguments: vitest run <arguments>, and nothing else",
     run: (args) => (args.length > 0 ? node(bin.vitest, "run", ...args, ...report()) : verify()),
   },
-  verify: { help: "lint, types, docs, tests, simulation: what CI runs", run: verify },
+  verify: { help: "lint, types, docs, tests, simulation, planted faults: what CI runs", run: verify },
   docs: {
     help: "writes docs/reference from the code; --check: says what is stale",
     run: (args) => node("docs/tools/main.ts", ...args),

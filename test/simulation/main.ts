@@ -2,8 +2,12 @@ import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import type { Outcome } from "@stepstream/testing";
-import { takeOut } from "./mutate.ts";
-import { mutations } from "./mutations.ts";
+import { staleIn, takeOut } from "./mutate.ts";
+import { type Mutation, mutations } from "./mutations.ts";
+
+/** A rule that is taken out may make a world endless. */
+const RULE_SECONDS = 30;
+const RULES_AT_ONCE = 2;
 
 const HELP = `Simulates the protocol: the real coordinator and worker on the log in memory, with crashes between any
 two effects, lost and late messages, cuts, pauses and stale reads; time and chance come from a seed.
@@ -15,7 +19,8 @@ Options
   --seed S        the first seed (default 1); alone: this world only
   --runs N        runs in each world (default 10)
   --without RULE  take one rule of the protocol out of the code first; then some seed must fail
-  --rules         take out each rule in turn and show which seed notices
+  --rules         take out each rule in turn, two at a time: the world that the table names must notice within
+                  ${RULE_SECONDS} s; with --seed and --seeds: the first of these that notices
   --trace         with --seed: everything the processes do, a line each
   --jobs N        processes (default: as many as there are cores)
   -h, --help
@@ -113,21 +118,57 @@ async function all(): Promise<void> {
 }
 
 async function allRules(): Promise<void> {
-  console.log(`Each rule taken out in turn, up to ${seeds} seeds each:\n`);
-  for (const { rule, why } of mutations) {
-    let caught: Outcome | undefined;
-    let tried = 0;
-    await each(rule, first, seeds, true, (outcome) => {
-      tried++;
-      if (outcome.faults.length > 0 && (!caught || outcome.seed < caught.seed)) caught = outcome;
-    });
-    console.log(`${caught ? "noticed  " : "UNNOTICED"} ${rule}: ${why}`);
-    if (caught) console.log(`          seed ${caught.seed}: ${caught.faults[0]!.split("\n")[0]!.slice(0, 160)}`);
-    else {
-      console.log(`          not in ${tried} seeds`);
-      process.exitCode = 1;
-    }
+  const stale = mutations.flatMap(staleIn);
+  for (const what of stale) console.log(what);
+  if (stale.length > 0) {
+    process.exitCode = 1;
+    return;
   }
+  const begin = Date.now();
+  const left = [...mutations];
+  const missed: string[] = [];
+  const next = async (): Promise<void> => {
+    for (let mutation = left.shift(); mutation; mutation = left.shift()) {
+      const { rule, why } = mutation;
+      const startedAt = Date.now();
+      const { caught, tried, ended } = await without(mutation);
+      const took = `${((Date.now() - startedAt) / 1000).toFixed(1)} s`;
+      console.log(`${caught ? "noticed  " : "UNNOTICED"} ${rule} (${took}): ${why}`);
+      if (caught) console.log(`          seed ${caught.seed}: ${caught.faults[0]!.split("\n")[0]!.slice(0, 160)}`);
+      else {
+        console.log(`          not in ${tried} worlds; its process ended with ${ended}`);
+        missed.push(rule);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: RULES_AT_ONCE }, next));
+  const seconds = ((Date.now() - begin) / 1000).toFixed(1);
+  const summary = `${mutations.length} rules in ${seconds} s: ${mutations.length - missed.length} noticed`;
+  console.log(missed.length === 0 ? summary : `${summary}, UNNOTICED: ${missed.join(", ")}`);
+  if (missed.length > 0) process.exitCode = 1;
+}
+
+/** Plays worlds without a rule, in a process that is ended when its time is up, until one notices. */
+function without({ rule, seed }: Mutation): Promise<{ caught: Outcome | undefined; tried: number; ended: string }> {
+  const [from, count] = values.seed === undefined && values.seeds === undefined ? [seed, 1] : [first, seeds];
+  const shares = ["--seed", from, "--seeds", count, "--runs", runs].map(String);
+  const args = [import.meta.filename, "--part", "--stop-at-first", "--without", rule, ...shares];
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const limit = setTimeout(() => child.kill("SIGKILL"), RULE_SECONDS * 1_000);
+    let printed = "";
+    child.stdout.on("data", (chunk) => {
+      printed += chunk;
+    });
+    child.on("close", (code, signal) => {
+      clearTimeout(limit);
+      const lines = printed.split("\n").slice(0, -1);
+      const outcomes: Outcome[] = lines.map((line) => JSON.parse(line));
+      const caught = outcomes.find(({ faults }) => faults.length > 0);
+      const ended = signal === "SIGKILL" ? `no answer after ${RULE_SECONDS} s` : `exit code ${code}`;
+      resolve({ caught, tried: outcomes.length, ended });
+    });
+  });
 }
 
 /** Splits the seeds among processes; each gets a share of its own. */

@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Mutation } from "./mutations.ts";
 
@@ -27,5 +29,17 @@ export function takeOut({ rule, patches }: Mutation): void {
       }
       return { ...loaded, source };
     },
+  });
+}
+
+/** @returns The patches that do not apply any more, also in files that nothing loads. */
+export function staleIn({ rule, patches }: Mutation): string[] {
+  return patches.flatMap(({ file, from, to }) => {
+    try {
+      if (from !== to && readFileSync(join(ROOT, file), "utf8").replaceAll("\r\n", "\n").includes(from)) return [];
+    } catch {
+      // Moved or removed.
+    }
+    return [`The rule "${rule}" cannot be taken out: ${file} has no\n  ${from}`];
   });
 }

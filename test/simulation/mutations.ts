@@ -7,6 +7,11 @@
 export interface Mutation {
   /** A name for the command line. */
   readonly rule: string;
+  /**
+   * A world that notices. `npm run simulate -- --rules --seed 1 --seeds 400` finds others when
+   * the model has changed. Without the mutation nothing is wrong there: it is one of the worlds of `npm test`.
+   */
+  readonly seed: number;
   /** What holds without the mutation. */
   readonly why: string;
   readonly patches: readonly { file: string; from: string; to: string }[];
@@ -18,6 +23,7 @@ const RUN = "services/coordinator/src/run";
 export const mutations: readonly Mutation[] = [
   {
     rule: "journal-before-commands",
+    seed: 1,
     why: "What is decided is journalled before anything of it is done.",
     patches: [
       {
@@ -29,6 +35,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "delivery-epochs",
+    seed: 8,
     why: "A run in memory is folded on without reading only within one delivery epoch.",
     patches: [
       {
@@ -40,6 +47,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "complete-reads",
+    seed: 1,
     why: "A read counts only if it holds the message in hand and all that the journal has consumed.",
     patches: [
       {
@@ -56,6 +64,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "outstanding-then-inbox",
+    seed: 34,
     why: "On a takeover the commands that are out are listed first, then the inbox is read.",
     patches: [
       {
@@ -72,6 +81,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "settle-before-compensation",
+    seed: 3,
     why: "Compensations start only when every slot has settled.",
     patches: [
       {
@@ -83,6 +93,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "single-acks",
+    seed: 2,
     why: "A message is acknowledged singly: the ack of one run must not acknowledge another's.",
     patches: [
       {
@@ -94,6 +105,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "removed-by-sequence",
+    seed: 3,
     why: "A message is removed by its sequence: a purge of its subject strands others of the consumer that reads it. (What finds stranded commands is taken out as well.)",
     patches: [
       {
@@ -110,6 +122,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "ack-when-durable",
+    seed: 1,
     why: "A message is acknowledged when all that it caused is durable, and not before.",
     patches: [
       {
@@ -121,6 +134,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "repeats-are-known",
+    seed: 2,
     why: "The same signal or update again changes nothing, also in the next life of a run.",
     patches: [
       {
@@ -132,6 +146,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "life-begins-after-its-cause",
+    seed: 153,
     why: "A run that goes on as new takes up the message after the one that led to it, not the last of the batch.",
     patches: [
       {
@@ -143,6 +158,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "parent-told-before-ack",
+    seed: 5,
     why: "A parent is told the end of its child before the message that led to it is acknowledged.",
     patches: [
       {
@@ -154,6 +170,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "started-before-stopped",
+    seed: 33,
     why: "A child is started before it is asked to stop: it may never have been.",
     patches: [
       {
@@ -165,6 +182,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "handed-on-until-done",
+    seed: 18,
     why: "A run that was parked and is handed on keeps its record until the other coordinator has done with it.",
     patches: [
       {
@@ -178,13 +196,28 @@ export const mutations: readonly Mutation[] = [
   // ---------------------------------------------------------------- results
   {
     rule: "child-input",
+    seed: 1,
     why: "An event and its text are the same: an abandoned child of the last turn starts with its input.",
     patches: [
       { file: `${RUN}/recorder.ts`, from: 'this.#json === "" ? undefined : JSON.parse(this.#json)', to: "undefined" },
     ],
   },
   {
+    rule: "child-input-unchecked",
+    seed: 1,
+    why: "The same without the check of events against their texts: the results differ.",
+    patches: [
+      { file: `${RUN}/recorder.ts`, from: 'this.#json === "" ? undefined : JSON.parse(this.#json)', to: "undefined" },
+      {
+        file: "packages/testing/src/simulation/texts.ts",
+        from: "if (difference) ledger.fault(difference);",
+        to: "",
+      },
+    ],
+  },
+  {
     rule: "command-input",
+    seed: 1,
     why: "A step gets the input that it was asked for with, not that of another.",
     patches: [
       {
@@ -196,11 +229,13 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "last-first",
+    seed: 2,
     why: "Compensations run last first.",
     patches: [{ file: `${RUN}/closing.ts`, from: "this.#compensations.pop()", to: "this.#compensations.shift()" }],
   },
   {
     rule: "failed-compensation",
+    seed: 2,
     why: "A compensation that fails keeps none of the others from running.",
     patches: [
       {
@@ -212,6 +247,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "signals-carried",
+    seed: 4,
     why: "Signals that nobody has asked for go along to the next run segment.",
     patches: [
       {
@@ -223,6 +259,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "signal-once",
+    seed: 2,
     why: "A signal is handed out once.",
     patches: [
       {
@@ -234,6 +271,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "update-answer",
+    seed: 2,
     why: "An update is answered with its own result.",
     patches: [
       {
@@ -245,6 +283,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "child-result",
+    seed: 3,
     why: "A parent gets the result of the child that it asked for.",
     patches: [
       {
@@ -256,6 +295,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "close-policy",
+    seed: 3,
     why: "A child is stopped as its policy says.",
     patches: [
       {
@@ -267,6 +307,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "chance-of-the-run",
+    seed: 1,
     why: "w.random() goes on after a takeover as it had begun.",
     patches: [
       {
@@ -278,6 +319,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "side-effect-once",
+    seed: 3,
     why: "A side effect is called once, and replays get what it returned.",
     patches: [
       {
@@ -289,6 +331,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "timers-not-early",
+    seed: 1,
     why: "A timer does not fire early.",
     patches: [
       {
@@ -310,11 +353,13 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "fence",
+    seed: 1,
     why: "The journal takes a decision only on top of the one that it was made from.",
     patches: [{ file: `${SHELL}/journal.ts`, from: "{ expectLast: this.lastSeq }", to: "{}" }],
   },
   {
     rule: "all-attempts",
+    seed: 1,
     why: "A step has all the attempts that its policy gives it.",
     patches: [
       {
@@ -326,16 +371,19 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "superseded-attempt",
+    seed: 8,
     why: "What an attempt throws because another worker has its command is no outcome of the step.",
     patches: [{ file: "services/step-worker/src/shell/attempt.ts", from: "if (running.superseded)", to: "if (false)" }],
   },
   {
     rule: "shielded",
+    seed: 35,
     why: "A cancel does not reach what w.uncancellable runs.",
     patches: [{ file: `${RUN}/life.ts`, from: "new Scope(this.#scope(), true)", to: "new Scope(this.#scope())" }],
   },
   {
     rule: "validated",
+    seed: 2,
     why: "An update that its validator refuses changes nothing.",
     patches: [{ file: `${RUN}/updates.ts`, from: "handler.validate?.(value),", to: "undefined," }],
   },
