@@ -8,6 +8,7 @@ import { type Mutation, mutations } from "./mutations.ts";
 /** A rule that is taken out may make a world endless. */
 const RULE_SECONDS = 30;
 const RULES_AT_ONCE = 2;
+const RULE_WORLDS = 400;
 
 const HELP = `Simulates the protocol: the real coordinator and worker on the log in memory, with crashes between any
 two effects, lost and late messages, cuts, pauses and stale reads; time and chance come from a seed.
@@ -19,8 +20,8 @@ Options
   --seed S        the first seed (default 1); alone: this world only
   --runs N        runs in each world (default 10)
   --without RULE  take one rule of the protocol out of the code first; then some seed must fail
-  --rules         take out each rule in turn, two at a time: the world that the table names must notice within
-                  ${RULE_SECONDS} s; with --seed and --seeds: the first of these that notices
+  --rules         take out each rule in turn, two at a time: a world must notice within ${RULE_SECONDS} s, of
+                  ${RULE_WORLDS} from the one that the table names, or of --seeds from --seed
   --trace         with --seed: everything the processes do, a line each
   --jobs N        processes (default: as many as there are cores)
   -h, --help
@@ -150,7 +151,7 @@ async function allRules(): Promise<void> {
 
 /** Plays worlds without a rule, in a process that is ended when its time is up, until one notices. */
 function without({ rule, seed }: Mutation): Promise<{ caught: Outcome | undefined; tried: number; ended: string }> {
-  const [from, count] = values.seed === undefined && values.seeds === undefined ? [seed, 1] : [first, seeds];
+  const [from, count] = values.seed === undefined && values.seeds === undefined ? [seed, RULE_WORLDS] : [first, seeds];
   const shares = ["--seed", from, "--seeds", count, "--runs", runs].map(String);
   const args = [import.meta.filename, "--part", "--stop-at-first", "--without", rule, ...shares];
   return new Promise((resolve) => {
