@@ -134,7 +134,11 @@ export class ContainmentScene {
     const status = () => this.client.get(run).status();
     await expect
       .poll(async () => (await status()).parked?.error.message ?? (await status()).status, { timeout, interval: 100 })
-      .toMatch(message);
+      .toMatch(message)
+      .catch((error: Error) => {
+        const logs = this.coordinators.map(({ lastLines }) => lastLines);
+        throw new Error(`run ${run}: ${error.message}\n${logs.join("\n--\n")}`, { cause: error });
+      });
     return (await status()).parked!;
   }
 

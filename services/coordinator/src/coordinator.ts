@@ -132,7 +132,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       settings,
       executions,
       loops,
-      faults,
+      // What an abandoned incarnation comes to is no fault of the run: parts of its turn are lost.
+      faults: { add: (mark, fault) => alive && faults.add(mark, fault), of: (mark) => faults.of(mark) },
     });
   }
 

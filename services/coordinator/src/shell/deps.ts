@@ -31,7 +31,7 @@ export interface Deps {
   readonly executions: WeakSet<RunExecution>;
   /** Loops that were stopped in this process: where, and in which workflows. */
   readonly loops: Set<string>;
-  readonly faults: Faults;
+  readonly faults: Pick<Faults, "add" | "of">;
   /** Calls back after `settings.deadlineAfterMs`. */
   readonly later: DelayQueue;
   readonly stranded: StrandedCommands;
