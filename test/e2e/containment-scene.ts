@@ -110,16 +110,30 @@ export class ContainmentScene {
     await expect.poll(taken, { timeout: NORMAL_MS, interval: 100 }).toBeGreaterThanOrEqual(rounds);
   }
 
-  /** The bystanders take signals and updates and end in normal time, and both coordinators are the same as before. */
-  async othersAreWell(): Promise<void> {
+  /**
+   * The bystanders take signals and updates and end in normal time, and both coordinators are the same as before.
+   *
+   * @param withinMs - For each of these; more, if many faulty runs were started that are still tried one after the other.
+   */
+  async othersAreWell(withinMs = NORMAL_MS): Promise<void> {
+    const limit = () => ({ timeout: withinMs, signal: AbortSignal.timeout(withinMs) });
     const ended = this.#bystanders.map(async (run) => {
-      expect(await run.update("add", 41, { signal: AbortSignal.timeout(NORMAL_MS) })).toBe(42);
-      await run.signal("finish", true, { signal: AbortSignal.timeout(NORMAL_MS) });
-      return run.result({ signal: AbortSignal.timeout(NORMAL_MS) });
+      expect(await run.update("add", 41, limit())).toBe(42);
+      await run.signal("finish", true, limit());
+      return run.result({ signal: AbortSignal.timeout(withinMs) });
     });
-    for (const output of await Promise.all(ended)) expect(output).toEqual({ rounds: expect.any(Number) });
+    const outputs = await Promise.all(ended).catch(this.#withLogs("bystanders"));
+    for (const output of outputs) expect(output).toEqual({ rounds: expect.any(Number) });
     this.coordinatorsAreUp();
     await this.startBystanders();
+  }
+
+  /** Adds to an error what the coordinators have logged. */
+  #withLogs(what: string): (error: Error) => never {
+    return (error) => {
+      const logs = this.coordinators.map(({ lastLines }) => lastLines);
+      throw new Error(`${what}: ${error.message}\n${logs.join("\n--\n")}`, { cause: error });
+    };
   }
 
   coordinatorsAreUp(): void {
@@ -135,10 +149,7 @@ export class ContainmentScene {
     await expect
       .poll(async () => (await status()).parked?.error.message ?? (await status()).status, { timeout, interval: 100 })
       .toMatch(message)
-      .catch((error: Error) => {
-        const logs = this.coordinators.map(({ lastLines }) => lastLines);
-        throw new Error(`run ${run}: ${error.message}\n${logs.join("\n--\n")}`, { cause: error });
-      });
+      .catch(this.#withLogs(`run ${run}`));
     return (await status()).parked!;
   }
 
@@ -172,7 +183,8 @@ export class ContainmentScene {
     expect(told.out).toMatch(shown);
     expect((await handle.history()).length).toBeGreaterThan(0);
     const over = !["running", "parked"].includes((await handle.status()).status);
-    if (!over) await handle.terminate({ reason: "it is faulty", signal: AbortSignal.timeout(NORMAL_MS) });
+    const signal = AbortSignal.timeout(NORMAL_MS);
+    if (!over) await handle.terminate({ reason: "it is faulty", signal }).catch(this.#withLogs(`terminate ${run}`));
     if (!over) expect((await handle.status()).status).toBe("terminated");
     const deleted = await this.cli(["delete", run]);
     expect(deleted, deleted.err).toMatchObject({ code: 0 });

@@ -61,7 +61,7 @@ describe("a workflow that never gives the event loop back", () => {
     }
     await scene.start(outputs, {}, "outputs");
     await scene.isParked("outputs", at("endlessHere|endless"), 40_000);
-    await scene.othersAreWell();
+    await scene.othersAreWell(60_000);
     for (const run of [...kinds, "outputs"]) await scene.canBeRemoved(run, /loops\.ts:\d+/);
   });
 
@@ -90,6 +90,6 @@ describe("a workflow that never gives the event loop back", () => {
     await expect(run.signal("slow", "x", { timeout: "5s" })).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
     await scene.isParked("signalled", at("endless"), 40_000);
     await scene.canBeRemoved("signalled");
-    await scene.othersAreWell();
+    await scene.othersAreWell(60_000);
   });
 });

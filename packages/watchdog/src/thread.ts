@@ -9,8 +9,10 @@ const shared = workerData as Int32Array;
 interface Stall {
   beats: number;
   ms: number;
-  cpuMs: number;
-  lookAtMs: number;
+  /** When the main thread was last looked at, or the stall began, and what the process had used until then. */
+  from: { ms: number; cpuMs: number };
+  /** The next look comes so long after that. */
+  waitMs: number;
   /** Who was found at the first look. */
   what: string | undefined;
   reported: boolean;
@@ -35,10 +37,10 @@ function check(): void {
     lastBeats = beats;
     return;
   }
-  stall ??= { beats, ms: 0, cpuMs: cpuMs(), lookAtMs: stallMs / 2, what: undefined, reported: false };
+  stall ??= { beats, ms: 0, from: { ms: 0, cpuMs: cpuMs() }, waitMs: stallMs / 2, what: undefined, reported: false };
   // A thread that was not scheduled itself cannot say that the other one was.
   stall.ms += Math.min(passed, 2 * BEAT_MS);
-  if (holding || !hasBlocked(stall, stall.lookAtMs)) return;
+  if (holding || !hasBlocked(stall, stall.waitMs)) return;
   holding = true;
   lookAt(stall, stallMs)
     .catch(() => {}) // The main thread is gone, or its inspector is.
@@ -47,9 +49,15 @@ function check(): void {
     });
 }
 
-/** For so long, while it had at least half a CPU; or for three times as long. */
-function hasBlocked({ ms, cpuMs: before }: Stall, forMs: number): boolean {
-  return ms >= forMs && (ms >= 3 * forMs || cpuMs() - before >= forMs / 2);
+/** For so long since the last look, while it had at least a quarter of a CPU; or for three times as long. */
+function hasBlocked({ ms, from }: Stall, forMs: number): boolean {
+  const passed = ms - from.ms;
+  return passed >= forMs && (passed >= 3 * forMs || cpuMs() - from.cpuMs >= forMs / 4);
+}
+
+function lookAgain(stall: Stall, inMs: number): void {
+  stall.from = { ms: stall.ms, cpuMs: cpuMs() };
+  stall.waitMs = inMs;
 }
 
 /** What the process has used, in milliseconds: mostly the main thread, if that is blocked by code. */
@@ -104,12 +112,11 @@ async function judge(main: Held, current: Stall, stallMs: number): Promise<void>
   }
   current.what = looked.what;
   if (looked.stop || current.ms < stallMs) {
-    current.lookAtMs = Math.max(stallMs, current.ms + stallMs / 2);
-    return;
+    return lookAgain(current, Math.max(stallMs - current.ms, stallMs / 2));
   }
   await main.call(`report(${current.ms})`);
   current.reported = true;
-  current.lookAtMs = current.ms < 10_000 ? 10_000 : current.ms + 30_000;
+  lookAgain(current, current.ms < 10_000 ? 10_000 - current.ms : 30_000);
 }
 
 async function look(main: Held): Promise<Looked> {
@@ -143,15 +150,8 @@ class Held {
   }
 
   /** Goes on to the next place in the code. @returns Whether there was one: a regular expression, for one, has none. */
-  async step(how: How): Promise<boolean> {
-    let stepped = true;
-    const timer = setTimeout(() => {
-      stepped = false;
-      this.#session.post("Debugger.pause", () => {});
-    }, STEP_MS);
-    await this.#pause(how);
-    clearTimeout(timer);
-    return stepped;
+  step(how: How): Promise<boolean> {
+    return this.#pause(how);
   }
 
   /**
@@ -170,14 +170,30 @@ class Held {
     }
   }
 
-  async #pause(how: How): Promise<void> {
+  /**
+   * Lets the main thread go on, and waits until it is held again. It is asked for that again and again: what it is asked
+   * before it has gone on has no effect, and a thread that gets little of a CPU takes its time.
+   *
+   * @returns Whether it came to a place by itself.
+   */
+  async #pause(how: How): Promise<boolean> {
     const paused = new Promise<boolean>((resolve) => {
       this.#onPaused = resolve;
     });
     this.#paused = false;
-    await this.#post(how);
-    this.isInternal = await paused;
+    let alone = true;
+    const timer = setInterval(() => {
+      alone = false;
+      this.#session.post("Debugger.pause", () => {});
+    }, STEP_MS);
+    try {
+      await this.#post(how);
+      this.isInternal = await paused;
+    } finally {
+      clearInterval(timer);
+    }
     this.#paused = true;
+    return alone;
   }
 
   /** Calls what the main thread has for us, there. */

@@ -83,7 +83,7 @@ const DEFAULT_STALL_MS = 2_500;
  * W1. Code is stopped only if two looks, `stallMs / 2` apart, find the same suspect, and the event loop has not turned
  *     between them.
  * W2. Time in which the process did not run (suspended, SIGSTOP) does not count, and code is not blamed while the
- *     process gets less than half a CPU, until three times as long.
+ *     process gets less than a quarter of a CPU, until three times as long.
  * W3. Nothing is done while a debugger can be attached (`--inspect`, SIGUSR1).
  *
  * Works on the main thread only, one thread for the process, which keeps no process alive. Elsewhere (in another
