@@ -34,12 +34,13 @@ beforeAll(async () => {
   const bus = { nats: server.url, namespace: `replay-${process.pid}` };
   env = { NATS_URL: bus.nats, STEPSTREAM_NAMESPACE: bus.namespace, XDG_CACHE_HOME: folder };
   coordinator = await createCoordinator({ ...bus, workflows: [places, below] }).start();
+  client = await connect(bus);
+  const run = await client.start(places, 1, { id: RUN });
+  // Before any step is done: the tests count on the order.
+  await run.signal("go", undefined);
   worker = await createWorker(bus)
     .handle(work, (n) => n)
     .start();
-  client = await connect(bus);
-  const run = await client.start(places, 1, { id: RUN });
-  await run.signal("go", undefined);
   await run.result();
   await client.start(places, 2, { id: "waiting" });
 });

@@ -26,5 +26,6 @@ const coordinator = await createCoordinator({ nats, namespace, workflows, onEven
   .start()
   .catch(fail);
 const known = workflows.map(({ name, version }) => `${name} v${version}`).join(", ");
-log.info({ event: "ready", coordinator: coordinator.id }, `coordinator ${coordinator.id} runs ${known}`);
+// First: a program that reads the line may send a signal at once.
 ready(() => coordinator.stop());
+log.info({ event: "ready", coordinator: coordinator.id }, `coordinator ${coordinator.id} runs ${known}`);

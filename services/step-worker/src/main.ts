@@ -54,5 +54,6 @@ if (positionals.length > 0 && handled === 0)
     2,
   );
 await worker.start().catch(fail);
-log.info({ event: "ready", worker: worker.name }, `worker ${worker.name} is ready`);
+// First: a program that reads the line may send a signal at once.
 ready(() => worker.stop());
+log.info({ event: "ready", worker: worker.name }, `worker ${worker.name} is ready`);
