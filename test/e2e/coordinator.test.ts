@@ -120,6 +120,15 @@ describe("a coordinator that is killed", () => {
     },
   );
 
+  it("does not read a run from the log that it sees from its start", async () => {
+    const events: CoordinatorEvent[] = [];
+    await start({ onEvent: (event) => events.push(event) });
+    const run = await client.start(chain, 3);
+    await run.result();
+    expect(events.some((event) => event.type === "decided" && event.run === run.id)).toBe(true);
+    expect(events.filter(({ type }) => type === "rebuilt")).toEqual([]);
+  });
+
   it("is taken over within 6 seconds, timers and long attempts included", async () => {
     const first = await program();
     await start();
