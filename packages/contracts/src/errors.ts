@@ -379,7 +379,6 @@ export class RunStillGoingError extends StepstreamError {
   }
 }
 
-/** The run had closed before the message could take effect. */
 /** The run is parked: what it was sent is stored, and has no effect until a coordinator can handle the run. */
 export class RunParkedError extends StepstreamError {
   readonly code = "RUN_PARKED";
@@ -397,6 +396,7 @@ export class RunParkedError extends StepstreamError {
   }
 }
 
+/** The run had closed before the message could take effect. */
 export class RunClosedError extends StepstreamError {
   readonly code = "RUN_CLOSED";
   readonly retry = "never";

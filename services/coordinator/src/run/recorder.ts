@@ -95,6 +95,8 @@ export class Recorder {
   }
 
   #holds(isSo: boolean, promise: string, what: string | (() => string)): void {
+    // At every decision, slot and turn: what holds costs nothing more.
+    if (isSo) return;
     try {
       invariant(isSo, promise, { run: this.#run }, what);
     } catch (error) {

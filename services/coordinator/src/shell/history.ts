@@ -41,6 +41,11 @@ export function startOf({ continued, inbox }: History): RunStarted | undefined {
   return first?.type === "RunStarted" ? first : undefined;
 }
 
+/** When a run that there is was first started. */
+export function startedAtOf({ inbox }: History, { since }: RunStarted): number {
+  return since ?? inbox[0]!.at;
+}
+
 const TRIES = 5;
 
 /**

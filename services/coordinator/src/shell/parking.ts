@@ -19,15 +19,7 @@ export async function park(
 ): Promise<boolean> {
   const { log } = deps;
   const subject = log.subjects.parked(run);
-  const record: RunParked = {
-    v: 1,
-    type: "RunParked",
-    run,
-    workflow: started?.workflow ?? "",
-    version: started?.version ?? 1,
-    code: fault.code,
-    error: toFailure(fault),
-  };
+  const record = recordFor(run, started, fault);
   const write = async () => {
     const last = await log.last(subject, { fresh: true });
     const before = last && recordOf(last.text);
@@ -47,6 +39,19 @@ export async function park(
     () => true,
   );
   return isNew ?? false;
+}
+
+/** What is written down of a run that is parked. */
+export function recordFor(run: string, started: RunStarted | undefined, fault: StepstreamError): RunParked {
+  return {
+    v: 1,
+    type: "RunParked",
+    run,
+    workflow: started?.workflow ?? "",
+    version: started?.version ?? 1,
+    code: fault.code,
+    error: toFailure(fault),
+  };
 }
 
 /** Of a record that cannot be read nothing is known, and a new one takes its place. */

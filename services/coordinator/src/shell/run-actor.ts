@@ -26,7 +26,7 @@ import { type Deps, keyOf, Released } from "./deps.ts";
 import { Effects, slotsOf } from "./effects.ts";
 import { afterEnd } from "./ended.ts";
 import { endByForce } from "./force-end.ts";
-import { type History, type Inbox, readHistory, readInbox, startOf } from "./history.ts";
+import { type History, type Inbox, readHistory, readInbox, startedAtOf, startOf } from "./history.ts";
 import { Journal, type Written } from "./journal.ts";
 import { park, parkedAt, unpark } from "./parking.ts";
 import { replay } from "./replay.ts";
@@ -233,7 +233,11 @@ export class RunActor {
       if (this.#held.delete(seq)) this.#host.onHeld(-1);
       this.#host.handBack(arrival, 1_000);
     }
-    if (woken) this.#deps.clock.setTimeout(() => this.#state !== "released" && this.wake(), 1_000);
+    if (woken) this.#wakeLater();
+  }
+
+  #wakeLater(): void {
+    this.#deps.clock.setTimeout(() => this.#state !== "released" && this.wake(), 1_000);
   }
 
   /** The messages come back in a second; a run that stays impossible to handle is parked with the reason. */
@@ -254,7 +258,7 @@ export class RunActor {
     if (back.some((a) => a.delivery.deliveries > MAX_DELIVERIES))
       return this.#park(batch, new StalledError(this.run, `its messages cannot be handled: ${error}`));
     for (const arrival of back) this.#host.handBack(arrival, 1_000);
-    if (woken) this.#deps.clock.setTimeout(() => this.#state !== "released" && this.wake(), 1_000);
+    if (woken) this.#wakeLater();
   }
 
   async #handle(batch: Arrival[], called: boolean): Promise<void> {
@@ -327,8 +331,8 @@ export class RunActor {
       this.#foreign = keyOf(started);
       return undefined;
     }
-    const startedAtMs = started.since ?? history.inbox[0]!.at;
-    const fault = this.#deps.faults.of(markOf(this.run, startedAtMs)) ?? (await suspected(this.#deps, this.run));
+    const mark = markOf(this.run, startedAtOf(history, started));
+    const fault = this.#deps.faults.of(mark) ?? (await suspected(this.#deps, this.run));
     if (fault) throw fault;
     const execution = new RunExecution(this.run, definition, history.events, history.upTo);
     this.#deps.executions.add(execution);
@@ -407,9 +411,9 @@ export class RunActor {
       await this.#removeStranded(stranded);
       return "none";
     }
+    const startedAtMs = startedAtOf(history, started);
     const last = history.events.at(-1);
     if (last && isTerminal(last)) {
-      const startedAtMs = started.since ?? history.inbox[0]!.at;
       const endedAtMs = history.inbox.findLast((x) => x.seq <= history.upTo)?.at ?? startedAtMs;
       // What came after the end has no part in it. Else whoever ended it may have died before it could tell.
       if (first <= history.upTo) this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
@@ -421,7 +425,6 @@ export class RunActor {
     const workflow = this.#deps.workflows.get(keyOf(started));
     if (!workflow) return this.#unknown(started);
     // The same code would come to the same again.
-    const startedAtMs = started.since ?? history.inbox[0]!.at;
     const known = this.#deps.faults.of(markOf(this.run, startedAtMs));
     if (known) return { decided: [], started, fault: known };
     const may = await mayRun(this.#deps, this.run);

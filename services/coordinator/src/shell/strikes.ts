@@ -1,12 +1,6 @@
-import {
-  type RunParked,
-  type RunStarted,
-  StalledError,
-  toFailure,
-  WrongLastSequenceError,
-} from "@stepstream/contracts";
+import { type RunParked, type RunStarted, StalledError, WrongLastSequenceError } from "@stepstream/contracts";
 import { type Deps, keyOf } from "./deps.ts";
-import { recordOf } from "./parking.ts";
+import { recordFor, recordOf } from "./parking.ts";
 import { retrying } from "./retrying.ts";
 
 /** A run whose code was stopped. */
@@ -36,16 +30,7 @@ export async function strike(deps: Deps, { run, started, where, error }: Stopped
     const before = (await lastRecord(deps, run))?.stopped?.times ?? 0;
     // Another run of this workflow has proved already that it is no accident.
     const times = Math.max(before + 1, loops.has(loop) ? 2 : 1);
-    const record: RunParked = {
-      v: 1,
-      type: "RunParked",
-      run,
-      workflow: started?.workflow ?? "",
-      version: started?.version ?? 1,
-      code: error.code,
-      error: toFailure(error),
-      stopped: { times, at: serverClock.now() },
-    };
+    const record = { ...recordFor(run, started, error), stopped: { times, at: serverClock.now() } };
     await log.append(subject, JSON.stringify(record));
     return times;
   };
