@@ -2,6 +2,7 @@
  * What holds for the event log on a real nats-server beyond what both logs promise: cuts, silences,
  * kills, deleted consumers, large payloads, many subjects.
  */
+import { createHash } from "node:crypto";
 import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import {
   InvalidInputError,
@@ -360,6 +361,26 @@ describe("large payloads", () => {
       expect((await log.last(log.subjects.attempts("r", slot)))!.text === text).toBe(true);
     const { state } = await api(`STREAM.INFO.${namespace}_BLOBS`);
     expect(state.bytes).toBeLessThan(2.1 * 1_024 * 1_024);
+  });
+
+  it.each([
+    ["made up", () => "made up"],
+    ["of a writer with smaller chunks", (text: string) => text.slice(0, 1_000)],
+    ["empty", () => ""],
+  ])("are not lost where a chunk of their name has other content: %s", async (_what, other) => {
+    const log = await open();
+    const text = JSON.stringify({ v: 1, pad: large(600) });
+    const hash = createHash("sha256").update(text).digest("hex");
+    for (const chunk of [1, 2]) await admin.request(`${namespace}.blob.r.${hash}.${chunk}`, other(text));
+    for (let i = 0; i < 2; i++) {
+      const { seq } = await log.append(log.subjects.inbox("r"), text);
+      const stored = (await log.last(log.subjects.inbox("r")))!;
+      expect(stored.seq).toBe(seq);
+      expect(JSON.parse(stored.text)).toEqual(JSON.parse(text));
+    }
+    // The other content is still there.
+    const first = await admin.request(`$JS.API.DIRECT.GET.${namespace}_BLOBS.${namespace}.blob.r.${hash}.1`);
+    expect(first.string()).toBe(other(text));
   });
 
   it("that are gone become a text that says so, and hold nobody up", async () => {

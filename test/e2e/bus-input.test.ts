@@ -365,6 +365,82 @@ describe("a record that cannot be read", () => {
   });
 });
 
+describe("a journal that no coordinator wrote", () => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const events = [{ type: "TimerStarted", slot: 1, fireAt: 9_000_000_000_000 }];
+  const decision = (more: object) => ({ v: 1, type: "Decision", upTo: 1, by: "x", events, ...more });
+  const later = { v: 1, type: "RunStarted", id: "y", workflow: "bystander", version: 1, slots: 2 ** 40 };
+  const forged: Record<string, object> = {
+    beyond: decision({ segment: { journalAfter: most - 1, inboxAfter: most - 1 } }),
+    journalBeyond: decision({ segment: { journalAfter: most, inboxAfter: 0 } }),
+    inboxBeyond: decision({ segment: { journalAfter: 0, inboxAfter: most } }),
+    noBegin: decision({ segment: { journalAfter: 5, inboxAfter: 2 } }),
+    unheard: decision({ upTo: most }),
+    notYet: decision({ upTo: 1_000_000 }),
+    slots: decision({ events: [{ type: "RunContinued", after: 1, at: 1, start: later }] }),
+    slot: decision({ events: [{ type: "StepScheduled", slot: most, step: "tick", input: 1 }] }),
+    version: decision({ v: 2 }),
+    end: decision({ events: [{ type: "RunCompleted", output: 1 }] }),
+  };
+
+  it("loses no message without a word, and does not keep its run from being removed", {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const { client, log } = scene;
+    const runs = Object.keys(forged);
+    await Promise.all(runs.map((run) => scene.start(bystander, { every: 100_000 }, run)));
+    await Promise.all(runs.map((run) => client.get(run).update("add", 1)));
+    for (const run of runs) await store(log.subjects.journal(run), JSON.stringify(forged[run]));
+    // The ids of runs that there are not.
+    for (const run of runs) await store(log.subjects.journal(`no-${run}`), JSON.stringify(forged[run]));
+    const tell = async (run: string) => {
+      const answer = await client
+        .get(run)
+        .update("add", 1, { timeout: "8s" })
+        .catch(({ code }) => code);
+      return [run, answer, (await client.get(run).status()).status];
+    };
+    for (const [run, answer, status] of await Promise.all(runs.map(tell)))
+      expect([run, answer, status]).toBeOneOf([
+        [run, 2, "running"],
+        [run, "CALL_TIMEOUT", "parked"],
+        ["end", "RUN_CLOSED", "completed"],
+      ]);
+    await scene.othersAreWell();
+    await scene.restart();
+    await scene.othersAreWell();
+    await Promise.all(runs.map((run) => scene.canBeRemoved(run)));
+    for (const run of runs) {
+      const again = await scene.start(bystander, { every: 100_000 }, `no-${run}`);
+      await again.terminate({ timeout: "15s" }).catch(({ code }) => expect([run, code]).toEqual(["end", "RUN_CLOSED"]));
+    }
+  });
+
+  it("with slots beyond all numbers is no obstacle to starting its id again", { timeout: TIMEOUT_MS }, async () => {
+    const run = await scene.start(bystander, { every: 100_000 }, "again");
+    await store(scene.log.subjects.journal("again"), JSON.stringify(forged.slot));
+    await run.update("add", 1);
+    const next = await scene.client.start(bystander, { every: 100_000 }, { id: "again", onConflict: "terminate" });
+    expect(await next.update("add", 2, { timeout: "15s" })).toBe(3);
+  });
+});
+
+describe("a start whose slots were used up", () => {
+  it("is refused, or parked, and neither keeps the id", { timeout: TIMEOUT_MS }, async () => {
+    const start = { v: 1, type: "RunStarted", id: "x", workflow: "bystander", version: 1, input: { every: 100 } };
+    for (const [i, slots] of [Number.MAX_SAFE_INTEGER, 2 ** 32, 2 ** 31].entries())
+      await store(scene.log.subjects.inbox(`beyond-${i}`), JSON.stringify({ ...start, slots }));
+    await store(scene.log.subjects.inbox("last"), JSON.stringify({ ...start, slots: 2 ** 31 - 1 }));
+    await scene.isParked("last", /has used the last slot, 2147483647/);
+    await scene.othersAreWell();
+    await scene.canBeRemoved("last");
+    for (const i of [0, 1, 2]) {
+      const run = await scene.start(bystander, { every: 100 }, `beyond-${i}`);
+      expect(await run.update("add", 1)).toBe(2);
+    }
+  });
+});
+
 describe("what is nested too deep", () => {
   const deep = (levels: number) => `${"[".repeat(levels)}${"]".repeat(levels)}`;
 

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { messageOf, StepstreamError } from "@stepstream/contracts";
 
 /** What the process ends with. Scripts can rely on these. */
@@ -66,10 +67,15 @@ export function exitCodeOf(error: unknown): ExitCode {
 export function lines(error: unknown): string[] {
   const said: string[] = [];
   for (let at: unknown = error; at !== undefined && said.length < 8; at = (at as { cause?: unknown }).cause) {
-    const message = messageOf(at);
+    const message = printable(messageOf(at));
     // Most of ours tell their cause in their own words.
     if (message && !said.some((line) => line.includes(message))) said.push(message);
     if (!(at instanceof Error)) break;
   }
   return said;
+}
+
+/** Without what would move the cursor or change colours: messages quote what others have written. */
+function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(/[^\P{Cc}\n\t]/gu, "");
 }

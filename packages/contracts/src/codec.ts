@@ -35,8 +35,18 @@ export function decode<T>(schema: z.ZodType<T>, text: string, where: string): T 
     throw new MalformedMessageError(where, "", shortened(String(cause)));
   }
   if (read.success) return read.data;
+  const reference = faultOfReference(value);
+  if (reference) throw new MalformedMessageError(where, "", shortened(reference));
   const issue = read.error.issues[0]!;
   throw new MalformedMessageError(where, shortened(pathOf(issue.path)), shortened(issue.message));
+}
+
+/** What a reader of the bus hands on in place of a large message that it could not fetch. */
+function faultOfReference(value: unknown): string | undefined {
+  const { type, why } = value as { type?: unknown; why?: unknown };
+  if (type === "BlobLost") return `a reference to a large payload that cannot be fetched (${why})`;
+  if (type === "Ref") return "a reference to a large payload whose header or fields are not valid";
+  return undefined;
 }
 
 /**

@@ -20,6 +20,20 @@ const PARTS = [
 ];
 const CHOICES = { InboxMessage, RunEvent, AttemptRecord };
 
+describe("a large payload that cannot be had", () => {
+  it.each([
+    [
+      { v: 1, type: "BlobLost", key: "r/0", why: "chunk 2 of 7 is not in the store" },
+      /fetched \(chunk 2 of 7 is not in/,
+    ],
+    [{ v: 1, type: "BlobLost" }, /cannot be fetched/],
+    [{ v: 1, type: "Ref", key: "r/0", bytes: "9" }, /a reference to a large payload whose header or fields/],
+  ])("is what the error says of %j", (message, says) => {
+    for (const schema of [InboxMessage, RunStep, AttemptRecord])
+      expect(() => decode<unknown>(schema, JSON.stringify(message), "it")).toThrow(says);
+  });
+});
+
 describe("every message", () => {
   it("has an example", () => {
     const messages = Object.keys(SCHEMAS).filter((name) => !PARTS.includes(name) && !(name in CHOICES));

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { RetryPolicy, TimeoutPolicy } from "./duration.ts";
 import { Failure } from "./failure.ts";
 import { Attempt, Code, EpochMs, Ms, Name, RunId, Slot } from "./ids.ts";
+import { MAX_SLOT } from "./limits.ts";
 
 /**
  * Every message on the bus. Readers drop unknown keys, so a newer writer may add some; a field that
@@ -77,7 +78,7 @@ export const RunStarted = z.object({
   /** The run fails if it has not ended so long after this message was stored. */
   timeoutMs: Ms.optional(),
   /** Slots that were used under this id before; the first new one comes after them. */
-  slots: z.int().min(0).optional(),
+  slots: z.int().min(0).max(MAX_SLOT).optional(),
   /** Where the run goes on as new: when it was first started. `timeoutMs` counts from here. */
   since: EpochMs.optional(),
   /** Signals that are there from the start. */

@@ -1,4 +1,4 @@
-import { RunNotFoundError, RunStillGoingError } from "@stepstream/contracts";
+import { MAX_SLOT, RunNotFoundError, RunStillGoingError } from "@stepstream/contracts";
 import type { Clock, EventLog } from "@stepstream/event-log";
 import { endOf, eventsOf } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
@@ -26,8 +26,9 @@ export async function deleteRun({ log, clock }: { log: EventLog; clock: Clock },
   }
   let slots = 0;
   for (const event of journal.flatMap(eventsOf)) {
-    if ("slot" in event) slots = Math.max(slots, event.slot);
-    if (event.type === "RunContinued") slots = Math.max(slots, event.start.slots ?? 0);
+    const slot = "slot" in event ? event.slot : event.type === "RunContinued" ? (event.start.slots ?? 0) : 0;
+    // No coordinator goes beyond it: it was made up, and a run that began there could open no slot.
+    if (slot < MAX_SLOT) slots = Math.max(slots, slot);
   }
   const attempts = await act(() => log.list("EVENTS", subjects.all.attemptsOfRun(run)));
   // Of a slot that is done, if the acknowledgement was lost.

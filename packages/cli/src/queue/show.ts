@@ -1,5 +1,5 @@
 import type { Paint } from "../print/colour.ts";
-import { table } from "../print/table.ts";
+import { oneLine, table } from "../print/table.ts";
 import { age } from "../print/time.ts";
 import type { StepQueue } from "./read.ts";
 
@@ -50,7 +50,7 @@ export function remarks(queue: StepQueue): string[] {
   const open = Object.entries(breakers).filter(([, state]) => state === "open");
   if (open.length > 0)
     return [
-      `${step}: the circuit breaker is open in ${open.map(([worker]) => worker).join(", ")}; it tries again by itself.`,
+      `${step}: the circuit breaker is open in ${open.map(([worker]) => oneLine(worker)).join(", ")}; it tries again by itself.`,
     ];
   return [];
 }

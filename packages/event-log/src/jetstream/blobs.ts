@@ -13,7 +13,9 @@ import { blobStream } from "./streams.ts";
  * while the message on the bus carries `{"v":1,"type":"Ref","key":"<run>/<sha256>","bytes":…}`.
  *
  * B1. Content is stored before the message that refers to it, and never written twice or changed:
- *     a chunk's subject takes one message. Two writers of the same content help each other.
+ *     a chunk's subject takes one message. Two writers of the same content help each other. A chunk of this name that has
+ *     other bytes (of a writer with another size of chunks, or made up) is left alone: the content is stored with a space
+ *     behind it, which is the same JSON under another hash.
  *     (The object store of nats.js replaces an object by deleting the old chunks, under the hands of
  *     whoever reads them; and it waits for each chunk before it sends the next.)
  * B2. What is read has the hash that was asked for.
@@ -53,6 +55,8 @@ const REF_LENGTH_MAX = 4_096;
 const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
 /** Chunks of one blob. With our own size of a chunk, the largest message has 512. */
 const CHUNKS_MAX = 262_144;
+/** Names that are tried for one content: each but the last was taken by other bytes. */
+const SPELLINGS = 8;
 /** Bytes being fetched at a time. */
 const FETCH_BYTES_MAX = MAX_MESSAGE_BYTES;
 
@@ -67,14 +71,31 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   const budget = new Budget(FETCH_BYTES_MAX);
   const runOf = (subject: string) => subjects.parse(subject)?.run ?? "-";
 
-  async function store(run: string, data: Buffer): Promise<Offloaded> {
-    const hash = createHash("sha256").update(data).digest("hex");
-    await windowed(Math.ceil(data.length / chunkBytes), (i) => {
-      const chunk = data.subarray(i * chunkBytes, (i + 1) * chunkBytes);
-      return publisher.publish(`${ns}.blob.${run}.${hash}.${i + 1}`, chunk).then(() => true, unlessThere);
-    });
-    const ref: Ref = { v: 1, type: "Ref", key: `${run}/${hash}`, bytes: data.length, chunk: chunkBytes };
-    return { text: JSON.stringify(ref), lines: `${REF_HEADER}: ${hash}\r\n` };
+  async function store(run: string, text: string): Promise<Offloaded> {
+    for (let spelled = text, tries = 1; ; spelled += " ", tries++) {
+      const data = Buffer.from(spelled);
+      const hash = createHash("sha256").update(data).digest("hex");
+      const name = `${ns}.blob.${run}.${hash}`;
+      const stored = await windowed(Math.ceil(data.length / chunkBytes), (i) =>
+        storeChunk(`${name}.${i + 1}`, data.subarray(i * chunkBytes, (i + 1) * chunkBytes)),
+      );
+      if (!stored && tries === SPELLINGS) throw new LogRefusedError(`a write of ${name}`, 0, "other content is there");
+      if (!stored) continue;
+      const ref: Ref = { v: 1, type: "Ref", key: `${run}/${hash}`, bytes: data.length, chunk: chunkBytes };
+      return { text: JSON.stringify(ref), lines: `${REF_HEADER}: ${hash}\r\n` };
+    }
+  }
+
+  /** @returns false if other bytes have this name. */
+  async function storeChunk(subject: string, bytes: Uint8Array): Promise<boolean> {
+    try {
+      await publisher.publish(subject, bytes);
+      return true;
+    } catch (error) {
+      if (!isThere(error)) throw error;
+      const known = await chunk(subject);
+      return known !== undefined && Buffer.compare(known, bytes) === 0;
+    }
   }
 
   /** What can be said of a reference without asking the server. @returns what is wrong with it. */
@@ -145,7 +166,7 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   return {
     // A UTF-16 unit is at most 3 bytes of UTF-8: most texts need no counting.
     tooLarge: (text) => text.length * 3 > inlineBytes && Buffer.byteLength(text) > inlineBytes,
-    store: (subject, text) => store(runOf(subject), Buffer.from(text)),
+    store: (subject, text) => store(runOf(subject), text),
     resolve(subject, text, headers) {
       if (text.length > REF_LENGTH_MAX || !header(headers(), REF_HEADER)) return text;
       const ref = readRef(text);
@@ -163,13 +184,16 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
 /**
  * Calls `fn` for 0 … n − 1, some at a time: a slow line then answers each in time, and no buffer overflows. Ends with
  * the first that says false.
+ *
+ * @returns Whether all said true.
  */
-async function windowed(n: number, fn: (i: number) => Promise<boolean>): Promise<void> {
+async function windowed(n: number, fn: (i: number) => Promise<boolean>): Promise<boolean> {
   for (let from = 0; from < n; from += WINDOW) {
     const size = Math.min(WINDOW, n - from);
     const done = await Promise.all(Array.from({ length: size }, (_, i) => fn(from + i)));
-    if (done.includes(false)) return;
+    if (done.includes(false)) return false;
   }
+  return true;
 }
 
 /** Lets so much be taken at a time, in the order of asking; more than there is, alone. */
@@ -214,9 +238,7 @@ function lost(ref: Ref, why: string): string {
   return JSON.stringify({ v: 1, type: "BlobLost", key: ref.key, why });
 }
 
-/** "Maximum messages per subject": the chunk is there already, and by its name it is the same. */
-function unlessThere(error: unknown): true {
-  if (!(error instanceof LogRefusedError) || error.detail.serverCode !== 10077) throw error;
-  if (!/per subject/.test(error.message)) throw error;
-  return true;
+/** "Maximum messages per subject": there is a chunk of this name already. */
+function isThere(error: unknown): boolean {
+  return error instanceof LogRefusedError && error.detail.serverCode === 10077 && /per subject/.test(error.message);
 }

@@ -12,6 +12,7 @@ import {
   InvariantError,
   invariant,
   isTerminal,
+  MAX_SLOT,
   MAX_TIME_MS,
   QueryFailedError,
   type RunContinued,
@@ -616,6 +617,8 @@ export class RunExecution {
     what: Partial<Pick<Slot, "step" | "child" | "fireAt" | "purpose" | "scope">>,
   ): Promise<unknown> {
     const number = ++this.lastSlot;
+    if (number > MAX_SLOT)
+      this.#stall(`it has used the last slot, ${MAX_SLOT}.`, "Terminate the run, and start it again under another id.");
     this.holds(!this.slots.has(number), "slot R1", "it is opened twice", number);
     const { promise, resolve, reject } = deferred<unknown>();
     const { step, child, fireAt, purpose } = what;

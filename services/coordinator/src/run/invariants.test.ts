@@ -1,4 +1,4 @@
-import { InvariantError, type RunEvent } from "@stepstream/contracts";
+import { InvariantError, MAX_SLOT, type RunEvent } from "@stepstream/contracts";
 import { step, workflow } from "@stepstream/sdk";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -18,6 +18,22 @@ async function begun(): Promise<Play> {
   return play;
 }
 const done = { v: 1, type: "StepCompleted", slot: 1, step: "add", attempt: 1, output: 1 } as const;
+
+describe("a run whose slot numbers are used up", () => {
+  it.each([MAX_SLOT, MAX_SLOT - 1])(
+    "is parked with that (%d used before), and decides nothing for a slot beyond",
+    async (slots) => {
+      const play = new Play(two);
+      const decided = await play.start(undefined, { slots });
+      if (slots < MAX_SLOT) await play.done(MAX_SLOT, add, 1);
+      expect(play.run.fault).toMatchObject({
+        code: "STALLED",
+        message: expect.stringContaining("the last slot, 2147483647"),
+      });
+      expect(decided.map((event) => "slot" in event && event.slot)).toEqual(slots < MAX_SLOT ? [MAX_SLOT] : []);
+    },
+  );
+});
 
 describe("a promise of the core that does not hold", () => {
   it.each<[promise: string, breaks: (play: Play) => void]>([

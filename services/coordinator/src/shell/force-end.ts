@@ -53,7 +53,11 @@ export async function endByForce(
   });
   const decisions = journal.map((stored) => ({ json: jsonOf(stored), events: readableEvents(stored.text) }));
   let events = decisions.flatMap((decision) => decision.events);
-  let upTo = Math.max(0, ...decisions.map(({ json }) => (Number.isSafeInteger(json?.upTo) ? json.upTo : 0)));
+  // A decision on a message that there is not was made up.
+  const newest = inbox.at(-1)?.seq ?? 0;
+  let upTo = 0;
+  for (const { json } of decisions)
+    if (Number.isSafeInteger(json?.upTo) && json.upTo <= newest) upTo = Math.max(upTo, json.upTo);
   // The id has been started again after its run was deleted: what is left of the journal is the old one's.
   const again = messages.find(({ seq, message }) => message.type === "RunStarted" && seq > upTo);
   if (again) [events, upTo] = [[], 0];

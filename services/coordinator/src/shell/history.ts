@@ -59,11 +59,13 @@ const TRIES = 5;
 export async function readHistory(deps: Deps, run: string, holds: number, fresh = false): Promise<History> {
   const { log, clock } = deps;
   const { subjects } = log;
+  // A segment begins with RunContinued. One that does not was made up: then all of the run is read.
+  let whole = false;
   for (let attempt = 0; attempt < TRIES; attempt++) {
     if (attempt > 0) await sleep(clock, 20 * attempt);
     const options = { fresh: fresh || attempt > 0 };
     const last = await log.last(subjects.journal(run), options);
-    let segment = last && readDecision(last)?.segment;
+    let segment = whole ? undefined : last && readDecision(last)?.segment;
     let journal = last
       ? await log.read(subjects.journal(run), { ...options, fromSeq: (segment?.journalAfter ?? 0) + 1 })
       : [];
@@ -73,14 +75,21 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
         `passed over a message of the journal of run ${run}`,
         new MalformedMessageError(place(last), "", "it is no decision"),
       );
-      segment = journal.map(readDecision).findLast((decision) => decision !== undefined)?.segment;
+      segment = whole ? undefined : journal.map(readDecision).findLast((decision) => decision !== undefined)?.segment;
       journal = journal.filter(({ seq }) => seq > (segment?.journalAfter ?? 0));
     }
     const inboxAfter = segment?.inboxAfter ?? 0;
     const inbox = await log.read(subjects.inbox(run), { ...options, fromSeq: inboxAfter + 1 });
     const decisions = journal.flatMap((stored) => readDecision(stored) ?? []);
+    const events = decisions.flatMap((decision) => decision.events);
+    const at = events.findLastIndex((event) => event.type === "RunContinued");
+    if (segment && at < 0) {
+      whole = true;
+      attempt = -1;
+      continue;
+    }
     // It has gone on as new while it was read.
-    const moved = decisions.at(-1)?.segment?.journalAfter !== segment?.journalAfter;
+    const moved = !whole && decisions.at(-1)?.segment?.journalAfter !== segment?.journalAfter;
     const upTo = decisions.at(-1)?.upTo ?? 0;
     const complete = (inbox.at(-1)?.seq ?? inboxAfter) >= Math.max(holds, upTo);
     // What the leader does not have is gone: the run was purged.
@@ -99,8 +108,6 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
         journalSeq,
         segment: undefined,
       };
-    const events = decisions.flatMap((decision) => decision.events);
-    const at = events.findLastIndex((event) => event.type === "RunContinued");
     const continued = events[at] as RunContinued | undefined;
     const latest = decisions.at(-1)?.events ?? [];
     return { continued, inbox: messages, events: events.slice(at + 1), latest, upTo, journalSeq, segment };
