@@ -276,6 +276,8 @@ describe("an argument of w that makes no sense", () => {
       "Invalid total of w.progress()",
     ],
     ["a patch without a name", (w) => w.patched(Symbol("p")), "Invalid id of w.patched() Symbol(p)"],
+    ["a reason of any length", (w) => w.scope(() => w.sleep(1)).cancel("x".repeat(4_001)), "Invalid reason"],
+    ["half a character as a reason", (w) => w.scope(() => w.sleep(1)).cancel("\ud800"), "Invalid reason"],
     ["a query's handler", (w) => w.onQuery("state", 5), "Invalid handler of w.onQuery() 5"],
     ["an update's handler", (w) => w.onUpdate("change", null), "Invalid handler of w.onUpdate() null"],
     [
@@ -304,6 +306,66 @@ describe("an argument of w that makes no sense", () => {
   });
 });
 
+describe("a name or an id that w is given", () => {
+  const takes: [what: string, call: (w: any, given: string) => unknown][] = [
+    ["id of w.patched()", (w, given) => w.patched(given)],
+    ["name of w.progress()", (w, given) => w.progress({ step: 1, total: 2, name: given })],
+    ["signal of w.waitFor()", (w, given) => w.waitFor(given)],
+    ["query of w.onQuery()", (w, given) => w.onQuery(given, () => 1)],
+    ["update of w.onUpdate()", (w, given) => w.onUpdate(given, () => 1)],
+    ["id of w.child()", (w, given) => w.child(child, 1, { id: given })],
+    ["step of w.run()", (w, given) => w.run({ ...add, name: given }, 1)],
+    ["step of w.compensate()", (w, given) => w.compensate({ ...add, name: given }, 1)],
+    ["workflow of w.child()", (w, given) => w.child({ ...child, name: given }, 1)],
+  ];
+  const wrong: [what: string, given: string][] = [
+    ["that is empty", ""],
+    ["that is too long", "x".repeat(257)],
+    ["of 10 MB", "x".repeat(10_000_000)],
+    ["with a control character", "a\u0000b"],
+    ["of two lines", "a\nb"],
+    ["of two lines, by a line separator", "a\u2028b"],
+    ["with half a character", "a\ud800"],
+  ];
+  const table = takes.flatMap(([what, call]) => wrong.map(([which, given]) => [which, what, call, given] as const));
+  it.each(table)("%s is refused at the call: %s", async (_which, what, call, given) => {
+    const play = new Play(
+      code(async (w) => {
+        try {
+          await call(w, given);
+        } catch (error) {
+          return [(error as Error).name, (error as Error).message];
+        }
+        return "passed";
+      }),
+    );
+    await play.start();
+    expect(play.events).toMatchObject([{ type: "RunCompleted" }]);
+    const [kind, message] = (play.events[0] as any).output;
+    expect(kind).toBe("RangeError");
+    expect(message.startsWith(`Invalid ${what} `)).toBe(true);
+    expect(message).toMatch(/ Use .*\.$/);
+    expect(message.length).toBeLessThan(300);
+    expect(await play.replayed()).toBeUndefined();
+  });
+
+  it.each(["x".repeat(256), "Größe prüfen 🙂", '"}],[{"', "__proto__", "a.b c"])("may be a line of any text: %s", async (text) => {
+    const play = new Play(
+      code(async (w) => {
+        w.progress({ step: 1, total: 2, name: text });
+        return w.patched(text);
+      }),
+    );
+    await play.start();
+    expect(play.events).toMatchObject([
+      { type: "ProgressReported", name: text },
+      { type: "Patched", id: text },
+      { type: "RunCompleted", output: true },
+    ]);
+    expect(await play.replayed()).toBeUndefined();
+  });
+});
+
 describe("what is odd but can be stored", () => {
   const odd = ["\u2028\u2029", "\ud800", "", "x".repeat(300_000), '"}],[{"', "__proto__", "\u0000"];
   it.each(odd.map((text) => [JSON.stringify(text).slice(0, 30), text]))(
@@ -311,17 +373,14 @@ describe("what is odd but can be stored", () => {
     async (_shown, text) => {
       const payload = JSON.parse(`{"__proto__":{"polluted":1},"text":${JSON.stringify(text)}}`);
       const definition = code(async (w) => {
-        w.progress({ step: 1, total: 2, name: text });
-        w.patched(text);
         const kept = w.sideEffect(() => ({ text }));
-        w.scope(() => w.sleep(5)).cancel(text);
         await w.run(add, payload).catch(() => {});
         void w.child(child, { text }, { onParentClose: "abandon" }).catch(() => {});
         throw Object.assign(new Error(text), { text, kept });
       });
       const play = new Play(definition);
       await play.start();
-      await play.done(2, add, payload);
+      await play.done(1, add, payload);
       expect(play.events.at(-1)).toMatchObject({ type: expect.stringMatching(/RunFailed|RunClosing/) });
       expect(play.run.fault).toBeUndefined();
       expect(await play.replayed()).toBeUndefined();

@@ -281,6 +281,7 @@ export interface WorkflowContext<
   /**
    * Changes a workflow that has live runs: true for runs that come here for the first time with this code, false for
    * those that were here before it. The answer is in the history.
+   * @param id - 1 to 256 characters on one line.
    */
   patched(id: string): boolean;
   /**
@@ -312,7 +313,7 @@ export interface WorkflowContext<
   /** Registers a step that undoes something; run last first after the run has settled, if it fails or is cancelled. */
   compensate<S extends AnyStep>(step: S, input: StepInput<S>): void;
 
-  /** Says how far the run is. `percent` is step / total. */
+  /** Reports how far the run is. `percent` is step / total; `name` has 1 to 256 characters on one line. */
   progress(progress: Omit<Progress, "percent">): void;
 }
 

@@ -18,7 +18,7 @@ const MOST_SHOWN = 100;
 
 /** A value for a message: short, and without calling anything of its own. */
 export function shown(value: unknown): string {
-  if (typeof value === "string") return cut(JSON.stringify(value));
+  if (typeof value === "string") return cut(JSON.stringify(value.slice(0, MOST_SHOWN + 1)));
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null) return cut(String(value) + (typeof value === "bigint" ? "n" : ""));
   try {
@@ -105,9 +105,31 @@ export function optionalCallback(what: string, value: unknown): void {
   if (value !== undefined) callback(what, value);
 }
 
-export function text(what: string, value: unknown): string {
-  if (typeof value === "string") return value;
-  throw invalid(what, value, "a string");
+/** The name of a signal, query or update: declared names are all of this form. */
+export function name(what: string, value: unknown): string {
+  if (Name.safeParse(value).success) return value as string;
+  throw invalid(what, value, "1 to 64 of A-Z a-z 0-9 _ -");
+}
+
+const MOST_LABEL = 256;
+
+/** A text that names something in the history, and that people and programs compare: one short line. */
+export function label(what: string, value: unknown): string {
+  if (typeof value === "string" && value !== "" && value.length <= MOST_LABEL && isLine(value)) return value;
+  throw invalid(what, value, `a string of 1 to ${MOST_LABEL} characters, without control characters`);
+}
+
+const MOST_REASON = 4_000;
+
+/** Why something is done, for people; the same limit as for clients. */
+export function reason(what: string, value: unknown): string {
+  if (typeof value === "string" && value.length <= MOST_REASON && value.isWellFormed()) return value;
+  throw invalid(what, value, `a string of at most ${MOST_REASON} characters`);
+}
+
+/** No control characters, no line or paragraph separators, and no half of a surrogate pair. */
+function isLine(value: string): boolean {
+  return value.isWellFormed() && !/[\p{Cc}\u2028\u2029]/u.test(value);
 }
 
 export function positiveInteger(what: string, value: unknown): number {

@@ -102,9 +102,10 @@ export class Groups {
 
   /** @throws {RangeError} Of nothing: it would wait for ever, like `Promise.race([])`. */
   race(given: Given): Promise<any> {
-    listOrRecord("branches of w.race()", given);
-    if (Object.keys(given).length === 0) throw invalid("branches of w.race()", given, "at least one");
-    return this.#first("w.race()", given, (values) => Promise.race(values));
+    return this.#first("w.race()", given, (values) => {
+      if (values.length === 0) throw invalid("branches of w.race()", given, "at least one");
+      return Promise.race(values);
+    });
   }
 
   any(given: Given): Promise<any> {

@@ -25,12 +25,14 @@ import {
   checkStep,
   checkWorkflow,
   invalid,
+  label,
+  name as nameOf,
   oneOf,
   optionalCallback,
   optionalDuration,
   optionsOf,
+  reason as reasonOf,
   runId,
-  text,
 } from "./arguments.ts";
 import { Closing } from "./closing.ts";
 import { createContext } from "./context.ts";
@@ -250,7 +252,7 @@ export class Life {
   }
 
   waitFor(name: string, { timeout, where, onTimeout = "undefined" }: WaitOptions): Promise<unknown> {
-    if (this.#stray(`w.waitFor(${text("signal of w.waitFor()", name)})`)) return never();
+    if (this.#stray(`w.waitFor(${nameOf("signal of w.waitFor()", name)})`)) return never();
     const refused = this.#mayAsk();
     if (refused) return refused;
     optionalCallback(`where of w.waitFor(${name})`, where);
@@ -285,6 +287,7 @@ export class Life {
   }
 
   onQuery(name: string, handler: (input: any) => unknown): void {
+    nameOf("query of w.onQuery()", name);
     callback("handler of w.onQuery()", handler);
     if (this.#stray("w.onQuery()")) return;
     if (!Object.hasOwn(this.#run.workflow.queries, name))
@@ -293,6 +296,7 @@ export class Life {
   }
 
   onUpdate(name: string, handler: (input: any) => unknown, validate: ((input: any) => unknown) | undefined): void {
+    nameOf("update of w.onUpdate()", name);
     callback("handler of w.onUpdate()", handler);
     optionalCallback("validate of w.onUpdate()", validate);
     if (!this.#stray("w.onUpdate()")) this.updates.handle(name, { run: handler, validate });
@@ -306,7 +310,7 @@ export class Life {
     const cancel = (reason = "its scope was cancelled") =>
       this.cancelScope(
         scope,
-        new WorkflowCancelledError(this.#run.runId, text("reason of a scope's cancel()", reason)),
+        new WorkflowCancelledError(this.#run.runId, reasonOf("reason of a scope's cancel()", reason)),
       );
     const timer = this.timeLimit(timeoutMs);
     const body = frames.run(this.#frame(scope), async () => fn());
@@ -338,7 +342,7 @@ export class Life {
   }
 
   patched(id: string): boolean {
-    this.#mayChange(`w.patched(${text("id of w.patched()", id)})`);
+    this.#mayChange(`w.patched(${label("id of w.patched()", id)})`);
     this.#patches ??= new Map();
     let patched = this.#patches.get(id);
     if (patched === undefined) {
@@ -386,7 +390,7 @@ export class Life {
     const { step, total, name } = optionsOf("w.progress()", progress);
     if (typeof step !== "number" || !Number.isFinite(step)) throw invalid("step of w.progress()", step, "a number");
     if (typeof total !== "number" || !Number.isFinite(total)) throw invalid("total of w.progress()", total, "a number");
-    text("name of w.progress()", name);
+    label("name of w.progress()", name);
     if (this.#stray("w.progress()")) return;
     const percent = total > 0 ? Math.round((step / total) * 1000) / 10 : 0;
     if (!Number.isFinite(percent))
