@@ -349,21 +349,24 @@ describe("a name or an id that w is given", () => {
     expect(await play.replayed()).toBeUndefined();
   });
 
-  it.each(["x".repeat(256), "Größe prüfen 🙂", '"}],[{"', "__proto__", "a.b c"])("may be a line of any text: %s", async (text) => {
-    const play = new Play(
-      code(async (w) => {
-        w.progress({ step: 1, total: 2, name: text });
-        return w.patched(text);
-      }),
-    );
-    await play.start();
-    expect(play.events).toMatchObject([
-      { type: "ProgressReported", name: text },
-      { type: "Patched", id: text },
-      { type: "RunCompleted", output: true },
-    ]);
-    expect(await play.replayed()).toBeUndefined();
-  });
+  it.each(["x".repeat(256), "Größe prüfen 🙂", '"}],[{"', "__proto__", "a.b c"])(
+    "may be a line of any text: %s",
+    async (text) => {
+      const play = new Play(
+        code(async (w) => {
+          w.progress({ step: 1, total: 2, name: text });
+          return w.patched(text);
+        }),
+      );
+      await play.start();
+      expect(play.events).toMatchObject([
+        { type: "ProgressReported", name: text },
+        { type: "Patched", id: text },
+        { type: "RunCompleted", output: true },
+      ]);
+      expect(await play.replayed()).toBeUndefined();
+    },
+  );
 });
 
 describe("what is odd but can be stored", () => {

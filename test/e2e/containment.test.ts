@@ -64,7 +64,10 @@ describe("a run with arguments that make no sense", { timeout: 120_000 }, () => 
     await scene.start(faulty.untyped, "progress", "progress");
     await scene.start(faulty.untyped, "reason", "reason");
     await scene.hasFailed("late", /Invalid timeout\.total of w\.run\(\).*faulty\.ts:\d+:\d+/);
-    await scene.hasFailed("progress", /Invalid name of w\.progress\(\) undefined\. Use a string of .*faulty\.ts:\d+:\d+/);
+    await scene.hasFailed(
+      "progress",
+      /Invalid name of w\.progress\(\) undefined\. Use a string of .*faulty\.ts:\d+:\d+/,
+    );
     await scene.hasFailed("reason", /Invalid reason .* 42\. Use a string of .*faulty\.ts:\d+:\d+/);
     await scene.othersAreWell();
     await scene.restart();

@@ -1,4 +1,5 @@
 export { type GateOptions, gateHandler } from "./gate.ts";
+export { reportBlocked } from "./shell/blocked.ts";
 export type { BreakerState } from "./shell/breaker.ts";
 export type { StepContext } from "./shell/context.ts";
 export type { WorkerEvent } from "./shell/deps.ts";

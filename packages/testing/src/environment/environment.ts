@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { checkDefinition, checkFunction, type Duration, durationMs, NotRunningError } from "@stepstream/contracts";
 import { watchWorkflowCode } from "@stepstream/coordinator";
@@ -15,7 +16,7 @@ import {
   type WorkflowOutput,
 } from "@stepstream/sdk";
 import { runStep } from "@stepstream/sdk/builtin";
-import type { Handler } from "@stepstream/step-worker";
+import { type Handler, reportBlocked, type WorkerEvent } from "@stepstream/step-worker";
 import { Chance } from "../chance.ts";
 import { VirtualClock } from "../clock.ts";
 import {
@@ -84,6 +85,7 @@ export class TestEnvironment implements AsyncDisposable {
   readonly #server: MemoryServer;
   readonly #desk: Desk;
   readonly #watch: { stop(): void };
+  readonly #handlerWatch: { stop(): void };
   readonly #crew: Crew;
   readonly #crashes: Crashes;
   readonly #time: Time;
@@ -147,9 +149,12 @@ export class TestEnvironment implements AsyncDisposable {
       () => true,
       (error) => {
         this.#time.close(error);
-        this.#clientLog.fail(error);
+        this.#clientLog.end(error);
       },
     );
+    this.#handlerWatch = reportBlocked(undefined, (event) => {
+      if (event.type === "blocked") this.#onBlocked(event);
+    });
   }
 
   /** See {@link createTestEnvironment}. */
@@ -300,6 +305,7 @@ export class TestEnvironment implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#watch.stop();
+    this.#handlerWatch.stop();
     await this.#client?.close();
     this.#crew.close();
     this.#time.close(new NotRunningError("The test environment", "closed"));
@@ -377,6 +383,19 @@ export class TestEnvironment implements AsyncDisposable {
     if (this.#options.unawaited !== "throw" || this.#notAwaited) return;
     this.#notAwaited = new NotAwaitedError(message);
     this.#clientLog.fail(this.#notAwaited);
+  }
+
+  /** A handler is not stopped, so this is said while it blocks: it may be the last that anybody sees of the test. */
+  #onBlocked({ ms, where, over, run, step }: Extract<WorkerEvent, { type: "blocked" }>): void {
+    if (run === undefined) return;
+    const seconds = `${(ms / 1_000).toFixed(1)} s`;
+    const said = `The handler of step "${step}" (run ${run})`;
+    if (over) this.#warnings.add(`${said} blocked the event loop for ${seconds}, at ${where}.`);
+    else
+      writeSync(
+        2,
+        `stepstream: ${said} has blocked the event loop for ${seconds}, at ${where}. The test waits for it.\n`,
+      );
   }
 
   #situation(): string {

@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { type RecordedRun, type Walked, walkRun } from "@stepstream/coordinator";
 import { step, workflow } from "@stepstream/sdk";
 import { describe, expect, it } from "vitest";
@@ -47,5 +50,31 @@ describe("a workflow that never gives the event loop back", () => {
     expect(walked).toHaveLength(2);
     expect(walked[1]!.fault?.message).toMatch(PLACE);
     expect(walked[1]!.faultPositions).toMatchObject([{ file: import.meta.filename, line: expect.any(Number) }]);
+  });
+});
+
+/** The program ends by itself where nothing keeps it alive: a wait that is never answered looks like a success. */
+describe("a plain script that uses the environment", () => {
+  const script = fileURLToPath(new URL("../../test/loops.ts", import.meta.url));
+  const run = (...args: string[]) => promisify(execFile)(process.execPath, [script, ...args]);
+
+  it.each([
+    ["a signal", "uuid", "signal", "signal"],
+    ["an update", "now", "update", "update"],
+    ["a query", "while", "query", "query"],
+  ])("is told of a loop while it waits for the answer to %s", async (_what, kind, when, how) => {
+    const { stdout, stderr } = await run(kind, when, how);
+    expect(stdout).toMatch(
+      /its workflow code blocked the event loop for [\d.]+ s and was stopped at \S+loops\.ts:\d+:\d+/,
+    );
+    expect(stderr).toBe("");
+  });
+
+  it("is told of a handler that blocks the event loop, which is not stopped", async () => {
+    const { stdout, stderr } = await run("while", "handler", "result");
+    const handler = /The handler of step "one" \(run r1\)/.source;
+    const place = /at \S+loops\.ts:\d+:\d+\./.source;
+    expect(stderr).toMatch(new RegExp(`^stepstream: ${handler} has blocked the event loop for [\\d.]+ s, ${place}`));
+    expect(stdout).toMatch(new RegExp(`^no error\n${handler} blocked the event loop for [\\d.]+ s, ${place}\n$`));
   });
 });
