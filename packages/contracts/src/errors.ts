@@ -334,18 +334,31 @@ export class StalledError extends StepstreamError {
   }
 }
 
-/** A promise of the engine does not hold for a run: a bug of Stepstream. Nothing more of the run is decided or written. */
+/** Where a promise does not hold, as far as it is known. */
+export interface Whereabouts {
+  readonly run: string;
+  readonly step?: string | undefined;
+  readonly slot?: number | undefined;
+  readonly attempt?: number | undefined;
+}
+
+/**
+ * A promise of the engine does not hold: a bug of Stepstream. Of the run, nothing more is decided or written; of a step,
+ * where a worker finds it, no further attempt is made.
+ */
 export class InvariantError extends StepstreamError {
   readonly code = "INVARIANT_VIOLATED";
   readonly retry = "never";
 
   /** @param promise - As the file header numbers it, e.g. "slot R1". */
-  constructor(promise: string, what: string, { run, slot }: { run: string; slot?: number | undefined }) {
-    const where = slot === undefined ? `run ${run}` : `run ${run}, slot ${slot}`;
-    super(
-      `Promise "${promise}" does not hold for ${where}: ${what}. Nothing more was decided. This is a bug of Stepstream: export the history and report it. The run can be terminated.`,
-      { promise, run, slot },
-    );
+  constructor(promise: string, what: string, { run, step, slot, attempt }: Whereabouts) {
+    const place = Object.entries({ run, step, slot, attempt }).filter(([, value]) => value !== undefined);
+    const where = place.map((part) => part.join(" ")).join(", ");
+    const follows =
+      attempt === undefined
+        ? "Nothing more was decided. This is a bug of Stepstream: export the history and report it. The run can be terminated."
+        : "The step is not tried again. This is a bug of Stepstream: export the history and report it.";
+    super(`Promise "${promise}" does not hold for ${where}: ${what}. ${follows}`, { promise, run, step, slot, attempt });
   }
 }
 

@@ -1,4 +1,4 @@
-import { InvariantError } from "./errors.ts";
+import { InvariantError, type Whereabouts } from "./errors.ts";
 
 /**
  * Asserts one of the numbered promises of a file header, e.g. "slot R1".
@@ -13,7 +13,7 @@ import { InvariantError } from "./errors.ts";
 export function invariant(
   holds: boolean,
   promise: string,
-  where: { readonly run: string; readonly slot?: number | undefined },
+  where: Whereabouts,
   what: string | (() => string),
 ): asserts holds {
   if (!holds) throw new InvariantError(promise, typeof what === "string" ? what : what(), where);

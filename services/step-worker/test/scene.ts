@@ -1,4 +1,4 @@
-import type { CancelSlots, RunStep } from "@stepstream/contracts";
+import { type CancelSlots, checkThoroughly, type RunStep } from "@stepstream/contracts";
 import type { Clock } from "@stepstream/event-log";
 import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
 import type { AnyStep } from "@stepstream/sdk";
@@ -62,6 +62,7 @@ export class Scene {
   #processes = 0;
 
   constructor(faults?: Faults) {
+    checkThoroughly();
     this.server = new MemoryServer({ clock: this.clock, ...(faults ? { faults } : {}) });
     this.log = this.server.connect("coordinator");
   }

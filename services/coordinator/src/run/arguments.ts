@@ -7,6 +7,10 @@ import { type AnyStep, type AnyWorkflow, policiesOf, type RunOptions } from "@st
  *
  * G1. A wrong argument throws a RangeError at the call; nothing was decided.
  * G2. Reading an argument never throws anything else, whatever it is.
+ *
+ * Checked elsewhere:
+ *   G1  ../../../../test/containment/turn.test.ts: is refused at the call, and the workflow may catch that
+ *   G2  ../../../../test/fuzz/programs.test.ts: a program that does what it should not
  */
 
 /** "Invalid <what> <value>. Use <what is allowed>." */

@@ -119,6 +119,8 @@ export class Closing {
   }
 
   #failUnhandled(reason: unknown): void {
+    const isOver = this.#life.ended !== undefined && this.#ended === this.#life.ended;
+    this.#run.holds(isOver, "rejections J1", "a rejection counts before the workflow function has ended");
     this.#run.holds(!isCancelReason(reason), "rejections J2", "a rejection of the engine's own counts as unhandled");
     const cause = tamed(reason);
     this.#fail(new UnhandledRejectionError(this.#run.runId, cause, this.#life.rejections.count));

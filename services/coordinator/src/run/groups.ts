@@ -30,6 +30,11 @@ type Given = readonly unknown[] | Record<string, unknown>;
  *     `finally`, and whatever a branch that is given as a function has asked for.
  * G2. A branch of `w.race` or `w.any` that cannot be cancelled, and may hold a wait for a signal, is refused: that wait
  *     would take a signal which no code reads.
+ *
+ * G1 is asserted for the slots of each group that gives up ("groups G1").
+ *
+ * Checked elsewhere:
+ *   G2  races.test.ts: an async branch that nobody can cancel is refused
  */
 export class Groups {
   readonly #partsOf = new WeakMap<object, readonly Part[]>();
@@ -215,7 +220,7 @@ export class Groups {
   }
 
   /**
-   * G2. Is there a wait for a signal that a branch nobody can cancel may hold: begun since, in this scope, in no known
+   * For G2: is there a wait for a signal that a branch nobody can cancel may hold: begun since, in this scope, in no known
    * branch, and with no callback of the workflow's own?
    * @throws {UntrackedBranchError}
    */

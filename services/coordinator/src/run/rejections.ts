@@ -3,6 +3,8 @@
  *
  * J1. A rejection counts only if it is still unhandled when the workflow function ends: awaiting it later is fine.
  * J2. What the engine rejects because it cancels (losers of a group, a scope, the end of the run) never counts.
+ *
+ * Asserted where one fails the run: in closing.ts ("rejections J1", "rejections J2").
  */
 export class Rejections {
   /** Made when it is needed: nearly every run has none. */

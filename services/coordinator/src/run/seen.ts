@@ -7,6 +7,9 @@ export type MessageKind = "signal" | "update" | "cancel";
  * Ids of messages that were processed: a repeat of one changes nothing.
  *
  * I1. An id counts within its kind: senders choose ids, and an update with the id of a signal is not its repeat.
+ *
+ * Checked elsewhere:
+ *   I1  life.test.ts: takes an id for a repeat only within its kind, also after it has continued as new
  */
 export class Seen {
   readonly #keys: Set<string>;

@@ -1,5 +1,5 @@
 import type { Decision, InboxMessage, RunEvent } from "@stepstream/contracts";
-import { isTerminal, RunId } from "@stepstream/contracts";
+import { invariant, isTerminal, RunId } from "@stepstream/contracts";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { type Fault, RunExecution } from "./execution.ts";
 import { guardGlobals } from "./globals.ts";
@@ -62,6 +62,8 @@ export interface WalkOptions {
  * W1. What is decided is held against the journal, and the first difference is the end.
  * W2. Messages after those that the journal has consumed are folded in as well: they have decided nothing yet that was
  *     stored, but the run may be as far as that.
+ *
+ * Asserted after each message ("walk W1", "walk W2").
  */
 export async function* walkRun(
   workflow: AnyWorkflow,
@@ -100,6 +102,14 @@ export async function* walkRun(
     watch.stop();
   }
 
+  function check({ seq }: RecordedRun["inbox"][number], fresh: number): void {
+    const where = { run };
+    const { count } = execution.recorder;
+    invariant(fresh === 0 || count - fresh >= events.length, "walk W1", where, "a difference to the journal was missed");
+    invariant(seq !== last?.seq || count === events.length, "walk W1", where, "not all of the journal was decided again");
+    invariant(execution.folded >= seq, "walk W2", where, "a message was left out");
+  }
+
   async function* walk(entry: RecordedRun["inbox"][number]): AsyncGenerator<Walked, void, void> {
     const { seq, at, message } = entry;
     const recorded = seq <= upTo;
@@ -119,6 +129,7 @@ export async function* walkRun(
     if (recorded && fresh.length > 0) execution.checkReplayed(fresh);
     if (entry === last) execution.checkReplayed([]);
     const { fault } = execution;
+    if (!fault) check(entry, fresh.length);
     yield {
       seq,
       at,

@@ -1,4 +1,12 @@
-import { type CancelSlots, type ChildEnded, DEADLINE, type InboxMessage, type RunEvent } from "@stepstream/contracts";
+import {
+  type CancelSlots,
+  type ChildEnded,
+  DEADLINE,
+  type InboxMessage,
+  InvariantError,
+  type RunEvent,
+  thorough,
+} from "@stepstream/contracts";
 import type { EventLog } from "@stepstream/event-log";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
@@ -21,6 +29,8 @@ const DEADLINE_GRACE_MS = 2_000;
  * E3. Steps that are being cancelled are told so once a second; after their grace the command is removed and
  *     the slot abandoned. While that goes on, a message stays unacknowledged, or a timer is stored.
  * E4. An open child has been started, or its end is in the inbox. One that is being cancelled has been told.
+ *
+ * Asserted of every slot before messages are acknowledged, where checks are thorough ("effects E1" …).
  */
 export class Effects {
   readonly #deps: Deps;
@@ -38,6 +48,8 @@ export class Effects {
   readonly #stored = new Set<number>();
   /** Steps whose deadline is known to this process only. */
   readonly #watched = new Set<number>();
+  /** In which state steps and children were last seen to. Only where checks are thorough. */
+  readonly #seenTo = new Map<number, Slot["state"] | "unsent">();
   #graceEnds: number | undefined;
 
   /** @param wanted - False once the run is let go: nothing more is to be done. */
@@ -95,7 +107,37 @@ export class Effects {
       }
     }
     if (work.length > 0) await Promise.all(work);
+    if (thorough) for (const { slot, state } of slots) this.#seenTo.set(slot, unsent?.has(slot) ? "unsent" : state);
     if (settling && !this.#timers.has("settle")) this.#settle();
+  }
+
+  /**
+   * What is true once all slots were armed. Looks at every slot: for tests and the simulation.
+   *
+   * @param inHand - As for `arm`.
+   * @throws {InvariantError}
+   */
+  check(inHand: (seq: number) => boolean): void {
+    if (this.#run.closed) return;
+    for (const { slot, kind, state, cause } of this.#run.slots.values()) {
+      if (state === "done") continue;
+      const seenTo = this.#seenTo.get(slot);
+      const lives = this.#stored.has(slot) || (this.#livesBy.get(slot) === cause && inHand(cause));
+      const isSent = seenTo === state || (seenTo === "unsent" && state === "open");
+      if (kind === "child") {
+        const isTold = isSent || (seenTo === "unsent" && state === "cancelling");
+        if (!isTold) this.#violated("effects E4", slot, "its child was not started, or not told");
+      } else if (state === "cancelling") {
+        const ends = seenTo === "unsent" || (this.#settling.has(slot) && lives);
+        if (!ends) this.#violated("effects E3", slot, "it is being cancelled, and nothing sees to its end");
+      } else if (kind === "step" && state === "open") {
+        if (!isSent) this.#violated("effects E1", slot, "its command is not out");
+      } else if (!lives) this.#violated("effects E2", slot, "its timer is not stored, and does not run here");
+    }
+  }
+
+  #violated(promise: string, slot: number, what: string): never {
+    throw new InvariantError(promise, what, { run: this.#run.runId, slot });
   }
 
   /**

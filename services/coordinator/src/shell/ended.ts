@@ -1,5 +1,6 @@
 import {
   type ChildEnded,
+  InvariantError,
   type TerminalEvent,
   toFailure,
   WorkflowCancelledError,
@@ -16,6 +17,11 @@ import { retrying } from "./retrying.ts";
  *
  * Z1. A parent is told the end of its child.
  * Z2. What a terminated run had open is removed: its commands, its timers; its children are told.
+ *
+ * Z1 is asserted before the message that led to the end is acknowledged ("ended Z1").
+ *
+ * Checked elsewhere:
+ *   Z2  ../../../../test/e2e/outside.test.ts: ends a run at once, removes its commands, and ignores what still works
  */
 export async function afterEnd(deps: Deps, run: Parent, end: TerminalEvent, wanted: () => boolean): Promise<void> {
   const { parent } = run.started;
@@ -24,7 +30,9 @@ export async function afterEnd(deps: Deps, run: Parent, end: TerminalEvent, want
   const { log } = deps;
   const message = JSON.stringify(endOfChild(run.runId, parent.slot, end));
   const append = () => log.append(log.subjects.inbox(parent.run), message, { id: `${run.mark}.${parent.slot}.ended` });
-  await retrying(deps, () => `tell run ${parent.run} that its child ${run.runId} has ended`, append, wanted);
+  const told = await retrying(deps, () => `tell run ${parent.run} that its child ${run.runId} has ended`, append, wanted);
+  if (!(told && told.seq > 0) && wanted())
+    throw new InvariantError("ended Z1", `run ${parent.run} was not told of its end`, { run: run.runId });
 }
 
 function endOfChild(run: string, slot: number, end: TerminalEvent): ChildEnded {

@@ -33,6 +33,11 @@ export interface ForcedEnd {
  * E2. Messages that cannot be read are passed over, and so are single events; the start of the run may be one of them.
  * E3. The fence holds as for any decision.
  *
+ * Checked elsewhere:
+ *   E1  ../../../../test/e2e/containment.test.ts: is parked with the line, and terminated without its code, before and after a restart
+ *   E2  ../../../../test/e2e/containment.test.ts: can be terminated and deleted, whatever is stored of it
+ *   E3  "journal J2"
+ *
  * @returns undefined if there is no such request, or the run is over.
  * @throws {Error} Another coordinator has written meanwhile; nothing was written.
  */

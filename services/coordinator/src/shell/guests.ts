@@ -23,6 +23,12 @@ const Said = z.discriminatedUnion("type", [GuestMessage, GuestDone]);
  *
  * G1. A message is said to be done only when it could be acknowledged. Whoever has it says it again until then.
  * G2. Nothing is taken for first or in order: a run is read before each message is folded.
+ *
+ * Both are promises of the mailbox as well, which is asserted there.
+ *
+ * Checked elsewhere:
+ *   G1  "mailbox A3"
+ *   G2  "mailbox A2"
  */
 export class Guests {
   readonly #deps: Deps;

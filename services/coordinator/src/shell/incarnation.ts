@@ -11,6 +11,9 @@ import { Partition } from "./partition.ts";
  * among the others, its partitions and all that they have in memory.
  *
  * I1. Abandoned, it does nothing any more, as if its process had been killed: whoever follows it begins from the log.
+ *
+ * Checked elsewhere:
+ *   I1  ../../../../test/e2e/loops.test.ts: is stopped, tried once more and parked, and the others go on at once
  */
 export class Incarnation {
   readonly deps: Deps;

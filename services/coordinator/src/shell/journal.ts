@@ -1,8 +1,9 @@
 import {
-  invariant,
+  InvariantError,
   MAX_MESSAGE_BYTES,
   MessageTooLargeError,
   type Segment,
+  thorough,
   WrongLastSequenceError,
 } from "@stepstream/contracts";
 import type { Decided } from "../run/execution.ts";
@@ -20,6 +21,8 @@ export type Written = "written" | "before" | "moved";
  * J3. A lost acknowledgement shows as a wrong sequence when it is tried again: whoever wrote, and up to
  *     which message, tells it from a rival's decision (`upTo` grows with every decision). Another may have taken the
  *     run over since, and done what was decided: what follows is as after a takeover ("before").
+ *
+ * Asserted round each decision that is written ("journal J1" …); J1 where checks are thorough.
  */
 export class Journal {
   readonly #deps: Deps;
@@ -47,7 +50,7 @@ export class Journal {
    */
   async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
     const { log } = this.#deps;
-    invariant(upTo > this.upTo, "journal J3", { run: this.#run }, `message ${upTo} was decided on before`);
+    if (upTo <= this.upTo) this.#violated("journal J3", `message ${upTo} was decided on before`);
     const subject = log.subjects.journal(this.#run);
     const length = decided.reduce((sum, { text }) => sum + text.length, 0);
     if (length > MAX_MESSAGE_BYTES) throw new MessageTooLargeError(`a decision of run ${this.#run}`, length);
@@ -56,9 +59,13 @@ export class Journal {
     if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };
     const segment = this.#segment ? `"segment":${JSON.stringify(this.#segment)},` : "";
     const text = `{"v":1,"type":"Decision",${segment}"upTo":${upTo},"by":${JSON.stringify(this.#by)},"events":[${events}]}`;
+    if (thorough && readDecision({ subject, seq: 0, at: 0, text })?.events.length !== decided.length)
+      this.#violated("journal J1", `${decided.length} events were decided, and it has others: ${text}`);
     const write = async (): Promise<Written> => {
       try {
-        this.lastSeq = (await log.append(subject, text, { expectLast: this.lastSeq })).seq;
+        const { seq } = await log.append(subject, text, { expectLast: this.lastSeq });
+        if (seq <= this.lastSeq) this.#violated("journal J2", `it is stored as ${seq}, on top of ${this.lastSeq}`);
+        this.lastSeq = seq;
         this.upTo = upTo;
         return "written";
       } catch (error) {
@@ -71,5 +78,9 @@ export class Journal {
       }
     };
     return (await retrying(this.#deps, () => `journal run ${this.#run}`, write, wanted)) ?? "moved";
+  }
+
+  #violated(promise: string, what: string): never {
+    throw new InvariantError(promise, what, { run: this.#run });
   }
 }

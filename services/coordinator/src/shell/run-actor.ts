@@ -2,7 +2,6 @@ import {
   type GuestMessage,
   type InboxMessage,
   InvariantError,
-  invariant,
   isTerminal,
   LogUnavailableError,
   MalformedMessageError,
@@ -14,6 +13,7 @@ import {
   StalledError,
   type StepstreamError,
   type TerminalEvent,
+  thorough,
   UnknownWorkflowError,
 } from "@stepstream/contracts";
 import type { Delivery } from "@stepstream/event-log";
@@ -71,6 +71,11 @@ const SAY_AGAIN_MS = 1_000;
  * A4. On a takeover: first the commands that are out are listed, then the inbox is read, then what is in
  *     neither is published. (A worker stores its result before its command goes.)
  * A5. Whoever finds that another has written drops what it has in memory, reads, and decides again.
+ *
+ * Asserted where they could break ("mailbox A1" …). A violation parks the run, and leaves the others of this process alone.
+ *
+ * Checked elsewhere:
+ *   A4  rule outstanding-then-inbox
  */
 export class RunActor {
   readonly run: string;
@@ -99,6 +104,8 @@ export class RunActor {
   #draining: Promise<void> | undefined;
   /** Its record of being parked, if it had one when it was read. */
   #record = 0;
+  /** Something was decided, and not all of it is done and durable. */
+  #underWay = false;
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
 
@@ -276,6 +283,7 @@ export class RunActor {
 
     for (let attempt = 0; ; attempt++) {
       let folded: Folded | "over" | "none";
+      if (attempt > 0 && this.#execution) this.#violated("mailbox A5", "another has written, and it is still in memory");
       try {
         folded = await this.#foldAll(batch, attempt > 0 || woken);
       } catch (error) {
@@ -373,6 +381,8 @@ export class RunActor {
       // The run in memory was deleted, and its id started again.
       if (arrival.message.type === "RunStarted" && execution.started) return this.#foldAgain(batch);
       if (deliveries === 1 && arrival.epoch === this.#epoch) {
+        if (deliveries > 1 || arrival.epoch !== this.#epoch || arrival.epoch < 0)
+          this.#violated("mailbox A2", `message ${seq} was to be folded, and what came before it may be missing`);
         decided.push(...(await this.#fold({ seq, at, message: arrival.message })));
         continue;
       }
@@ -570,6 +580,7 @@ export class RunActor {
     this.#journal = undefined;
     this.#epoch = undefined;
     this.#unparkAt = undefined;
+    this.#underWay = false;
     if (this.#state !== "released") this.#state = "cold";
   }
 
@@ -577,6 +588,7 @@ export class RunActor {
 
   async #write(decided: readonly Decided[]): Promise<Written> {
     const execution = this.#execution!;
+    this.#underWay = true;
     if (this.#deps.forgotten.atOnce) this.#reportForgotten(execution);
     const span = this.#decisions.decided(execution.started!, execution.folded, decided);
     const wanted = () => this.#state !== "released";
@@ -598,8 +610,8 @@ export class RunActor {
   async #carryOut(batch: Arrival[], { decided, out, stranded, unsent, all }: Folded): Promise<void> {
     const execution = this.#execution!;
     const effects = this.#effects!;
-    const stored = decided.length === 0 || this.#journal!.upTo === execution.folded;
-    invariant(stored, "mailbox A1", { run: this.run }, "something was to be done whose decision is not stored");
+    if (decided.length > 0 && this.#journal!.upTo !== execution.folded)
+      this.#violated("mailbox A1", "something was to be done whose decision is not stored");
     const numbers = all ? execution.slots.keys() : slotsOf(decided.map((d) => d.event));
     // Slots of an earlier life are gone: all of them are done.
     const early = execution.takeEarly();
@@ -619,6 +631,7 @@ export class RunActor {
     // Let go meanwhile? Then not all of it was done, and the messages are not ours to acknowledge.
     this.#check();
     effects.sweep();
+    if (thorough) effects.check(inHand);
 
     for (const { message } of batch) {
       const slot = message.type === "TimerFired" ? execution.slots.get(message.slot) : undefined;
@@ -632,6 +645,7 @@ export class RunActor {
     const end = execution.closed ? decided.map((d) => d.event).findLast(isTerminal) : undefined;
     if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);
     this.#reportForgotten(execution);
+    this.#underWay = false;
     this.#settleBatch(batch);
     if (!execution.closed) return;
     if (end) this.#tellTelemetry(execution.started!, execution.startedAtMs, execution.now(), end);
@@ -650,6 +664,7 @@ export class RunActor {
     }
     for (const [seq, arrival] of this.#held) {
       if (this.#effects?.mustHold(seq)) continue;
+      if (this.#underWay) this.#violated("mailbox A3", `message ${seq} was to be acknowledged, and not all of it is done`);
       this.#held.delete(seq);
       this.#host.onHeld(-1);
       this.#host.ack(arrival);
@@ -728,6 +743,10 @@ export class RunActor {
     // A client that saw the end may have deleted the run and started another before all was done here.
     const next = this.#queue.findIndex(({ message }) => message.type === "RunStarted");
     if (next >= 0) for (const arrival of this.#queue.splice(next)) this.#host.onNext(arrival);
+  }
+
+  #violated(promise: string, what: string): never {
+    throw new InvariantError(promise, what, { run: this.run });
   }
 
   #check(): void {

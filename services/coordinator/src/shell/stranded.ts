@@ -17,6 +17,10 @@ const KEPT_MS = 1_000;
  *     the message was still stored. That holds for a moment also for a command that is being acknowledged: whoever acts
  *     on this first looks for its outcome, which is stored before a command is acknowledged.
  * N2. Where there are none, it costs two requests for each step and partition, at most once a second.
+ *
+ * Checked elsewhere:
+ *   N1  ../../../../test/e2e/stranded.test.ts: are published again, under ids of their own, by the coordinator that is there
+ *   N2  stranded.test.ts: costs two requests for each step and partition, at most once a second
  */
 export class StrandedCommands {
   readonly #log: EventLog;

@@ -1,4 +1,4 @@
-import type { RunStep } from "@stepstream/contracts";
+import { invariant, type RunStep, type Where } from "@stepstream/contracts";
 
 /**
  * The clocks of a step, as the worker sees them. Pure.
@@ -7,6 +7,8 @@ import type { RunStep } from "@stepstream/contracts";
  * T2. No attempt is started once the total is over.
  * T3. Only the first delivery of the first attempt can be too late for the queue time-out: later ones have
  *     been picked up before.
+ *
+ * Asserted where an attempt is started or refused ("deadline T1" …).
  *
  * `scheduledAt` is the server's time, `now` this machine's: the two are expected to agree (NTP).
  */
@@ -37,4 +39,26 @@ export function deadlineOf({ timeout, scheduledAt }: RunStep, now: number): Dead
   return scheduledAt + totalMs <= now + attemptMs
     ? { at: scheduledAt + totalMs, kind: "total", ms: totalMs }
     : { at: now + attemptMs, kind: "attempt", ms: attemptMs };
+}
+
+/**
+ * Asserts what holds of an attempt that starts now, and of its deadline.
+ *
+ * @param where - The attempt's.
+ * @throws {InvariantError}
+ */
+export function checkStart({ timeout, scheduledAt }: RunStep, now: number, { at }: Deadline, where: Where): void {
+  const { attemptMs, totalMs } = timeout;
+  if (totalMs !== undefined) {
+    invariant(now < scheduledAt + totalMs, "deadline T2", where, "it starts after the total time-out");
+    invariant(at <= scheduledAt + totalMs, "deadline T1", where, "it may go on after the total time-out");
+  }
+  if (attemptMs !== undefined)
+    invariant(at <= now + attemptMs, "deadline T1", where, "it may go on after its own time-out");
+}
+
+/** Asserts what holds of a command that is too late. @throws {InvariantError} */
+export function checkOverdue({ kind }: Overdue, attempt: number, deliveries: number, where: Where): void {
+  const first = attempt === 1 && deliveries === 1;
+  invariant(kind !== "queue" || first, "deadline T3", where, "it is too late for the queue, and has been picked up");
 }

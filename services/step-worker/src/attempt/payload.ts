@@ -5,11 +5,13 @@ import {
   fromWire,
   InvalidInputError,
   InvalidOutputError,
+  invariant,
   MAX_MESSAGE_BYTES,
   MalformedMessageError,
   MessageTooLargeError,
   RunStep,
   type Subjects,
+  thorough,
   toWire,
   type Where,
 } from "@stepstream/contracts";
@@ -22,6 +24,11 @@ import type { AnyStep } from "@stepstream/sdk";
  * P2. An output is checked as the run will see it, after its trip through JSON, and sent as the handler
  *     returned it: the run applies the schema's transforms itself.
  * P3. An input is frozen: what a handler would change is seen nowhere else, so it may not change anything.
+ *
+ * P1 and P3 are asserted before the handler is called, where checks are thorough ("payload P1", "payload P3").
+ *
+ * Checked elsewhere:
+ *   P2  payload.test.ts
  */
 
 /** A message that says nothing but a value has this much more to say. */
@@ -36,6 +43,21 @@ export function readCommand(subjects: Subjects, subject: string, seq: number, te
   if (!parts) throw new MalformedMessageError(where, "", "its subject is no command's");
   const key = (["run", "step", "slot"] as const).find((key) => command[key] !== parts[key]);
   throw new MalformedMessageError(where, key ?? "", "it is not what its subject says");
+}
+
+/**
+ * Asserts what holds of a command whose handler is about to be called.
+ *
+ * @param where - The attempt's: its outcome goes to the inbox of that run.
+ * @throws {InvariantError}
+ */
+export function checkCall(subjects: Subjects, subject: string, input: unknown, where: Where): void {
+  if (!thorough) return;
+  const parts = subjects.parse(subject);
+  const same = parts?.run === where.run && parts.slot === where.slot && parts.step === where.step;
+  invariant(same, "payload P1", where, () => `its command came as ${subject}`);
+  const plain = typeof input === "object" && input !== null && Object.getPrototypeOf(input) === Object.prototype;
+  invariant(!plain || Object.isFrozen(input), "payload P3", where, "its handler could change its input");
 }
 
 /** @throws {InvalidInputError} */

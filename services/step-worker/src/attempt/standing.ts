@@ -1,4 +1,4 @@
-import type { AttemptRecord, InboxMessage, RunStep } from "@stepstream/contracts";
+import { type AttemptRecord, type InboxMessage, invariant, type RunStep } from "@stepstream/contracts";
 import { QUEUE_WAIT_MAX_MS } from "./verdict.ts";
 
 /**
@@ -14,6 +14,8 @@ import { QUEUE_WAIT_MAX_MS } from "./verdict.ts";
  * S4. A record with a wait too long for the queue means that only RetryLater is missing.
  * S5. Deliveries that left no word, neither a failure nor a return (`handedBack`), killed their workers. After
  *     ten of them the command is given up. Records from before the command (a RetryLater) do not count.
+ *
+ * Asserted of each standing that comes from records ("standing S1" …).
  */
 export interface Standing {
   /** run: the attempt; fail: StepFailed with `last`; postpone: RetryLater; lost: WORKER_LOST. */
@@ -50,8 +52,34 @@ export function firstStanding(command: RunStep): Standing {
 /**
  * @param records - In order. The last one suffices while `deliveries` is at most SILENT_DELIVERIES_MAX.
  * @param now - Epoch milliseconds.
+ * @throws {InvariantError}
  */
 export function standing(command: RunStep, deliveries: number, records: readonly Recorded[], now: number): Standing {
+  const at = fromRecords(command, deliveries, records, now);
+  check(at, command, deliveries, records);
+  return at;
+}
+
+/** Only of commands that come again, or after a wait. */
+function check(at: Standing, command: RunStep, deliveries: number, records: readonly Recorded[]): void {
+  const { next, attempt, last, delayMs } = at;
+  const { run, step, slot } = command;
+  const where = { run, step, slot, attempt };
+  const record = records.findLast((one) => one.record)?.record;
+  const failed = record?.type === "AttemptFailed" ? record : undefined;
+  const before = failed ? failed.attempt + 1 : (record?.attempt ?? 0);
+  invariant(attempt >= command.attempt, "standing S1", where, "it was an earlier attempt's turn");
+  invariant(!failed || attempt > failed.attempt, "standing S1", where, "this attempt has failed already");
+  invariant(attempt >= before, "standing S2", where, () => `attempt ${before} has begun`);
+  const over = failed !== undefined && failed.delayMs === undefined;
+  invariant(!over || next === "fail", "standing S3", where, () => `the last attempt is over, and ${next} is next`);
+  if (next === "postpone")
+    invariant(last === failed && delayMs > 0, "standing S4", where, "it is to wait, and no record says so");
+  const silent = deliveries > SILENT_DELIVERIES_MAX;
+  invariant(next !== "lost" || silent, "standing S5", where, () => `it is given up after ${deliveries} deliveries`);
+}
+
+function fromRecords(command: RunStep, deliveries: number, records: readonly Recorded[], now: number): Standing {
   const at = firstStanding(command);
   let words = 0;
   let failedAt = 0;

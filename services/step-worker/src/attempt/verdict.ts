@@ -1,4 +1,13 @@
-import { InvalidOutputError, isInstance, type RunStep, TimeoutError, tamed, type Where } from "@stepstream/contracts";
+import {
+  DeclaredError,
+  InvalidOutputError,
+  invariant,
+  isInstance,
+  type RunStep,
+  TimeoutError,
+  tamed,
+  type Where,
+} from "@stepstream/contracts";
 import { backoffMs } from "@stepstream/sdk";
 
 /**
@@ -15,6 +24,8 @@ import { backoffMs } from "@stepstream/sdk";
  *     the step's time; the error that would have been tried again is its cause.
  * V4. Waits of up to a minute stay in the command queue. A longer one goes through the inbox and becomes a
  *     timer: delayed commands count as pending, and a queue can only have so many of them.
+ *
+ * Asserted for each retry, before anything of it is stored ("verdict V1" …).
  */
 export type Verdict =
   | { next: "retry"; delayMs: number; via: "queue" | "inbox" }
@@ -39,7 +50,24 @@ export interface FailedAttempt {
 /** The part of a command that decides. */
 export type Policy = Pick<RunStep, "run" | "step" | "slot" | "retry" | "timeout" | "scheduledAt">;
 
+/** @throws {InvariantError} */
 export function judge(failed: FailedAttempt, policy: Policy): Verdict {
+  const verdict = decide(failed, policy);
+  if (verdict.next === "retry") check(verdict, failed, policy);
+  return verdict;
+}
+
+function check({ delayMs, via }: Extract<Verdict, { next: "retry" }>, failed: FailedAttempt, policy: Policy): void {
+  const { error, attempt, now } = failed;
+  const where = { ...slotOf(policy), attempt };
+  const end = policy.scheduledAt + (policy.timeout.totalMs ?? Number.POSITIVE_INFINITY);
+  invariant(!isInstance(error, DeclaredError), "verdict V1", where, "a declared error is to be tried again");
+  invariant(attempt < policy.retry.maxAttempts, "verdict V2", where, "no attempt is left, and another is to follow");
+  invariant(now + delayMs < end, "verdict V3", where, "the next attempt would start after the total time-out");
+  invariant((via === "queue") === delayMs <= QUEUE_WAIT_MAX_MS, "verdict V4", where, () => `${delayMs} ms by ${via}`);
+}
+
+function decide(failed: FailedAttempt, policy: Policy): Verdict {
   const { error, attempt, now, draw } = failed;
   if (attempt >= policy.retry.maxAttempts || isFinal(error)) return { next: "fail", error };
   const worth = worthIt(failed);
@@ -47,7 +75,7 @@ export function judge(failed: FailedAttempt, policy: Policy): Verdict {
   const delayMs = backoffMs(attempt, policy.retry, draw);
   const { totalMs } = policy.timeout;
   if (totalMs !== undefined && now + delayMs >= policy.scheduledAt + totalMs)
-    return { next: "fail", error: outOfTime("total", totalMs, { ...placeOf(policy), attempt }, error) };
+    return { next: "fail", error: outOfTime("total", totalMs, { ...slotOf(policy), attempt }, error) };
   return { next: "retry", delayMs, via: delayMs > QUEUE_WAIT_MAX_MS ? "inbox" : "queue" };
 }
 
@@ -89,6 +117,6 @@ export function outOfTime(
   return error;
 }
 
-function placeOf({ run, step, slot }: Policy): Omit<Where, "attempt"> {
+function slotOf({ run, step, slot }: Policy): Omit<Where, "attempt"> {
   return { run, step, slot };
 }

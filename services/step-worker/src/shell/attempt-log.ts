@@ -1,5 +1,5 @@
 import type { AttemptRecord } from "@stepstream/contracts";
-import { encode, MessageTooLargeError, WrongLastSequenceError } from "@stepstream/contracts";
+import { encode, InvariantError, MessageTooLargeError, WrongLastSequenceError } from "@stepstream/contracts";
 import { withError } from "../attempt/fitting.ts";
 import type { Deps } from "./deps.ts";
 import { isTrouble, retrying } from "./retrying.ts";
@@ -11,12 +11,15 @@ import { isTrouble, retrying } from "./retrying.ts";
  *     worker and writes no more: of two that tried the same attempt, one counts.
  * A2. Records are written one after the other. One whose acknowledgement was lost is recognised by its text,
  *     and is not taken for another worker's.
+ *
+ * Asserted round each record that is written ("attempt-log A1", "attempt-log A2").
  */
 export class AttemptLog {
   readonly #deps: Deps;
   readonly #run: string;
   readonly #slot: number;
   #lastSeq: number;
+  #writing = false;
   #tail: Promise<unknown> | undefined;
   lost = false;
 
@@ -30,14 +33,17 @@ export class AttemptLog {
   /** @returns false if another worker has the slot; then nothing was written. */
   append(record: AttemptRecord): Promise<boolean> {
     const text = textOf(record);
-    const written = this.#tail ? this.#tail.then(() => this.#append(text)) : this.#append(text);
+    const written = this.#tail ? this.#tail.then(() => this.#append(text, record)) : this.#append(text, record);
     this.#tail = written.catch(() => {});
     return written;
   }
 
-  async #append(text: string): Promise<boolean> {
+  async #append(text: string, record: AttemptRecord): Promise<boolean> {
     if (this.lost) return false;
+    if (this.#writing) this.#violated("attempt-log A2", record, "a record is written before the one before it is stored");
+    this.#writing = true;
     const { log } = this.#deps;
+    const before = this.#lastSeq;
     const subject = log.subjects.attempts(this.#run, this.#slot);
     let unsure = false;
     try {
@@ -52,12 +58,19 @@ export class AttemptLog {
           return last.seq;
         }
       });
+      if (this.#lastSeq <= before) this.#violated("attempt-log A1", record, "it is not on top of the record before it");
       return true;
     } catch (error) {
       if (!(error instanceof WrongLastSequenceError)) throw error;
       this.lost = true;
       return false;
+    } finally {
+      this.#writing = false;
     }
+  }
+
+  #violated(promise: string, { step, attempt }: AttemptRecord, what: string): never {
+    throw new InvariantError(promise, what, { run: this.#run, step, slot: this.#slot, attempt });
   }
 }
 

@@ -1,10 +1,11 @@
 import type { AttemptRecord } from "@stepstream/contracts";
 import { DeclaredError, InvalidInputError, StepCancelledError, tamed, toFailure } from "@stepstream/contracts";
-import { writeOutput } from "../attempt/payload.ts";
+import { checkStart } from "../attempt/deadline.ts";
+import { checkCall, writeOutput } from "../attempt/payload.ts";
 import { judge, type Verdict } from "../attempt/verdict.ts";
 import { createContext } from "./context.ts";
 import { idsOf, type Job } from "./job.ts";
-import { cancelled, completed, failed, postponed } from "./report.ts";
+import { cancelled, completed, failed, postponed, superseded } from "./report.ts";
 import { type Ended, Running } from "./running.ts";
 
 /** What came of an attempt: what it says about the health of what the handler calls, and what is to be done. */
@@ -28,6 +29,8 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   const { promise, resolve } = Promise.withResolvers<Ended>();
   const running = new Running(job, resolve);
   const context = createContext(job, running);
+  checkStart(command, running.startedAtMs, running.deadline, where);
+  checkCall(deps.log.subjects, held.delivery.subject, input, where);
   held.running = running;
   deps.pulse.sooner(running.dueAt());
   deps.emit({ type: "attempt", ...where });
@@ -55,7 +58,7 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   }
   if (running.superseded) {
     span.end({ how: "handedBack" });
-    return { health: "unknown", conclude: async () => deps.emit({ type: "superseded", ...where }) };
+    return { health: "unknown", conclude: async () => superseded(job) };
   }
   if (running.timedOut) error = running.timedOut;
   else if (running.draining) {
@@ -66,7 +69,13 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   const { clock } = deps;
   const draw = clock.random();
   const { retryIf } = served.step;
-  const verdict = judge({ error, attempt: where.attempt, now: clock.now(), draw, retryIf }, command);
+  let verdict: Verdict;
+  try {
+    verdict = judge({ error, attempt: where.attempt, now: clock.now(), draw, retryIf }, command);
+  } catch (violated) {
+    span.end({ how: "failed", error: violated, retryInMs: undefined });
+    throw violated;
+  }
   // The step's own opinion has had it as it is. All others may read it, and its causes, without harm.
   error = tamed(error);
   if (verdict.next === "fail") verdict.error = tamed(verdict.error);
@@ -87,7 +96,7 @@ async function afterFailure(job: Job, details: unknown, error: unknown, verdict:
   const { delayMs, via } = verdict;
   const failure = toFailure(error);
   const record: AttemptRecord = { v: 1, type: "AttemptFailed", slot, step, attempt, error: failure, delayMs, details };
-  if (!(await records.append(record))) return deps.emit({ type: "superseded", ...where });
+  if (!(await records.append(record))) return superseded(job);
   if (via === "inbox") await postponed(job, attempt + 1, delayMs);
   else held.nak(delayMs);
   deps.emit({ type: "retrying", ...where, delayMs, via, error, trace: idsOf(job) });
@@ -98,7 +107,7 @@ export async function handBack(job: Job, details: unknown, error: Error, delayMs
   const { deps, held, where, records } = job;
   const { slot, step, attempt } = where;
   const record: AttemptRecord = { v: 1, type: "AttemptHeartbeat", slot, step, attempt, details, handedBack: true };
-  if (!(await records.append(record))) return deps.emit({ type: "superseded", ...where });
+  if (!(await records.append(record))) return superseded(job);
   held.nak(delayMs);
   deps.emit({ type: "handed-back", ...where, error, trace: idsOf(job) });
 }

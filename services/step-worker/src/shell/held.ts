@@ -11,10 +11,16 @@ import type { Running } from "./running.ts";
  * H2. After a silence of over half the ack wait it is suspect: another worker may have it. Then it is not
  *     nak'ed (a stale nak would give it to a third at once; it comes again by itself), and its outcome is
  *     stored only after a look for another's.
+ *
+ * Checked elsewhere:
+ *   H1  ../../test/worker.test.ts: keeps a long attempt in the hands of its worker
+ *   H2  ../../test/worker.test.ts: that was frozen while another did its work says nothing
  */
 export class Held implements Watched {
   delivery: Delivery;
   running: Running | undefined;
+  /** How it was given up: for good, to come again later, or in silence. */
+  end: "ack" | "nak" | "silence" | undefined;
   readonly #clock: Clock;
   readonly #ackWaitMs: number;
   #aliveAt: number;
@@ -61,10 +67,17 @@ export class Held implements Watched {
   }
 
   ack(): void {
+    this.end = "ack";
     this.delivery.ack();
   }
 
+  /** Another worker has it: nothing is said. */
+  leave(): void {
+    this.end = "silence";
+  }
+
   nak(delayMs: number): void {
+    this.end = "nak";
     if (!this.isSuspect()) this.delivery.nak(delayMs);
   }
 }

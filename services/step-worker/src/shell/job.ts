@@ -18,6 +18,8 @@ export interface Job {
   readonly records: AttemptLog;
   /** Once an attempt was begun. */
   span: AttemptSpan | undefined;
+  /** Of the slot, as this worker reports it: on its way to the inbox, or in it. */
+  outcome: "sent" | "stored" | undefined;
 }
 
 /** What log lines about it bear: of its attempt's span, or of its run's trace, if it is in one. */

@@ -1,3 +1,4 @@
+import { InvariantError } from "@stepstream/contracts";
 import type { ConsumeOptions, Consumption, Delivery } from "@stepstream/event-log";
 import type { AnyStep } from "@stepstream/sdk";
 import type { Breaker } from "./breaker.ts";
@@ -23,6 +24,12 @@ export interface Served {
  * L2. No more than `concurrency` are worked on at a time. Should more arrive, they wait here, kept alive.
  * L3. One subject, one piece of work at a time: a command that comes again while it is in hand only renews
  *     the hold on it.
+ *
+ * L2 and L3 are asserted before work begins ("lane L2", "lane L3"), and "work K1" when it is over. What does not hold there
+ * is reported as trouble, and the command comes again.
+ *
+ * Checked elsewhere:
+ *   L1  ../../test/worker.test.ts: works on no more commands than its step allows, and holds no others
  */
 export class Lane {
   readonly served: Served;
@@ -122,17 +129,26 @@ export class Lane {
 
   async #work(held: Held): Promise<void> {
     const { subject } = held.delivery;
-    this.#held.set(subject, held);
     try {
+      if (this.#held.has(subject)) this.#violated("lane L3", held, "it is being worked on already");
+      this.#held.set(subject, held);
+      if (this.#held.size > this.served.step.concurrency)
+        this.#violated("lane L2", held, `${this.#held.size} commands are worked on`);
       await work(this.#deps, this.served, held);
+      if (held.end === undefined) this.#violated("work K1", held, "it is over, and was neither acked nor given back");
     } catch (error) {
       // It is neither acked nor nak'ed, and so comes again.
       if (!(error instanceof Stopped)) this.#deps.emit({ type: "trouble", what: `work on ${subject}`, error });
     } finally {
       this.#deps.pulse.remove(held);
-      this.#held.delete(subject);
+      if (this.#held.get(subject) === held) this.#held.delete(subject);
       this.#next();
     }
+  }
+
+  #violated(promise: string, { delivery: { subject, deliveries } }: Held, what: string): never {
+    const { run = "unknown", step, slot } = this.#deps.log.subjects.parse(subject) ?? {};
+    throw new InvariantError(promise, `${what} (delivery ${deliveries})`, { run, step, slot });
   }
 
   #next(): void {

@@ -1,4 +1,4 @@
-import { type Failure, type StepstreamError, toFailure } from "@stepstream/contracts";
+import { type Failure, type InvariantError, invariant, type StepstreamError, toFailure } from "@stepstream/contracts";
 import { type Appended, bury as buryIn } from "@stepstream/event-log";
 import { withError } from "../attempt/fitting.ts";
 import type { Deps } from "./deps.ts";
@@ -11,6 +11,8 @@ import { retrying } from "./retrying.ts";
  *
  * W1. Store first, then ack: what is acked has its outcome in the inbox.
  * W2. An attempt has one outcome, and one message id for it, whoever says it and however often.
+ *
+ * Asserted round each outcome that is stored ("report W1", "report W2").
  */
 
 /** @param output - JSON; empty for none. It has been JSON already when it was checked, and is not written again. */
@@ -56,6 +58,25 @@ export async function givenUp(job: Job, error: StepstreamError & { path?: string
   await failed(job, error);
 }
 
+/** Another worker has the slot: nothing is said, and so the command comes again where it is not done. */
+export function superseded({ deps, held, where }: Pick<Job, "deps" | "held" | "where">): void {
+  held.leave();
+  deps.emit({ type: "superseded", ...where });
+}
+
+/**
+ * A promise of the worker itself does not hold for this command: a bug of Stepstream. The step fails with it, so that its
+ * run learns of it and can compensate: the same again would most likely come to the same, each time with the side effects
+ * of another attempt. Where an outcome was stored before, that one stands.
+ */
+export async function violated(job: Job, error: InvariantError): Promise<void> {
+  const { deps, held } = job;
+  if (job.outcome === undefined) return givenUp(job, error);
+  deps.emit({ type: "trouble", what: `report an outcome of step "${job.where.step}" of run ${job.where.run}`, error });
+  if (job.outcome === "stored") held.ack();
+  else held.leave();
+}
+
 /** The slot has its outcome already. */
 export function settled({ deps, held, where }: Pick<Job, "deps" | "held" | "where">): void {
   held.ack();
@@ -63,8 +84,13 @@ export function settled({ deps, held, where }: Pick<Job, "deps" | "held" | "wher
 }
 
 async function conclude(job: Job, attempt: number, text: string): Promise<void> {
-  await tell(job.deps, job.where.run, text, `${markOf(job)}.${attempt}.done`);
-  job.held.ack();
+  const { deps, held, where } = job;
+  invariant(job.outcome === undefined, "report W2", where, "it has an outcome, and another is to be reported");
+  job.outcome = "sent";
+  const { seq } = await tell(deps, where.run, text, `${markOf(job)}.${attempt}.done`);
+  invariant(seq > 0, "report W1", where, "its outcome is not stored, and its command was to be acknowledged");
+  job.outcome = "stored";
+  held.ack();
 }
 
 /** Tells the slot from one of the same number, of a run that had the id before and was deleted. */

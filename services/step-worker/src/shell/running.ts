@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { InvalidOutputError, messageOf, StepCancelledError, toWire, type Where } from "@stepstream/contracts";
+import { InvalidOutputError, InvariantError, messageOf, StepCancelledError, toWire, type Where } from "@stepstream/contracts";
 import { ownUncaught } from "@stepstream/sdk/uncaught";
 import { type Deadline, deadlineOf } from "../attempt/deadline.ts";
 import { outOfTime } from "../attempt/verdict.ts";
@@ -15,6 +15,12 @@ import { idsOf, type Job } from "./job.ts";
  * R2. A cancellation waits for the handler: what it does must be over before compensations start. (The
  *     coordinator has a grace period, and the attempt's own time-out goes on.)
  * R3. The first reason to stop is the signal's; the outcome goes by all of them.
+ *
+ * R2 is asserted where an attempt is left behind ("running R2").
+ *
+ * Checked elsewhere:
+ *   R1  ../../test/worker.test.ts: leaves a handler behind that ignores its signal, and drops what it does later
+ *   R3  running.test.ts: the first reason to stop is the signal's
  */
 export type Ended = { how: "returned"; value: unknown } | { how: "threw"; error: unknown } | { how: "leftBehind" };
 
@@ -35,6 +41,7 @@ let guarded = false;
 
 export class Running {
   readonly where: Where;
+  readonly startedAtMs: number;
   readonly deadline: Deadline;
   /** Its time was over before it ended. */
   timedOut: Error | undefined;
@@ -73,6 +80,7 @@ export class Running {
     this.#end = end;
     const now = deps.clock.now();
     this.#beatAt = now;
+    this.startedAtMs = now;
     this.deadline = deadlineOf(command, now);
   }
 
@@ -107,6 +115,13 @@ export class Running {
       const { error } = ended;
       this.#warn("a handler that was left behind has failed", { error: messageOf(error) });
     } else this.#warn("a handler that was left behind has ended; its result is dropped");
+  }
+
+  /** Called by a timer, where a throw would end the process: what does not hold fails the attempt. */
+  #left(): Ended {
+    if (this.timedOut || this.draining) return { how: "leftBehind" };
+    const what = "its handler was to be left behind, and neither a clock nor a shutdown says so";
+    return { how: "threw", error: new InvariantError("running R2", what, this.where) };
   }
 
   #warn(message: string, more?: object): void {
@@ -152,7 +167,7 @@ export class Running {
   onDue(now: number): void {
     if (this.#over) return;
     if (this.#dirty && now >= this.#storedAt + this.#storeEveryMs) this.#store(now);
-    if (now >= this.#leaveAt) return this.#finish({ how: "leftBehind" });
+    if (now >= this.#leaveAt) return this.#finish(this.#left());
     if (this.timedOut) return;
     const { deadline } = this;
     if (now >= deadline.at) this.#timeOut(outOfTime(deadline.kind, deadline.ms, this.where), now);

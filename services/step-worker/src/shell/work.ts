@@ -2,14 +2,15 @@ import {
   CircuitOpenError,
   fromFailure,
   type InvalidInputError,
+  InvariantError,
   type MalformedMessageError,
   type RunStep,
   toFailure,
   WorkerLostError,
 } from "@stepstream/contracts";
-import { overdue } from "../attempt/deadline.ts";
+import { checkOverdue, overdue } from "../attempt/deadline.ts";
 import { readCommand, readInput } from "../attempt/payload.ts";
-import { firstStanding } from "../attempt/standing.ts";
+import { firstStanding, type Standing } from "../attempt/standing.ts";
 import { outOfTime } from "../attempt/verdict.ts";
 import { type Attempted, attempt, handBack } from "./attempt.ts";
 import { AttemptLog } from "./attempt-log.ts";
@@ -18,7 +19,7 @@ import type { Held } from "./held.ts";
 import type { Job } from "./job.ts";
 import type { Served } from "./lane.ts";
 import { isSettled, lookUp } from "./look-up.ts";
-import { bury, cancelled, failed, givenUp, postponed, settled, tell } from "./report.ts";
+import { bury, cancelled, failed, givenUp, postponed, settled, tell, violated } from "./report.ts";
 
 /**
  * From a command to its end: read → look → refuse or run → judge → store → ack.
@@ -27,6 +28,13 @@ import { bury, cancelled, failed, givenUp, postponed, settled, tell } from "./re
  *     silence, upon which it comes again.
  * K2. Nothing is said by a worker that may have lost the command before it has looked for an outcome.
  * K3. A command that cannot be read, or whose input does not fit, is buried and reported: it blocks nothing.
+ *
+ * K1 is asserted when the work is over ("work K1" in lane.ts). A promise that does not hold fails the step, and nothing
+ * else of this process.
+ *
+ * Checked elsewhere:
+ *   K2  ../../test/worker.test.ts: that was frozen while another did its work says nothing
+ *   K3  ../../test/worker.test.ts: is buried with the path of its fault, and its run is told
  */
 export async function work(deps: Deps, served: Served, held: Held): Promise<void> {
   const { subject, seq, text, deliveries } = held.delivery;
@@ -36,16 +44,33 @@ export async function work(deps: Deps, served: Served, held: Held): Promise<void
   } catch (error) {
     return refuseUnreadable(deps, held, error as MalformedMessageError);
   }
-  const { run, step, slot } = command;
-  let at = firstStanding(command);
-  if (deliveries > 1 || command.attempt > 1 || held.isSuspect()) {
-    const known = await lookUp(deps, held, command);
-    if (!known) return settled({ deps, held, where: { run, step, slot, attempt: command.attempt } });
-    at = known;
+  let job = jobOf(deps, served, held, command, firstStanding(command));
+  try {
+    if (deliveries > 1 || command.attempt > 1 || held.isSuspect()) {
+      const known = await lookUp(deps, held, command);
+      if (!known) return settled(job);
+      job = jobOf(deps, served, held, command, known);
+    }
+    await handle(job);
+  } catch (error) {
+    if (!(error instanceof InvariantError)) throw error;
+    // Nothing is said either before another's outcome was looked for.
+    if (job.outcome === undefined && held.isSuspect() && (await isSettled(deps, command))) return settled(job);
+    await violated(job, error);
   }
+}
+
+function jobOf(deps: Deps, served: Served, held: Held, command: RunStep, at: Standing): Job {
+  const { run, step, slot } = command;
   const where = { run, step, slot, attempt: at.attempt };
   const records = new AttemptLog(deps, run, slot, at.lastSeq);
-  const job: Job = { deps, served, held, command, at, where, records, span: undefined };
+  return { deps, served, held, command, at, where, records, span: undefined, outcome: undefined };
+}
+
+function handle(job: Job): Promise<void> | void {
+  const { deps, command, at, where } = job;
+  const { deliveries } = job.held.delivery;
+  const { run, slot } = command;
   if (at.next === "fail") return failed(job, fromFailure(at.last!.error), at.last!.attempt, at.last!.error);
   if (at.next === "postpone") return postponed(job, at.attempt, at.delayMs);
   if (at.next === "lost") return givenUp(job, new WorkerLostError(where, deliveries));
@@ -56,6 +81,7 @@ async function begin(job: Job): Promise<void> {
   const { deps, served, held, command, at, where } = job;
   const late = overdue(command, at.attempt, held.delivery.deliveries, deps.clock.now());
   if (late) {
+    checkOverdue(late, at.attempt, held.delivery.deliveries, where);
     const { last } = at;
     return failed(job, outOfTime(late.kind, late.ms, where, last && fromFailure(last.error)), last?.attempt);
   }
