@@ -36,7 +36,7 @@ it("reports while it blocks, and when it is over, and the step completes", async
     const of = () => events.filter(({ type }) => type === "blocked");
     await expect.poll(() => of().length, { timeout: 10_000 }).toBe(2);
     const place = { run: "r1", step: "block", slot: 1, attempt: 1 };
-    const where = expect.stringMatching(/blocking-worker\.ts:\d+:\d+$/);
+    const where = expect.stringMatching(/blocking-worker\.ts:\d+:\d+( \(\w+\))?$/);
     expect(of()).toMatchObject([
       { over: false, where, ...place },
       { over: true, where, ...place },

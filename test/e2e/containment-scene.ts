@@ -26,6 +26,7 @@ import { createWorker, type Worker } from "@stepstream/step-worker";
 import { expect } from "vitest";
 import { cli, type Ran } from "../cli/scene.ts";
 import type { TestServer } from "../support/nats.ts";
+import { planted } from "../support/planted.ts";
 import { bystander, tick } from "./programs/contained/bystander.ts";
 
 const MAIN = fileURLToPath(new URL("../../services/coordinator/src/main.ts", import.meta.url));
@@ -44,6 +45,7 @@ export class ContainmentScene {
   readonly #server: TestServer;
   readonly #modules: string[];
   readonly #handlers: (worker: Worker) => Worker;
+  readonly #planted: ReturnType<typeof planted>;
   #worker!: Worker;
   #bystanders: RunHandle[] = [];
   #started = 0;
@@ -51,13 +53,16 @@ export class ContainmentScene {
   /**
    * @param modules - Files with faulty workflows, beside this one.
    * @param handlers - Handlers for the steps of those.
+   * @param faults - Faults of the coordinators themselves.
    */
   constructor(
     server: TestServer,
     namespace: string,
     modules: readonly string[],
     handlers: (worker: Worker) => Worker = (worker) => worker,
+    faults: Parameters<typeof planted>[0] = [],
   ) {
+    this.#planted = planted(faults);
     this.#server = server;
     this.namespace = namespace;
     this.#modules = modules.map((module) => fileURLToPath(new URL(module, import.meta.url)));
@@ -84,9 +89,10 @@ export class ContainmentScene {
   }
 
   async #openCoordinator(): Promise<CoordinatorProcess> {
-    const env = { ...process.env, NATS_URL: this.#server.url, STEPSTREAM_NAMESPACE: this.namespace };
+    const { args, env: more } = this.#planted;
+    const env = { ...process.env, ...more, NATS_URL: this.#server.url, STEPSTREAM_NAMESPACE: this.namespace };
     const options = ["--log-format", "json", "--log-level", "info"];
-    const child = spawn(process.execPath, [MAIN, ...options, BYSTANDER, ...this.#modules], {
+    const child = spawn(process.execPath, [...args, MAIN, ...options, BYSTANDER, ...this.#modules], {
       env,
       stdio: ["ignore", "pipe", "pipe"],
     });

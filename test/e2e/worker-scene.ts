@@ -9,6 +9,7 @@ import { connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyStep } from "@stepstream/sdk";
 import { createWorker, type Worker, type WorkerEvent, type WorkerOptions } from "@stepstream/step-worker";
 import { expect } from "vitest";
+import { planted } from "../support/planted.ts";
 
 const MAIN = fileURLToPath(new URL("../../services/step-worker/src/main.ts", import.meta.url));
 const PROGRAMS = new URL("programs/", import.meta.url);
@@ -43,11 +44,12 @@ export class WorkerScene {
     return worker;
   }
 
-  /** A worker process: `main.ts` with handlers. Resolves when it is ready. */
-  async program(module = "handlers.ts"): Promise<Program> {
+  /** A worker process: `main.ts` with handlers. Resolves when it is ready. @param faults - Of the worker itself. */
+  async program(module = "handlers.ts", faults: Parameters<typeof planted>[0] = []): Promise<Program> {
+    const { args, env: more } = planted(faults);
     const { nats, namespace } = this.bus;
-    const env = { ...process.env, NATS_URL: nats, STEPSTREAM_NAMESPACE: namespace };
-    const child = spawn(process.execPath, [MAIN, fileURLToPath(new URL(module, PROGRAMS))], {
+    const env = { ...process.env, ...more, NATS_URL: nats, STEPSTREAM_NAMESPACE: namespace };
+    const child = spawn(process.execPath, [...args, MAIN, fileURLToPath(new URL(module, PROGRAMS))], {
       env,
       stdio: ["ignore", "pipe", "inherit"],
     });

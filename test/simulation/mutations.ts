@@ -213,11 +213,6 @@ export const mutations: readonly Mutation[] = [
         to: "get input(): unknown {\n      return undefined;",
       },
       { file: `${RUN}/recorder.ts`, from: "this.#holds(same,", to: "this.#holds(true || same," },
-      {
-        file: "packages/testing/src/simulation/texts.ts",
-        from: "if (difference) ledger.fault(difference);",
-        to: "",
-      },
     ],
   },
   {

@@ -354,11 +354,9 @@ export class InvariantError extends StepstreamError {
   constructor(promise: string, what: string, { run, step, slot, attempt }: Whereabouts) {
     const place = Object.entries({ run, step, slot, attempt }).filter(([, value]) => value !== undefined);
     const where = place.map((part) => part.join(" ")).join(", ");
-    const follows =
-      attempt === undefined
-        ? "Nothing more was decided. This is a bug of Stepstream: export the history and report it. The run can be terminated."
-        : "The step is not tried again. This is a bug of Stepstream: export the history and report it.";
-    super(`Promise "${promise}" does not hold for ${where}: ${what}. ${follows}`, { promise, run, step, slot, attempt });
+    const report = "This is a bug of Stepstream: export the history and report it.";
+    const advice = step === undefined ? `Nothing more was decided. ${report} The run can be terminated.` : report;
+    super(`Promise "${promise}" does not hold for ${where}: ${what}. ${advice}`, { promise, run, step, slot, attempt });
   }
 }
 

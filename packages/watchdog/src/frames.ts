@@ -19,14 +19,14 @@ export function framesBelow(below: (...args: never[]) => unknown): Frame[] {
     Error.stackTraceLimit = DEPTH;
     Error.prepareStackTrace = (_error, sites) => sites;
     Error.captureStackTrace(holder, below);
-    return (holder.stack ?? []).flatMap(frameOf);
+    return (holder.stack ?? []).flatMap(framesOf);
   } finally {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
-function frameOf(site: NodeJS.CallSite): Frame[] {
+function framesOf(site: NodeJS.CallSite): Frame[] {
   const url = site.getFileName();
   const [line, column] = [site.getLineNumber(), site.getColumnNumber()];
   if (!url || url.startsWith("node:") || line === null || column === null) return [];
@@ -34,7 +34,21 @@ function frameOf(site: NodeJS.CallSite): Frame[] {
   return [{ file: url.startsWith("file:") ? fileURLToPath(url) : url, line, column, ...(name && { name }) }];
 }
 
-/** Returns the innermost frame outside the given folders; if there is none, the innermost of all. */
-export function firstOutside(frames: readonly Frame[], folders: readonly string[]): Frame | undefined {
-  return frames.find(({ file }) => !folders.some((folder) => file.startsWith(folder))) ?? frames[0];
+/**
+ * Returns the innermost frame of the user's code: outside the given folders, and outside other packages if there is one
+ * such frame. If there is none, the innermost of all.
+ *
+ * @param own - Folders of the caller's own code, which is not where the user would look.
+ */
+export function frameOf(frames: readonly Frame[], own: readonly string[]): Frame | undefined {
+  const users = frames.filter(({ file }) => !/[\\/]node_modules[\\/]/.test(file));
+  const candidates = users.length > 0 ? users : frames;
+  return candidates.find(({ file }) => !own.some((folder) => file.startsWith(folder))) ?? candidates[0];
+}
+
+/** Describes that frame: `/app/order.ts:12:7 (ship)`. */
+export function placeOf(frames: readonly Frame[], own: readonly string[]): string {
+  const frame = frameOf(frames, own);
+  if (!frame) return "an unknown place";
+  return `${frame.file}:${frame.line}:${frame.column}${frame.name ? ` (${frame.name})` : ""}`;
 }

@@ -4,10 +4,11 @@ import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jets
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { builtinWorkflows } from "@stepstream/sdk/builtin";
 import { createTelemetry, Repeats } from "@stepstream/telemetry";
-import { type Blocked, checkStallMs, type Suspect, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import { type Blocked, checkStallMs, placeOf, type Suspect, type Watch, watchEventLoop } from "@stepstream/watchdog";
 import type { RunExecution } from "./run/execution.ts";
 import { guardGlobals } from "./run/globals.ts";
-import { loopError, placeOf } from "./run/watch.ts";
+import { OWN } from "./run/positions.ts";
+import { loopError } from "./run/watch.ts";
 import { forgetWhose, queryKey, stoppedQueries, type Whose, whoseCode } from "./run/whose.ts";
 import { type Attached, attach } from "./shell/attached.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
@@ -149,7 +150,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   /** Called in the middle of the code that is about to be stopped. */
   function condemn({ execution, query }: Whose, { ms, frames }: Blocked): void {
     const run = execution.runId;
-    const where = placeOf(frames);
+    const where = placeOf(frames, OWN);
     const error = loopError(run, ms, where, ADVICE);
     execution.stop(error);
     forgetWhose();
@@ -245,7 +246,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
           suspect,
           onStopping: abandon,
           onStopped: restart,
-          onBlocked: ({ ms, frames, over }) => emit({ type: "blocked", ms, where: placeOf(frames), over }),
+          onBlocked: ({ ms, frames, over }) => emit({ type: "blocked", ms, where: placeOf(frames, OWN), over }),
           onFailed: (error) => emit({ type: "trouble", what: "watch the event loop", error }),
         });
       await Promise.race([incarnation.start(), abandoned.promise]);

@@ -23,7 +23,6 @@ import { check } from "./invariants.ts";
 import { Ledger } from "./ledger.ts";
 import { Calls, checkResults } from "./results.ts";
 import type { Outcome, Scenario, SimulatedRun, Started } from "./scenario.ts";
-import { compareTexts } from "./texts.ts";
 import { FORGOTTEN_MS, Watch } from "./watch.ts";
 import { drawWeather, nowAndThen, Storm, type Weather } from "./weather.ts";
 
@@ -217,7 +216,6 @@ class World {
       workflows: hosts?.(Number(name.slice(1))) ?? workflows,
       boundary: this.#boundary,
       settings: { ...SETTINGS, ...settings },
-      telemetry: compareTexts(ledger),
       onEvent,
     }).start();
   }

@@ -1,15 +1,16 @@
 import type { Decision, InboxMessage, RunEvent } from "@stepstream/contracts";
 import { invariant, isTerminal, RunId } from "@stepstream/contracts";
 import type { AnyWorkflow } from "@stepstream/sdk";
+import { frameOf } from "@stepstream/watchdog";
 import { type Fault, RunExecution } from "./execution.ts";
 import { guardGlobals } from "./globals.ts";
 import type { Observer } from "./observer.ts";
-import { type Position, positions } from "./positions.ts";
+import { OWN, type Position, positions } from "./positions.ts";
 import type { Decided } from "./recorder.ts";
 import type { Slot } from "./slot.ts";
 import { finishTurn } from "./turn.ts";
 import type { Wait } from "./waits.ts";
-import { frameOf, watchWorkflowCode } from "./watch.ts";
+import { watchWorkflowCode } from "./watch.ts";
 
 /** A run as it is stored. `run.history()` has the same in one list. */
 export interface RecordedRun {
@@ -88,7 +89,7 @@ export async function* walkRun(
   const watch = watchWorkflowCode(
     (one) => one === execution,
     (_error, frames) => {
-      const frame = frameOf(frames);
+      const frame = frameOf(frames, OWN);
       faultPositions = frame ? [frame] : [];
       turn?.resolve([]);
     },

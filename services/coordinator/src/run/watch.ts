@@ -1,20 +1,8 @@
 import { StalledError } from "@stepstream/contracts";
-import { type Frame, firstOutside, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import { type Frame, placeOf, type Watch, watchEventLoop } from "@stepstream/watchdog";
 import type { RunExecution } from "./execution.ts";
 import { OWN } from "./positions.ts";
 import { forgetWhose, whoseCode } from "./whose.ts";
-
-/** The frame of the user's code: outside what is ours, and outside other packages if there is one. */
-export function frameOf(frames: readonly Frame[]): Frame | undefined {
-  const own = frames.filter(({ file }) => !/[\\/]node_modules[\\/]/.test(file));
-  return firstOutside(own.length > 0 ? own : frames, OWN);
-}
-
-export function placeOf(frames: readonly Frame[]): string {
-  const frame = frameOf(frames);
-  if (!frame) return "an unknown place";
-  return `${frame.file}:${frame.line}:${frame.column}${frame.name ? ` (${frame.name})` : ""}`;
-}
 
 /** @param advice - What to do, and what comes of the run. */
 export function loopError(run: string, ms: number, where: string, advice: string): StalledError {
@@ -43,7 +31,7 @@ export function watchWorkflowCode(
         what: execution.runId,
         stop: ({ ms, frames }) => {
           const advice = "End the loop, or move long work into a step.";
-          found = { error: loopError(execution.runId, ms, placeOf(frames), advice), frames };
+          found = { error: loopError(execution.runId, ms, placeOf(frames, OWN), advice), frames };
           execution.stop(found.error);
           forgetWhose();
         },

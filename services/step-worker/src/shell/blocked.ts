@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Where } from "@stepstream/contracts";
-import { firstOutside, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import { placeOf, type Watch, watchEventLoop } from "@stepstream/watchdog";
 import type { WorkerEvent } from "./deps.ts";
 import { attempts } from "./running.ts";
 
@@ -18,11 +18,7 @@ export function reportBlocked(stallMs: number | undefined, emit: (event: WorkerE
       return where && { what: `${where.run} ${where.slot} ${where.attempt}`, about: where };
     },
     onBlocked: ({ ms, frames, over }, suspect) => {
-      const frame = firstOutside(
-        frames.filter(({ file }) => !/[\\/]node_modules[\\/]/.test(file)),
-        OWN,
-      );
-      const where = frame ? `${frame.file}:${frame.line}:${frame.column}` : "an unknown place";
+      const where = placeOf(frames, OWN);
       const { run, step, slot, attempt } = (suspect?.about ?? {}) as Partial<Where>;
       const place = run === undefined ? {} : { run, step: step!, slot: slot!, attempt: attempt! };
       emit({ type: "blocked", ms, where, over, ...place });
