@@ -119,6 +119,7 @@ const ofWorker = [
 const twice = {
   file: `${WORKER}/shell/report.ts`,
   from: '  await conclude(job, attempt, output === ""',
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is source code.
   to: '  if (job.where.run === "twice") await conclude(job, attempt, `${head}}`);\n  await conclude(job, attempt, output === ""',
 };
 /** Neither acked nor given back. */
@@ -142,7 +143,9 @@ describe("a promise that does not hold in a worker", { timeout: 60_000 }, () => 
       );
       const error = { code: "INVARIANT_VIOLATED", message };
       expect(await scene.outcome(run)).toMatchObject({ type: "StepFailed", error });
-      expect(await scene.dead("doubtful", run)).toMatchObject({ error } satisfies Partial<Record<keyof DeadLetter, unknown>>);
+      expect(await scene.dead("doubtful", run)).toMatchObject({ error } satisfies Partial<
+        Record<keyof DeadLetter, unknown>
+      >);
     }
     for (const run of ["well-1", "well-2"]) expect(await scene.outcome(run)).toMatchObject({ output: 7 });
     // Its first outcome stands, and the second is no message.

@@ -10,6 +10,9 @@ import { decodeValue, encodeValue } from "./value-codec.ts";
  *   fromFailure(failure) -> Error     of its own class if that is one of Stepstream's, else a RemoteError
  *
  * F1. toFailure(fromFailure(toFailure(x))) equals toFailure(x): nothing is lost on the second trip.
+ *
+ * Checked elsewhere:
+ *   F1  failure.test.ts: (F1)
  */
 
 /** An error as it crosses the bus: name, code, message, stack, data and the chain of causes survive. */

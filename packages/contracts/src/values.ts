@@ -15,6 +15,11 @@ import { decodeValue, encodeValue, UnsendableError } from "./value-codec.ts";
  * V1. None of them throws, whatever the schema does: one that throws, or is async, makes the value invalid.
  * V2. What is sent is the value as it was given; each side applies the transforms of the schema itself.
  * V3. What is checked before sending is the value that the receiver will have.
+ *
+ * Checked elsewhere:
+ *   V1  values.test.ts: (V1)
+ *   V2  values.test.ts: (V2)
+ *   V3  values.test.ts: (V3)
  */
 export type Checked<T = unknown> = { readonly ok: true; readonly value: T } | Invalid;
 export interface Invalid {

@@ -12,6 +12,11 @@ import type { StepContext } from "./shell/context.ts";
  * Q1. Exit code 0 passes. Anything else, a signal or the time-out throws a ValidationError with what was printed.
  * Q2. The command and all it started are killed at its time-out and when its step is aborted.
  * Q3. Of each of stdout and stderr the last 64 KiB are kept.
+ *
+ * Checked elsewhere:
+ *   Q1  test/e2e/worker.test.ts: does not pass with another, and is not tried again
+ *   Q2  test/e2e/worker.test.ts: is killed with all it started at its time-out, and keeps what was printed by then
+ *   Q3  gate.test.ts: keeps the last 64 KiB of what was printed
  */
 export interface GateOptions {
   /** Where commands run that do not say. Default: the worker's working directory. */

@@ -399,6 +399,29 @@ describe("a cancel", () => {
     expect(scene.commands).toBe(0);
   });
 
+  it.each(["cancel", "time-out"])(
+    "stops for the first reason, and its outcome goes by all of them: %s",
+    async (first) => {
+      let reason: unknown;
+      await scene
+        .worker({ cleanUpMs: 20_000 })
+        .handle(work, async (n, ctx) => {
+          await heed(ctx.signal).catch(() => {});
+          await new Promise<void>((resolve) => void scene.clock.setTimeout(resolve, 10_000));
+          reason = ctx.signal.reason;
+          return n;
+        })
+        .start();
+      await scene.command(work, 1, 7);
+      await scene.until("attempt");
+      if (first === "time-out") await scene.clock.pass(6_000);
+      scene.cancel(1);
+      await scene.until("cancelled");
+      expect(reason).toMatchObject({ code: first === "cancel" ? "STEP_CANCELLED" : "TIMEOUT" });
+      expect(scene.inbox()).toEqual(["StepCancelled 1/1"]);
+    },
+  );
+
   it("that comes too late changes nothing", async () => {
     await scene
       .worker()

@@ -78,7 +78,11 @@ const MAX_ROUNDS = 2 * (MAX_PER_TURN + MAX_ANSWERED_AT_ONCE);
  * R6. A turn ends: code that asks without end gets no more answers, and the run has a `fault`.
  *
  * They are asserted where they could break ("run R1" …); a violation is the run's `fault`. R3 can only be seen from
- * outside, by deliveries that are repeated: execution.test.ts, and the simulation, which repeats them.
+ * outside, by deliveries that are repeated: the simulation repeats them, too.
+ *
+ * Checked elsewhere:
+ *   R3  execution.test.ts: is the same when every message comes twice (R3)
+ *   R5  "recorder R5"
  */
 export class RunExecution {
   readonly runId: string;

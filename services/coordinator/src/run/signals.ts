@@ -28,8 +28,11 @@ interface Waiting {
  * N3. A signal is never lost to a wait that has lost its race: signals that were kept are handed out one for each
  *     macrotask, so that the code which takes one can first withdraw its other waits.
  *
- * N1 and N3 are asserted ("signals N1", "signals N3"). N2 is seen from outside: outside.test.ts, and the simulation, which
- * answers for every signal it sends.
+ * N1 and N3 are asserted ("signals N1", "signals N3"). The simulation, too, compares what became of every signal that it
+ * sends.
+ *
+ * Checked elsewhere:
+ *   N2  outside.test.ts: %s is refused, and the run goes on
  */
 export class Signals {
   readonly #run: RunExecution;

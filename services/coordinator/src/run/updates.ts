@@ -31,8 +31,11 @@ const MAX_CARRIED = 200;
  * U4. What is in progress when the run segment ends is cancelled, and its sender is told why: it is refused, unless
  *     somebody has cancelled the run.
  *
- * U1 and U4 are asserted ("updates U1", "updates U4"); U2 is "life L3". U3 is seen from outside: outside.test.ts, and the
- * simulation, which compares the answers.
+ * U1 and U4 are asserted ("updates U1", "updates U4"). The simulation, too, compares all answers.
+ *
+ * Checked elsewhere:
+ *   U2  "life L3"
+ *   U3  outside.test.ts: that comes twice is one; one that comes before its handler is kept
  */
 export class Updates {
   readonly #run: RunExecution;

@@ -106,8 +106,18 @@ export async function* walkRun(
   function check({ seq }: RecordedRun["inbox"][number], fresh: number): void {
     const where = { run };
     const { count } = execution.recorder;
-    invariant(fresh === 0 || count - fresh >= events.length, "walk W1", where, "a difference to the journal was missed");
-    invariant(seq !== last?.seq || count === events.length, "walk W1", where, "not all of the journal was decided again");
+    invariant(
+      fresh === 0 || count - fresh >= events.length,
+      "walk W1",
+      where,
+      "a difference to the journal was missed",
+    );
+    invariant(
+      seq !== last?.seq || count === events.length,
+      "walk W1",
+      where,
+      "not all of the journal was decided again",
+    );
     invariant(execution.folded >= seq, "walk W2", where, "a message was left out");
   }
 

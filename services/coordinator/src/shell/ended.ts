@@ -30,7 +30,12 @@ export async function afterEnd(deps: Deps, run: Parent, end: TerminalEvent, want
   const { log } = deps;
   const message = JSON.stringify(endOfChild(run.runId, parent.slot, end));
   const append = () => log.append(log.subjects.inbox(parent.run), message, { id: `${run.mark}.${parent.slot}.ended` });
-  const told = await retrying(deps, () => `tell run ${parent.run} that its child ${run.runId} has ended`, append, wanted);
+  const told = await retrying(
+    deps,
+    () => `tell run ${parent.run} that its child ${run.runId} has ended`,
+    append,
+    wanted,
+  );
   if (!(told && told.seq > 0) && wanted())
     throw new InvariantError("ended Z1", `run ${parent.run} was not told of its end`, { run: run.runId });
 }

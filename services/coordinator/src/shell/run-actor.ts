@@ -283,7 +283,8 @@ export class RunActor {
 
     for (let attempt = 0; ; attempt++) {
       let folded: Folded | "over" | "none";
-      if (attempt > 0 && this.#execution) this.#violated("mailbox A5", "another has written, and it is still in memory");
+      if (attempt > 0 && this.#execution)
+        this.#violated("mailbox A5", "another has written, and it is still in memory");
       try {
         folded = await this.#foldAll(batch, attempt > 0 || woken);
       } catch (error) {
@@ -664,7 +665,8 @@ export class RunActor {
     }
     for (const [seq, arrival] of this.#held) {
       if (this.#effects?.mustHold(seq)) continue;
-      if (this.#underWay) this.#violated("mailbox A3", `message ${seq} was to be acknowledged, and not all of it is done`);
+      if (this.#underWay)
+        this.#violated("mailbox A3", `message ${seq} was to be acknowledged, and not all of it is done`);
       this.#held.delete(seq);
       this.#host.onHeld(-1);
       this.#host.ack(arrival);

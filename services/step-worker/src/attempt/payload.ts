@@ -28,7 +28,7 @@ import type { AnyStep } from "@stepstream/sdk";
  * P1 and P3 are asserted before the handler is called, where checks are thorough ("payload P1", "payload P3").
  *
  * Checked elsewhere:
- *   P2  payload.test.ts
+ *   P2  payload.test.ts: (P2)
  */
 
 /** A message that says nothing but a value has this much more to say. */

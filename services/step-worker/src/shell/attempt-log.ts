@@ -40,7 +40,8 @@ export class AttemptLog {
 
   async #append(text: string, record: AttemptRecord): Promise<boolean> {
     if (this.lost) return false;
-    if (this.#writing) this.#violated("attempt-log A2", record, "a record is written before the one before it is stored");
+    if (this.#writing)
+      this.#violated("attempt-log A2", record, "a record is written before the one before it is stored");
     this.#writing = true;
     const { log } = this.#deps;
     const before = this.#lastSeq;

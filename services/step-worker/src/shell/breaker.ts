@@ -11,6 +11,11 @@ import CircuitBreaker from "opossum";
  * B2. Open: no attempt starts. Half open: one does, the probe; its success closes, its failure opens again.
  * B3. An answer that says nothing about the health of what the handler calls (a cancellation, an input that
  *     does not fit) counts neither way: after such a probe comes another.
+ *
+ * Checked elsewhere:
+ *   B1  breaker.test.ts: (B1)
+ *   B2  breaker.test.ts: (B2)
+ *   B3  breaker.test.ts: (B3)
  */
 export type BreakerState = "closed" | "open" | "halfOpen";
 export type Admission = "normal" | "probe";

@@ -7,6 +7,10 @@ import type { Clock } from "@stepstream/event-log";
  *     timer: its first deadline is later than that.
  * U2. It notices that the process was frozen (or its event loop blocked): a wake-up much too late, or none
  *     where one was due. What is in hand by then, or comes in shortly after, may belong to another worker.
+ *
+ * Checked elsewhere:
+ *   U1  ../../test/worker.test.ts: aborts a slow attempt, which counts as failed once its handler has ended
+ *   U2  ../../test/worker.test.ts: that was frozen while another did its work says nothing
  */
 export interface Watched {
   /** When it wants to be looked after next, in epoch milliseconds. */

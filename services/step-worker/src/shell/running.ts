@@ -1,5 +1,12 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { InvalidOutputError, InvariantError, messageOf, StepCancelledError, toWire, type Where } from "@stepstream/contracts";
+import {
+  InvalidOutputError,
+  InvariantError,
+  messageOf,
+  StepCancelledError,
+  toWire,
+  type Where,
+} from "@stepstream/contracts";
 import { ownUncaught } from "@stepstream/sdk/uncaught";
 import { type Deadline, deadlineOf } from "../attempt/deadline.ts";
 import { outOfTime } from "../attempt/verdict.ts";
@@ -20,7 +27,7 @@ import { idsOf, type Job } from "./job.ts";
  *
  * Checked elsewhere:
  *   R1  ../../test/worker.test.ts: leaves a handler behind that ignores its signal, and drops what it does later
- *   R3  running.test.ts: the first reason to stop is the signal's
+ *   R3  ../../test/worker.test.ts: stops for the first reason, and its outcome goes by all of them
  */
 export type Ended = { how: "returned"; value: unknown } | { how: "threw"; error: unknown } | { how: "leftBehind" };
 
