@@ -69,6 +69,8 @@ export function environment({ firstOnPath = [] } = {}) {
   if (existsSync(browsers)) env.PLAYWRIGHT_BROWSERS_PATH ??= browsers; // those that are there are used
   env.XDG_CACHE_HOME = join(CACHE, "other");
   env.XDG_DATA_HOME = join(CACHE, "other");
+  // Node.js keeps what it makes of a source: the types stripped, and compiled. Tests start some hundred processes.
+  env.NODE_COMPILE_CACHE ??= join(MODULES, ".cache", "compile");
   env.NODE_USE_SYSTEM_CA ??= "1"; // behind a proxy that has a certificate of its own
   if (env.HTTPS_PROXY || env.https_proxy) env.NODE_USE_ENV_PROXY ??= "1";
   return env;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Application, LogLevel, type TypeDocOptions } from "typedoc";
 import type { PluginOptions } from "typedoc-plugin-markdown";
+import ts from "typescript";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -15,6 +16,9 @@ const ENTRIES = {
   "@stepstream/step-worker": "services/step-worker/src/index.ts",
   "@stepstream/testing": "packages/testing/src/index.ts",
 } as const;
+
+/** Every page has a program, and so its types, of its own; but a file is parsed once for all. */
+const parsed = new Map<string, ts.SourceFile | undefined>();
 
 /**
  * The reference of the API, from the docstrings.
@@ -61,11 +65,24 @@ async function pageOf(name: string, entry: string, file: string): Promise<string
   };
   try {
     const app = await Application.bootstrapWithPlugins(options as Partial<TypeDocOptions>);
-    const project = await app.convert();
-    if (!project) throw new Error(`TypeDoc could not read ${entry}.`);
+    const compilerOptions = app.options.getCompilerOptions(app.logger);
+    const program = ts.createProgram(app.options.getFileNames(), compilerOptions, hostFor(compilerOptions));
+    const sourceFile = program.getSourceFile(join(ROOT, entry));
+    if (!sourceFile) throw new Error(`TypeDoc could not read ${entry}.`);
+    const project = app.converter.convert([{ displayName: name, program, sourceFile }]);
     await app.generateOutputs(project);
     return await readFile(join(out, file), "utf8");
   } finally {
     await rm(out, { recursive: true });
   }
+}
+
+function hostFor(options: ts.CompilerOptions): ts.CompilerHost {
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile } = host;
+  host.getSourceFile = (file, ...more) => {
+    if (!parsed.has(file)) parsed.set(file, getSourceFile(file, ...more));
+    return parsed.get(file);
+  };
+  return host;
 }

@@ -30,6 +30,7 @@ import { planted } from "../support/planted.ts";
 import { bystander, tick } from "./programs/contained/bystander.ts";
 
 const MAIN = fileURLToPath(new URL("../../services/coordinator/src/main.ts", import.meta.url));
+const IMPATIENT = fileURLToPath(new URL("programs/contained/coordinator.ts", import.meta.url));
 const BYSTANDER = fileURLToPath(new URL("programs/contained/bystander.ts", import.meta.url));
 
 const COORDINATORS = 2;
@@ -46,6 +47,7 @@ export class ContainmentScene {
   readonly #modules: string[];
   readonly #handlers: (worker: Worker) => Worker;
   readonly #planted: ReturnType<typeof planted>;
+  readonly #stallMs: number | undefined;
   #worker!: Worker;
   #bystanders: RunHandle[] = [];
   #started = 0;
@@ -53,20 +55,22 @@ export class ContainmentScene {
   /**
    * @param modules - Files with faulty workflows, beside this one.
    * @param handlers - Handlers for the steps of those.
-   * @param faults - Faults of the coordinators themselves.
+   * @param more - `faults` of the coordinators themselves; `stallMs`, after which they stop code (default: the program that
+   *   people run, with its default).
    */
   constructor(
     server: TestServer,
     namespace: string,
     modules: readonly string[],
     handlers: (worker: Worker) => Worker = (worker) => worker,
-    faults: Parameters<typeof planted>[0] = [],
+    { faults = [], stallMs }: { faults?: Parameters<typeof planted>[0]; stallMs?: number } = {},
   ) {
     this.#planted = planted(faults);
     this.#server = server;
     this.namespace = namespace;
     this.#modules = modules.map((module) => fileURLToPath(new URL(module, import.meta.url)));
     this.#handlers = handlers;
+    this.#stallMs = stallMs;
   }
 
   async open(): Promise<void> {
@@ -91,9 +95,9 @@ export class ContainmentScene {
   async #openCoordinator(): Promise<CoordinatorProcess> {
     const { args, env: more } = this.#planted;
     const env = { ...process.env, ...more, NATS_URL: this.#server.url, STEPSTREAM_NAMESPACE: this.namespace };
-    const options = ["--log-format", "json", "--log-level", "info"];
-    const child = spawn(process.execPath, [...args, MAIN, ...options, BYSTANDER, ...this.#modules], {
-      env,
+    const program = this.#stallMs === undefined ? [MAIN, "--log-format", "json", "--log-level", "info"] : [IMPATIENT];
+    const child = spawn(process.execPath, [...args, ...program, BYSTANDER, ...this.#modules], {
+      env: { ...env, STALL_MS: String(this.#stallMs) },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const coordinator = new CoordinatorProcess(child);

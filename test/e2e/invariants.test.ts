@@ -67,7 +67,7 @@ describe("a promise that does not hold in a coordinator", { timeout: 120_000 }, 
   it("parks its run with the promise's name, and the other runs end in normal time, also after a restart", async () => {
     const handlers = (worker: any) => worker.handle(add, async (n: number) => n + 1);
     const modules = ["programs/contained/orderly.ts"];
-    const scene = new ContainmentScene(server, namespace(), modules, handlers, ofCoordinator);
+    const scene = new ContainmentScene(server, namespace(), modules, handlers, { faults: ofCoordinator });
     close = () => scene.close();
     await scene.open();
     for (const { run } of ofCoordinator) await scene.start(orderly, {}, run);

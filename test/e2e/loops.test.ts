@@ -3,7 +3,8 @@
  * be shown, terminated and deleted, before and after a restart of everything.
  */
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Worker } from "@stepstream/step-worker";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { ContainmentScene } from "./containment-scene.ts";
 import { handlers, loops, one, outputs, unreadable } from "./programs/contained/loops.ts";
@@ -11,18 +12,19 @@ import { handlers, loops, one, outputs, unreadable } from "./programs/contained/
 let server: TestServer;
 let scene: ContainmentScene;
 let count = 0;
+/** The kinds of loops are many; one of them shows what the default limit promises, and the others need not wait so long. */
+const SHORT_MS = 600;
 
 beforeAll(async () => {
   server = await startTestServer();
 });
 afterAll(() => server?.stop());
-beforeEach(async () => {
+async function open(stallMs?: number): Promise<void> {
   const modules = ["programs/contained/loops.ts"];
-  scene = new ContainmentScene(server, `loops-${process.pid}-${++count}`, modules, (worker) =>
-    worker.handle(one, async (n) => n).handle(unreadable, async (n) => n),
-  );
+  const handle = (worker: Worker) => worker.handle(one, async (n) => n).handle(unreadable, async (n) => n);
+  scene = new ContainmentScene(server, `loops-${process.pid}-${++count}`, modules, handle, { stallMs });
   await scene.open();
-});
+}
 afterEach(() => scene?.close());
 
 /** How often the coordinators have stopped code. */
@@ -35,6 +37,7 @@ const at = (name: string) =>
 
 describe("a workflow that never gives the event loop back", () => {
   it("is stopped, tried once more and parked, and the others go on at once", { timeout: 180_000 }, async () => {
+    await open();
     await scene.start(loops, { kind: "while" }, "while");
     const others = scene.othersAreWell();
     await expect.poll(stops, { timeout: 10_000 }).toBeGreaterThan(0);
@@ -55,6 +58,7 @@ describe("a workflow that never gives the event loop back", () => {
   });
 
   it("is stopped wherever the loop is", { timeout: 300_000 }, async () => {
+    await open(SHORT_MS);
     const kinds = ["await", "chain", "nextTick", "regex", "sort", "getter", "toJSON", "sideEffect", "until", "output"];
     for (const kind of kinds) {
       await scene.start(loops, { kind }, kind);
@@ -69,6 +73,7 @@ describe("a workflow that never gives the event loop back", () => {
   it("is stopped in what messages call, and a query that is stopped leaves the run alone", {
     timeout: 300_000,
   }, async () => {
+    await open(SHORT_MS);
     const queried = await scene.start(handlers, {}, "queried");
     const ask = (query: "stuck" | "well") => queried.query(query);
     await expect(ask("stuck")).rejects.toThrow();
