@@ -1,8 +1,49 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** Docker's daemon and network are shared by all servers: there a redelivery after 400 ms can come seconds late. */
+const inDocker = process.env.STEPSTREAM_TEST_NATS === "docker";
+/** Each file has a server and processes of its own, and mostly waits for them: more files than processors. */
+const maxWorkers = 2 * availableParallelism();
+
+/** What takes long, by what it took, but those that block a processor on purpose not beside each other. */
+const LONG = [
+  "test/e2e/loops",
+  "test/e2e/schedules",
+  "test/e2e/coordinator",
+  "test/e2e/bus-input",
+  "packages/watchdog/src/watch",
+  "test/docs/tutorial",
+  "test/e2e/containment",
+  "examples/deploying/deploying",
+  "test/conformance/jetstream",
+  "test/containment/turn",
+  "examples/practices/practices",
+  "test/cli/create",
+  "test/fuzz/programs",
+  "test/cli/dev",
+  "examples/constructs/constructs",
+  "test/e2e/stranded",
+  "test/e2e/telemetry",
+  "packages/testing/src/environment/loops",
+  "packages/sdk/src/tell-run",
+];
+
+/** Begins with what takes long, also where nothing has run before, so that no processor is idle at the end. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const at = LONG.findIndex((file) => moduleId.endsWith(`/${file}.test.ts`));
+      return at < 0 ? LONG.length : at;
+    };
+    return (await super.sort(files)).sort((a, b) => place(a) - place(b));
+  }
+}
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         test: {
@@ -12,6 +53,7 @@ export default defineConfig({
           exclude: ["**/node_modules/**", "**/dist/**", "packages/cli/template/**", "packages/watchdog/**"],
           // Some run linters and compilers, on machines that do other work as well.
           testTimeout: 30_000,
+          maxWorkers,
         },
       },
       {
@@ -22,10 +64,9 @@ export default defineConfig({
           exclude: ["**/node_modules/**", "**/dist/**"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Each file has a server and processes of its own, and mostly waits for them: more files than processors. But not
-          // in Docker, whose daemon and network all servers share: there a redelivery after 400 ms can come seconds late.
-          maxWorkers: process.env.STEPSTREAM_TEST_NATS === "docker" ? 1 : 2 * availableParallelism(),
-          sequence: { groupOrder: 1 },
+          maxWorkers: inDocker ? 1 : maxWorkers,
+          // Together with the others, in whose waiting they work, if as many may run.
+          sequence: { groupOrder: inDocker ? 1 : 0 },
         },
       },
     ],

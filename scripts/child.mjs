@@ -17,11 +17,13 @@ export function seconds(begin) {
  * @param {string} command
  * @param {readonly string[]} args
  * @param {import("node:child_process").SpawnOptions} [options]
+ * @param {(text: string) => unknown} [hear] - Takes what it writes, instead of the terminal.
  * @returns {Promise<number>} Its exit code; 128 + n when signal n ended it, as a shell has it.
  */
-export function runChild(command, args, options = {}) {
+export function runChild(command, args, options = {}, hear = undefined) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: "inherit", ...options });
+    const child = spawn(command, args, { stdio: hear ? ["ignore", "pipe", "pipe"] : "inherit", ...options });
+    for (const stream of hear ? [child.stdout, child.stderr] : []) stream?.setEncoding("utf8").on("data", hear);
     /** @param {NodeJS.Signals} signal */
     const forward = (signal) => {
       // Ctrl-C in a terminal reaches the child by itself; a second one may mean "at once" to it.
@@ -37,7 +39,7 @@ export function runChild(command, args, options = {}) {
       done();
       reject(new Error(`Cannot run ${command}: ${error.message}`));
     });
-    child.once("exit", (code, signal) => {
+    child.once(hear ? "close" : "exit", (code, signal) => {
       done();
       resolve(code ?? 128 + (signal ? constants.signals[signal] : 0));
     });

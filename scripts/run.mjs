@@ -17,36 +17,42 @@ const bin = {
   vitest: join(ROOT, "node_modules", "vitest", "vitest.mjs"),
 };
 
-/** Each stage of `verify`: its name, and what Node.js runs. */
+/**
+ * The stages of `verify`: the name of each, and what Node.js runs. Those of one group run side by side.
+ *
+ * @type {[name: string, args: string[]][][]}
+ */
 const STAGES = [
-  ["lint", [bin.biome, "check"]],
-  ["types", [bin.tsc, "-p", "tsconfig.json"]],
-  ["docs", ["docs/tools/main.ts", "--check"]],
-  ["tests", [bin.vitest, "run", ...report()]],
-  ["simulation", ["test/simulation/main.ts", "--seeds", "200"]],
-  ["planted faults", ["test/simulation/main.ts", "--rules"]],
+  [
+    ["lint", [bin.biome, "check"]],
+    ["types", [bin.tsc, "-p", "tsconfig.json"]],
+    ["docs", ["docs/tools/main.ts", "--check"]],
+  ],
+  [["tests", [bin.vitest, "run", ...report()]]],
+  [["simulation", ["test/simulation/main.ts", "--seeds", "200"]]],
+  [["planted faults", ["test/simulation/main.ts", "--rules"]]],
 ];
 
 /** @type {Record<string, { help: string, run: (args: string[]) => Promise<number> }>} */
 const TASKS = {
-  demo: { help: "runs examples/demo", run: (args) => node("examples/demo/main.ts", ...args) },
+  demo: { help: "runs examples/demo", run: (args) => node(["examples/demo/main.ts", ...args]) },
   test: {
     help: "the same as verify; with arguments: vitest run <arguments>, and nothing else",
-    run: (args) => (args.length > 0 ? node(bin.vitest, "run", ...args, ...report()) : verify()),
+    run: (args) => (args.length > 0 ? node([bin.vitest, "run", ...args, ...report()]) : verify()),
   },
   verify: { help: "lint, types, docs, tests, simulation, planted faults: what CI runs", run: verify },
   docs: {
     help: "writes docs/reference from the code; --check: says what is stale",
-    run: (args) => node("docs/tools/main.ts", ...args),
+    run: (args) => node(["docs/tools/main.ts", ...args]),
   },
-  bench: { help: "runs the benchmarks", run: (args) => node("bench/main.ts", ...args) },
+  bench: { help: "runs the benchmarks", run: (args) => node(["bench/main.ts", ...args]) },
   simulate: {
     help: "runs the simulation: --seeds <n>, --seed <n>",
-    run: (args) => node("test/simulation/main.ts", ...args),
+    run: (args) => node(["test/simulation/main.ts", ...args]),
   },
   pack: {
     help: "compiles and packs all packages into dist/packages; --out <folder>",
-    run: (args) => node("scripts/pack/main.ts", ...args),
+    run: (args) => node(["scripts/pack/main.ts", ...args]),
   },
   setup: { help: "brings what the other tasks need, and ends", run: async () => 0 },
   exec: { help: "-- <command> runs a command where all of that is at hand", run: exec },
@@ -85,28 +91,41 @@ async function main() {
 /** What `infra/src/main.ts find` printed. @type {{ kind: string, path?: string } | undefined} */
 var server;
 
-/** @param {string[]} args */
-async function node(...args) {
+/** @param {string[]} args @param {(text: string) => unknown} [hear] - See {@link runChild}. */
+async function node(args, hear = undefined) {
   if (args[0].endsWith(".ts") && !existsSync(join(ROOT, args[0]))) {
     tell(`${args[0]} is not in this checkout, so there is nothing to run.`);
     return 1;
   }
-  return runChild(process.execPath, args, { env: environment(), cwd: ROOT });
+  return runChild(process.execPath, args, { env: environment(), cwd: ROOT }, hear);
 }
 
 /** Runs every stage, also after one has failed, so that one run tells all. @returns The first exit code that is not 0. */
 async function verify() {
   const results = [];
-  for (const [name, args] of STAGES) {
-    tell(`${name}: ${shown(args)}`);
-    const begin = Date.now();
-    const code = await node(...args);
-    if (code > 128) return code; // ended by a signal: so do we
-    results.push({ name, code, took: seconds(begin) });
-    tell(`${name}: ${code === 0 ? "passed" : `FAILED with exit code ${code}`} after ${seconds(begin)}`);
+  for (const group of STAGES) {
+    const ended = await Promise.all(group.map(([name, args]) => stage(name, args, group.length > 1)));
+    for (const { code } of ended) if (code > 128) return code; // ended by a signal: so do we
+    results.push(...ended);
   }
   tell(results.map(({ name, code, took }) => `${name} ${code === 0 ? "passed" : "FAILED"} (${took})`).join(", "));
   return results.find(({ code }) => code !== 0)?.code ?? 0;
+}
+
+/**
+ * @param {string} name
+ * @param {string[]} args
+ * @param {boolean} beside - Others run beside it, so what it writes is shown at its end.
+ */
+async function stage(name, args, beside) {
+  const begin = Date.now();
+  /** @type {string[]} */
+  const heard = [];
+  tell(`${name}: ${shown(args)}`);
+  const code = await node(args, beside ? (text) => heard.push(text) : undefined);
+  process.stdout.write(heard.join(""));
+  tell(`${name}: ${code === 0 ? "passed" : `FAILED with exit code ${code}`} after ${seconds(begin)}`);
+  return { name, code, took: seconds(begin) };
 }
 
 /** @param {string[]} command */
