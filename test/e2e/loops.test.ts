@@ -13,16 +13,16 @@ let server: TestServer;
 let scene: ContainmentScene;
 let count = 0;
 /** The kinds of loops are many; one of them shows what the default limit promises, and the others need not wait so long. */
-const SHORT_MS = 600;
+const SHORT = { stallMs: 600 };
 
 beforeAll(async () => {
   server = await startTestServer();
 });
 afterAll(() => server?.stop());
-async function open(stallMs?: number): Promise<void> {
+async function open(how: { stallMs?: number } = {}): Promise<void> {
   const modules = ["programs/contained/loops.ts"];
   const handle = (worker: Worker) => worker.handle(one, async (n) => n).handle(unreadable, async (n) => n);
-  scene = new ContainmentScene(server, `loops-${process.pid}-${++count}`, modules, handle, { stallMs });
+  scene = new ContainmentScene(server, `loops-${process.pid}-${++count}`, modules, handle, how);
   await scene.open();
 }
 afterEach(() => scene?.close());
@@ -58,7 +58,7 @@ describe("a workflow that never gives the event loop back", () => {
   });
 
   it("is stopped wherever the loop is", { timeout: 300_000 }, async () => {
-    await open(SHORT_MS);
+    await open(SHORT);
     const kinds = ["await", "chain", "nextTick", "regex", "sort", "getter", "toJSON", "sideEffect", "until", "output"];
     for (const kind of kinds) {
       await scene.start(loops, { kind }, kind);
@@ -73,7 +73,7 @@ describe("a workflow that never gives the event loop back", () => {
   it("is stopped in what messages call, and a query that is stopped leaves the run alone", {
     timeout: 300_000,
   }, async () => {
-    await open(SHORT_MS);
+    await open(SHORT);
     const queried = await scene.start(handlers, {}, "queried");
     const ask = (query: "stuck" | "well") => queried.query(query);
     await expect(ask("stuck")).rejects.toThrow();
