@@ -29,6 +29,13 @@ describe("what the coordinator refuses", () => {
       Object.fromEntries(refused),
     );
     for (const name of refused.keys()) expect(CALLED).toContain(name);
+    // What hangs on `process`, and is not refused by the name of a global of its own.
+    for (const name of ["hrtime", "uptime"]) {
+      expect(guards).toMatch(
+        new RegExp(`for \\(const key of \\[.*"${name}".*\\]\\) refuse\\(process, key, "w\\.now\\(\\)"`),
+      );
+      expect(GLOBALS.get(`process.${name}`)).toBe("w.now()");
+    }
   });
 
   it("the rules let pass what it answers", () => {

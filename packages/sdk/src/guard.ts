@@ -5,7 +5,8 @@ import { ForbiddenInWorkflowError } from "@stepstream/contracts";
  * says what to use instead. Installed when the SDK is imported, so that what a workflow file keeps at its top
  * (`const now = Date.now`) is guarded too.
  *
- * D1. Outside workflow code nothing changes: same results, names, properties and identities.
+ * D1. Outside workflow code nothing changes: same results, names, properties and identities. (The source text of a proxy,
+ *     `String(Date)`, is "function () { [native code] }", without the name.)
  * D2. One guard for each process, however many copies of this package it has.
  * D3. Named imports of Node's modules are guarded as well, also those that were imported before.
  */
@@ -85,10 +86,10 @@ function answer(owner: object | undefined, key: string, from: (run: GuardedRun) 
   });
 }
 
-function refuse(owner: object | undefined, key: string, instead: string): void {
+function refuse(owner: object | undefined, key: string, instead: string, name = key): void {
   replace(owner, key, {
     apply(real, self, args) {
-      if (current()) throw new ForbiddenInWorkflowError(`${key}()`, instead);
+      if (current()) throw new ForbiddenInWorkflowError(`${name}()`, instead);
       return Reflect.apply(real, self, args);
     },
   });
@@ -121,6 +122,51 @@ function guardDate(): void {
   });
 }
 
+/** Replaces the getter of an accessor. */
+function replaceGetter(owner: object | undefined, key: string, handler: ProxyHandler<() => unknown>): void {
+  const descriptor = owner && Object.getOwnPropertyDescriptor(owner, key);
+  if (!descriptor?.get || !descriptor.configurable) return;
+  Object.defineProperty(owner, key, { ...descriptor, get: guarded(descriptor.get, handler) });
+}
+
+/** What formats the time of the call where it is given no date. */
+function guardIntl(): void {
+  const { prototype } = Intl.DateTimeFormat;
+  const handler: ProxyHandler<(date?: unknown) => unknown> = {
+    apply(real, self, args) {
+      const run = args[0] === undefined ? current() : undefined;
+      return Reflect.apply(real, self, run ? [run.now()] : args);
+    },
+  };
+  replace(prototype, "formatToParts", handler);
+  // `format` is a getter of a function that is bound to its formatter.
+  replaceGetter(prototype, "format", {
+    apply: (real, self, args) => guarded(Reflect.apply(real, self, args) as () => unknown, handler),
+  });
+}
+
+/** Node.js 26 and later. */
+function guardTemporal(): void {
+  const { Temporal } = globalThis as any;
+  if (!Temporal?.Now) return;
+  const zoned = (run: GuardedRun, zone: unknown) =>
+    Temporal.Instant.fromEpochMilliseconds(run.now()).toZonedDateTimeISO(zone ?? Temporal.Now.timeZoneId());
+  const now: Record<string, (run: GuardedRun, zone: unknown) => unknown> = {
+    instant: (run) => Temporal.Instant.fromEpochMilliseconds(run.now()),
+    zonedDateTimeISO: zoned,
+    plainDateTimeISO: (run, zone) => zoned(run, zone).toPlainDateTime(),
+    plainDateISO: (run, zone) => zoned(run, zone).toPlainDate(),
+    plainTimeISO: (run, zone) => zoned(run, zone).toPlainTime(),
+  };
+  for (const [key, answers] of Object.entries(now))
+    replace(Temporal.Now, key, {
+      apply(real, self, args) {
+        const run = current();
+        return run ? answers(run, args[0]) : Reflect.apply(real, self, args);
+      },
+    });
+}
+
 function install(): void {
   if (guard.installed) return;
   guard.installed = true;
@@ -130,7 +176,15 @@ function install(): void {
   guardDate();
   answer(Math, "random", (run) => run.random());
   answer(crypto && Object.getPrototypeOf(crypto), "randomUUID", (run) => run.uuid());
-  answer(performance && Object.getPrototypeOf(performance), "now", (run) => run.now());
+  const timing = performance && Object.getPrototypeOf(performance);
+  answer(timing, "now", (run) => run.now());
+  // So that `timeOrigin + now()` is the time here too.
+  replaceGetter(timing, "timeOrigin", {
+    apply: (real, self, args) => (current() ? 0 : Reflect.apply(real, self, args)),
+  });
+  for (const key of ["mark", "measure"]) refuse(timing, key, "w.now()", `performance.${key}`);
+  guardIntl();
+  guardTemporal();
 
   refuse(globalThis, "setTimeout", "w.sleep()");
   refuse(globalThis, "setInterval", "w.sleep() in a loop");
@@ -157,9 +211,18 @@ function guardNode(): void {
   const scheduler = promises?.scheduler && Object.getPrototypeOf(promises.scheduler);
   refuse(scheduler, "wait", "w.sleep()");
   refuse(scheduler, "yield", "await Promise.resolve()");
+  const { process } = globalThis as any;
+  refuse(process.hrtime, "bigint", "w.now()", "process.hrtime.bigint");
+  for (const key of ["hrtime", "uptime"]) refuse(process, key, "w.now()", `process.${key}`);
+  for (const key of ["cpuUsage", "memoryUsage", "resourceUsage"]) refuse(process, key, "a step", `process.${key}`);
   answer(crypto, "randomUUID", (run) => run.uuid());
   for (const name of ["randomUUIDv7", "randomBytes", "pseudoRandomBytes", "randomInt", "randomFill", "randomFillSync"])
     refuse(crypto, name, "w.random() or w.uuid()");
+  for (const name of ["generateKey", "generateKeyPair", "generatePrime"])
+    for (const how of ["", "Sync"]) refuse(crypto, name + how, "a step");
+  refuse(crypto, "publicEncrypt", "a step");
+  for (const type of ["DiffieHellman", "DiffieHellmanGroup", "ECDH"])
+    refuse(crypto?.[type]?.prototype, "generateKeys", "a step");
   load("node:module").syncBuiltinESMExports();
 }
 

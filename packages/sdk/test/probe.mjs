@@ -43,6 +43,8 @@ const throws = (fn) => {
   }
 };
 
+const formatter = new Intl.DateTimeFormat("en", { timeZone: "UTC" });
+
 const seen = {
   globals: Object.fromEntries(
     ["Date", "setTimeout", "setInterval", "setImmediate", "fetch", "AbortSignal"].map((key) => [
@@ -57,6 +59,12 @@ const seen = {
     of(crypto, "getRandomValues"),
     of(performance, "now"),
     of(AbortSignal, "timeout"),
+    of(process, "hrtime"),
+    of(process.hrtime, "bigint"),
+    of(process, "uptime"),
+    of(process, "memoryUsage"),
+    of(performance, "mark"),
+    of(Intl.DateTimeFormat.prototype, "formatToParts"),
   ],
   date: [
     new Date().constructor === Date,
@@ -97,6 +105,10 @@ const seen = {
     timers.promises.setTimeout === wait,
     Object.keys(crypto),
     Object.keys(performance),
+    new Set([formatter.format, formatter.format]).size,
+    formatter.format.name,
+    Reflect.ownKeys(formatter.format).map(String),
+    Object.keys(process).filter((key) => /hrtime|Usage|uptime/.test(key)),
   ],
   works: [
     await wait(1, "waited"),
@@ -108,6 +120,12 @@ const seen = {
     crypto.randomUUID().length,
     AbortSignal.timeout(1_000).aborted,
     Math.random() < 1,
+    process.hrtime(process.hrtime())[0],
+    typeof process.hrtime.bigint(),
+    process.uptime() > 0,
+    Math.abs(performance.timeOrigin + performance.now() - Date.now()) < 1_000,
+    [5e11].map(formatter.format),
+    throws(() => Object.getOwnPropertyDescriptor(Intl.DateTimeFormat.prototype, "format").get.call({})),
     throws(() => setTimeout()),
     throws(() => crypto.randomUUID.call({})),
     throws(() => performance.now.call({})),

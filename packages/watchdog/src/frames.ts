@@ -1,3 +1,4 @@
+import { findSourceMap } from "node:module";
 import { fileURLToPath } from "node:url";
 
 /** A place in the code. Line and column count from 1. */
@@ -31,7 +32,26 @@ function framesOf(site: NodeJS.CallSite): Frame[] {
   const [line, column] = [site.getLineNumber(), site.getColumnNumber()];
   if (!url || url.startsWith("node:") || line === null || column === null) return [];
   const name = site.getFunctionName();
-  return [{ file: url.startsWith("file:") ? fileURLToPath(url) : url, line, column, ...(name && { name }) }];
+  return [{ ...placeInSource(pathOf(url), line, column), ...(name && { name }) }];
+}
+
+function pathOf(url: string): string {
+  return url.startsWith("file:") ? fileURLToPath(url) : url;
+}
+
+/**
+ * Returns the place in the source of compiled or bundled code, as far as Node.js has its source map: with
+ * `--enable-source-maps`, or where a loader such as tsx has switched them on. Else the place itself.
+ */
+export function placeInSource(file: string, line: number, column: number): Pick<Frame, "file" | "line" | "column"> {
+  try {
+    const found = findSourceMap(file)?.findEntry(line - 1, column - 1);
+    if (found && "originalSource" in found && found.originalSource)
+      return { file: pathOf(found.originalSource), line: found.originalLine + 1, column: found.originalColumn + 1 };
+  } catch {
+    // A source map that cannot be read.
+  }
+  return { file, line, column };
 }
 
 /**

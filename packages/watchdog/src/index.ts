@@ -1,2 +1,2 @@
-export { type Frame, frameOf, placeOf } from "./frames.ts";
+export { type Frame, frameOf, placeInSource, placeOf } from "./frames.ts";
 export { type Blocked, checkStallMs, type Suspect, type Watch, type WatchOptions, watchEventLoop } from "./watch.ts";

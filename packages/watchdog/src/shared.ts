@@ -24,3 +24,12 @@ export interface Looked {
 
 /** What the watching thread tells the main thread when that turns again. */
 export type Told = { readonly type: "stopped" } | { readonly type: "over"; readonly ms: number };
+
+/** What the watching thread, which imports nothing, is given of the above. */
+export interface Places {
+  readonly BEATS: number;
+  readonly INSPECTED: number;
+  readonly STALL_MS: number;
+  readonly BEAT_MS: number;
+  readonly HOOK: string;
+}

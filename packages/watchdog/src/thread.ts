@@ -1,10 +1,7 @@
-import { Session } from "node:inspector";
-import { parentPort, workerData } from "node:worker_threads";
-import { BEAT_MS, BEATS, HOOK, INSPECTED, type Looked, STALL_MS, type Told } from "./shared.ts";
+import type { Session } from "node:inspector";
+import type { MessagePort } from "node:worker_threads";
+import type { Looked, Places, Told } from "./shared.ts";
 
-/** The thread that watches the main thread's event loop: see `watch.ts`. */
-
-const shared = workerData as Int32Array;
 /** Silence of the event loop, as far as this process was running. */
 interface Stall {
   beats: number;
@@ -18,210 +15,223 @@ interface Stall {
   reported: boolean;
 }
 
-let stall: Stall | undefined;
-let holding = false;
-let lastBeats = -1;
-let lastAt = performance.now();
-
-setInterval(check, BEAT_MS);
-
-function check(): void {
-  const now = performance.now();
-  const passed = now - lastAt;
-  lastAt = now;
-  const beats = Atomics.load(shared, BEATS);
-  const stallMs = Atomics.load(shared, STALL_MS);
-  if (beats !== lastBeats || stallMs === 0 || Atomics.load(shared, INSPECTED) === 1) {
-    if (stall?.reported) tell({ type: "over", ms: stall.ms });
-    stall = undefined;
-    lastBeats = beats;
-    return;
-  }
-  stall ??= { beats, ms: 0, from: { ms: 0, cpuMs: cpuMs() }, waitMs: stallMs / 2, what: undefined, reported: false };
-  // A thread that was not scheduled itself cannot say that the other one was.
-  stall.ms += Math.min(passed, 2 * BEAT_MS);
-  if (holding || !hasBlocked(stall, stall.waitMs)) return;
-  holding = true;
-  lookAt(stall, stallMs)
-    .catch(() => {}) // The main thread is gone, or its inspector is.
-    .finally(() => {
-      holding = false;
-    });
-}
-
-/** For so long since the last look, while it had at least a quarter of a CPU; or for three times as long. */
-function hasBlocked({ ms, from }: Stall, forMs: number): boolean {
-  const passed = ms - from.ms;
-  return passed >= forMs && (passed >= 3 * forMs || cpuMs() - from.cpuMs >= forMs / 4);
-}
-
-function lookAgain(stall: Stall, inMs: number): void {
-  stall.from = { ms: stall.ms, cpuMs: cpuMs() };
-  stall.waitMs = inMs;
-}
-
-/** What the process has used, in milliseconds: mostly the main thread, if that is blocked by code. */
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1_000;
-}
-
-function tell(message: Told): void {
-  parentPort!.postMessage(message);
-}
-
-// ---------------------------------------------------------------- the main thread, held
-
-/** So many steps in the code of Node.js are enough to come to the code that it calls. */
-const STEPS = 400;
-const STEPS_AT_LEAST = 60;
-const SETTLE_MS = 500;
-const STEP_MS = 200;
-
-async function lookAt(current: Stall, stallMs: number): Promise<void> {
-  const main = new Held();
-  try {
-    await main.hold();
-    await judge(main, current, stallMs);
-  } finally {
-    main.letGo();
-  }
-}
-
-async function judge(main: Held, current: Stall, stallMs: number): Promise<void> {
-  const turns = () => Atomics.load(shared, BEATS) !== current.beats;
-  if (turns()) return;
-  let looked = await look(main);
-  // Between two pieces of code that Node.js calls: from process.nextTick, queueMicrotask.
-  for (let i = 0; !looked.placed && main.isInternal && i < STEPS; i++) {
-    await main.step("Debugger.stepInto");
-    if (turns()) return;
-    if (!main.isInternal) looked = await look(main);
-  }
-  // One long call of native code cannot be held before it ends: then the first look may be late, and is enough.
-  const late = current.what === undefined && hasBlocked(current, 2 * stallMs);
-  if (looked.stop && (late || current.what === looked.what)) {
-    await main.settle();
-    if (turns() || (await main.call("who()")) !== looked.what) return;
-    await main.call(`stop(${current.ms})`);
-    main.terminate();
-    tell({ type: "stopped" });
-    // It may not be the last such code.
-    if (stall === current) stall = undefined;
-    return;
-  }
-  current.what = looked.what;
-  if (looked.stop || current.ms < stallMs) {
-    return lookAgain(current, Math.max(stallMs - current.ms, stallMs / 2));
-  }
-  await main.call(`report(${current.ms})`);
-  current.reported = true;
-  lookAgain(current, current.ms < 10_000 ? 10_000 - current.ms : 30_000);
-}
-
-async function look(main: Held): Promise<Looked> {
-  return (await main.call("look()")) as Looked;
-}
-
 type How = "Debugger.pause" | "Debugger.stepInto" | "Debugger.stepOver" | "Debugger.stepOut";
 
-/** The main thread, held by the debugger. */
-class Held {
-  readonly #session = new Session();
-  #onPaused: ((isInternal: boolean) => void) | undefined;
-  #paused = false;
-  /** Was it held in the code of Node.js, or in a hook that is called there? */
-  isInternal = false;
+/**
+ * The thread that watches the main thread's event loop: see `watch.ts`.
+ *
+ * The thread is given the text of this function, because a program that was bundled has no file to start a thread from.
+ * So nothing outside of it may be used here, except types, and no syntax that a compiler turns into calls of helpers.
+ */
+export function watchThread(
+  { Session: InspectorSession }: { Session: typeof Session },
+  { parentPort, workerData }: { parentPort: MessagePort | null; workerData: Int32Array },
+  { BEAT_MS, BEATS, HOOK, INSPECTED, STALL_MS }: Places,
+): void {
+  const shared = workerData;
+  let stall: Stall | undefined;
+  let holding = false;
+  let lastBeats = -1;
+  let lastAt = performance.now();
 
-  /** Waits until the main thread has come to a place where it can be held. */
-  async hold(): Promise<void> {
-    this.#session.connectToMainThread();
-    // Call frames come without their URL.
-    const urls = new Map<string, string>();
-    this.#session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
-    this.#session.on("Debugger.paused", ({ params }) => {
-      const files = params.callFrames.map(({ location }) => urls.get(location.scriptId) ?? "");
-      // A hook of the program's, called by Node.js for a promise.
-      const inHook = files.includes("node:internal/async_hooks");
-      this.#onPaused?.(inHook || files[0]?.startsWith("node:") === true);
-    });
-    await this.#post("Debugger.enable");
-    await this.#pause("Debugger.pause");
-  }
+  setInterval(check, BEAT_MS);
 
-  /** Goes on to the next place in the code. @returns Whether there was one: a regular expression, for one, has none. */
-  step(how: How): Promise<boolean> {
-    return this.#pause(how);
-  }
-
-  /**
-   * Comes to a place in the code where it is terminated as soon as it is let go, outside the code of Node.js. Else it
-   * would be at the next check, which may be in a hook for promises (async hooks; in Node.js 22 AsyncLocalStorage too),
-   * and V8 ends the process for that. If Node.js calls the code again and again, the place is the beginning of a call:
-   * the end may be too late, after `process.nextTick` has been told to call it again.
-   */
-  async settle(): Promise<void> {
-    const until = performance.now() + SETTLE_MS;
-    for (let i = 0; i < STEPS; i++) {
-      const wasInternal = this.isInternal;
-      if (!(await this.step("Debugger.stepInto"))) break;
-      const enough = i >= STEPS_AT_LEAST || performance.now() > until;
-      if (!this.isInternal && (wasInternal || enough)) break;
+  function check(): void {
+    const now = performance.now();
+    const passed = now - lastAt;
+    lastAt = now;
+    const beats = Atomics.load(shared, BEATS);
+    const stallMs = Atomics.load(shared, STALL_MS);
+    if (beats !== lastBeats || stallMs === 0 || Atomics.load(shared, INSPECTED) === 1) {
+      if (stall?.reported) tell({ type: "over", ms: stall.ms });
+      stall = undefined;
+      lastBeats = beats;
+      return;
     }
+    stall ??= { beats, ms: 0, from: { ms: 0, cpuMs: cpuMs() }, waitMs: stallMs / 2, what: undefined, reported: false };
+    // A thread that was not scheduled itself cannot say that the other one was.
+    stall.ms += Math.min(passed, 2 * BEAT_MS);
+    if (holding || !hasBlocked(stall, stall.waitMs)) return;
+    holding = true;
+    lookAt(stall, stallMs)
+      .catch(() => {}) // The main thread is gone, or its inspector is.
+      .finally(() => {
+        holding = false;
+      });
   }
 
-  /**
-   * Lets the main thread go on, and waits until it is held again. It is asked for that again and again: what it is asked
-   * before it has gone on has no effect, and a thread that gets little of a CPU takes its time.
-   *
-   * @returns Whether it came to a place by itself.
-   */
-  async #pause(how: How): Promise<boolean> {
-    const paused = new Promise<boolean>((resolve) => {
-      this.#onPaused = resolve;
-    });
-    this.#paused = false;
-    let alone = true;
-    const timer = setInterval(() => {
-      alone = false;
-      this.#session.post("Debugger.pause", () => {});
-    }, STEP_MS);
+  /** For so long since the last look, while it had at least a quarter of a CPU; or for three times as long. */
+  function hasBlocked({ ms, from }: Stall, forMs: number): boolean {
+    const passed = ms - from.ms;
+    return passed >= forMs && (passed >= 3 * forMs || cpuMs() - from.cpuMs >= forMs / 4);
+  }
+
+  function lookAgain(stall: Stall, inMs: number): void {
+    stall.from = { ms: stall.ms, cpuMs: cpuMs() };
+    stall.waitMs = inMs;
+  }
+
+  /** What the process has used, in milliseconds: mostly the main thread, if that is blocked by code. */
+  function cpuMs(): number {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
+  }
+
+  function tell(message: Told): void {
+    parentPort!.postMessage(message);
+  }
+
+  // ---------------------------------------------------------------- the main thread, held
+
+  /** So many steps in the code of Node.js are enough to come to the code that it calls. */
+  const STEPS = 400;
+  const STEPS_AT_LEAST = 60;
+  const SETTLE_MS = 500;
+  const STEP_MS = 200;
+
+  async function lookAt(current: Stall, stallMs: number): Promise<void> {
+    const main = new Held();
     try {
-      await this.#post(how);
-      this.isInternal = await paused;
+      await main.hold();
+      await judge(main, current, stallMs);
     } finally {
-      clearInterval(timer);
+      main.letGo();
     }
-    this.#paused = true;
-    return alone;
   }
 
-  /** Calls what the main thread has for us, there. */
-  async call(method: string): Promise<unknown> {
-    const expression = `JSON.stringify(globalThis[Symbol.for(${JSON.stringify(HOOK)})].${method})`;
-    const { result, exceptionDetails } = await this.#post("Runtime.evaluate", {
-      expression,
-      returnByValue: true,
-      silent: true,
-    });
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
-    return result.value === undefined ? undefined : JSON.parse(result.value);
+  async function judge(main: Held, current: Stall, stallMs: number): Promise<void> {
+    const turns = () => Atomics.load(shared, BEATS) !== current.beats;
+    if (turns()) return;
+    let looked = await look(main);
+    // Between two pieces of code that Node.js calls: from process.nextTick, queueMicrotask.
+    for (let i = 0; !looked.placed && main.isInternal && i < STEPS; i++) {
+      await main.step("Debugger.stepInto");
+      if (turns()) return;
+      if (!main.isInternal) looked = await look(main);
+    }
+    // One long call of native code cannot be held before it ends: then the first look may be late, and is enough.
+    const late = current.what === undefined && hasBlocked(current, 2 * stallMs);
+    if (looked.stop && (late || current.what === looked.what)) {
+      await main.settle();
+      if (turns() || (await main.call("who()")) !== looked.what) return;
+      await main.call(`stop(${current.ms})`);
+      main.terminate();
+      tell({ type: "stopped" });
+      // It may not be the last such code.
+      if (stall === current) stall = undefined;
+      return;
+    }
+    current.what = looked.what;
+    if (looked.stop || current.ms < stallMs) {
+      return lookAgain(current, Math.max(stallMs - current.ms, stallMs / 2));
+    }
+    await main.call(`report(${current.ms})`);
+    current.reported = true;
+    lookAgain(current, current.ms < 10_000 ? 10_000 - current.ms : 30_000);
   }
 
-  /** Stops what runs, once it is let go. */
-  terminate(): void {
-    this.#session.post("Runtime.terminateExecution", () => {});
+  async function look(main: Held): Promise<Looked> {
+    return (await main.call("look()")) as Looked;
   }
 
-  #post(method: string, params?: object): Promise<any> {
-    return new Promise((resolve, reject) =>
-      this.#session.post(method, params, (error, result) => (error ? reject(error) : resolve(result))),
-    );
-  }
+  /** The main thread, held by the debugger. */
+  class Held {
+    readonly #session = new InspectorSession();
+    #onPaused: ((isInternal: boolean) => void) | undefined;
+    #paused = false;
+    /** Was it held in the code of Node.js, or in a hook that is called there? */
+    isInternal = false;
 
-  letGo(): void {
-    if (this.#paused) this.#session.post("Debugger.resume", () => {});
-    this.#session.post("Debugger.disable", () => {});
-    this.#session.disconnect();
+    /** Waits until the main thread has come to a place where it can be held. */
+    async hold(): Promise<void> {
+      this.#session.connectToMainThread();
+      // Call frames come without their URL.
+      const urls = new Map<string, string>();
+      this.#session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
+      this.#session.on("Debugger.paused", ({ params }) => {
+        const files = params.callFrames.map(({ location }) => urls.get(location.scriptId) ?? "");
+        // A hook of the program's, called by Node.js for a promise.
+        const inHook = files.includes("node:internal/async_hooks");
+        this.#onPaused?.(inHook || files[0]?.startsWith("node:") === true);
+      });
+      await this.#post("Debugger.enable");
+      await this.#pause("Debugger.pause");
+    }
+
+    /** Goes on to the next place in the code. @returns Whether there was one: a regular expression, for one, has none. */
+    step(how: How): Promise<boolean> {
+      return this.#pause(how);
+    }
+
+    /**
+     * Comes to a place in the code where it is terminated as soon as it is let go, outside the code of Node.js. Else it
+     * would be at the next check, which may be in a hook for promises (async hooks; in Node.js 22 AsyncLocalStorage too),
+     * and V8 ends the process for that. If Node.js calls the code again and again, the place is the beginning of a call:
+     * the end may be too late, after `process.nextTick` has been told to call it again.
+     */
+    async settle(): Promise<void> {
+      const until = performance.now() + SETTLE_MS;
+      for (let i = 0; i < STEPS; i++) {
+        const wasInternal = this.isInternal;
+        if (!(await this.step("Debugger.stepInto"))) break;
+        const enough = i >= STEPS_AT_LEAST || performance.now() > until;
+        if (!this.isInternal && (wasInternal || enough)) break;
+      }
+    }
+
+    /**
+     * Lets the main thread go on, and waits until it is held again. It is asked for that again and again: what it is asked
+     * before it has gone on has no effect, and a thread that gets little of a CPU takes its time.
+     *
+     * @returns Whether it came to a place by itself.
+     */
+    async #pause(how: How): Promise<boolean> {
+      const paused = new Promise<boolean>((resolve) => {
+        this.#onPaused = resolve;
+      });
+      this.#paused = false;
+      let alone = true;
+      const timer = setInterval(() => {
+        alone = false;
+        this.#session.post("Debugger.pause", () => {});
+      }, STEP_MS);
+      try {
+        await this.#post(how);
+        this.isInternal = await paused;
+      } finally {
+        clearInterval(timer);
+      }
+      this.#paused = true;
+      return alone;
+    }
+
+    /** Calls what the main thread has for us, there. */
+    async call(method: string): Promise<unknown> {
+      const expression = `JSON.stringify(globalThis[Symbol.for(${JSON.stringify(HOOK)})].${method})`;
+      const { result, exceptionDetails } = await this.#post("Runtime.evaluate", {
+        expression,
+        returnByValue: true,
+        silent: true,
+      });
+      if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+      return result.value === undefined ? undefined : JSON.parse(result.value);
+    }
+
+    /** Stops what runs, once it is let go. */
+    terminate(): void {
+      this.#session.post("Runtime.terminateExecution", () => {});
+    }
+
+    #post(method: string, params?: object): Promise<any> {
+      return new Promise((resolve, reject) =>
+        this.#session.post(method, params, (error, result) => (error ? reject(error) : resolve(result))),
+      );
+    }
+
+    letGo(): void {
+      if (this.#paused) this.#session.post("Debugger.resume", () => {});
+      this.#session.post("Debugger.disable", () => {});
+      this.#session.disconnect();
+    }
   }
 }

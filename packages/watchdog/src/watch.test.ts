@@ -69,6 +69,8 @@ describe("code that never gives the event loop back", () => {
     ["proxy", "for (;;);"],
     ["iterator", ""],
     ["finally", "for (;;);"],
+    ["allocates", ""],
+    ["allocates2", ""],
   ])("is stopped, with its place, and everything else in the process works: %s", async (kind, code) => {
     const said = await blocker(kind);
     const [stopping] = of(said, "stopping");

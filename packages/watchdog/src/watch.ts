@@ -1,9 +1,11 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import inspector from "node:inspector";
+import v8 from "node:v8";
 import { isMainThread, Worker } from "node:worker_threads";
 import { emptyAsyncStack } from "./async-stack.ts";
 import { type Frame, framesBelow } from "./frames.ts";
-import { BEAT_MS, BEATS, HOOK, INSPECTED, type Looked, PLACES, STALL_MS, type Told } from "./shared.ts";
+import { BEAT_MS, BEATS, HOOK, INSPECTED, type Looked, PLACES, type Places, STALL_MS, type Told } from "./shared.ts";
+import { watchThread } from "./thread.ts";
 
 /** Code that blocks the event loop. */
 export interface Blocked {
@@ -105,6 +107,26 @@ export function checkStallMs(stallMs = DEFAULT_STALL_MS): void {
     throw new RangeError(`Invalid stallMs ${stallMs}. Use 500 to 600000 milliseconds.`);
 }
 
+function threadSource(): string {
+  const places: Places = { BEATS, INSPECTED, STALL_MS, BEAT_MS, HOOK };
+  // Compilers that keep the names of functions have put calls of a helper into it, under any name: what is not known there
+  // returns what it is given.
+  return `const unknown = { has: (_, name) => typeof name === "string" && !(name in globalThis), get: () => (fn) => fn };
+with (new Proxy({}, unknown)) globalThis.watch = ${watchThread};
+watch(require("node:inspector"), require("node:worker_threads"), ${JSON.stringify(places)});`;
+}
+
+/**
+ * V8 13 and 14 leave out the check for interrupts in some endless loops, e.g.
+ * `for (;;) { a.push(new Array(1000).fill(0)); if (a.length > 1000) a.length = 0; }`: what unrolls loops takes them for short
+ * ones. No debugger, no termination and no time-out of `node:vm` gets through to those. V8 12 does not unroll by default;
+ * a later one may not know the option, and would print that.
+ */
+function keepLoopsInterruptible(): void {
+  const [major] = process.versions.v8.split(".").map(Number);
+  if (major === 13 || major === 14) v8.setFlagsFromString("--no-turboshaft-loop-unrolling");
+}
+
 function createHook(): Hook {
   const shared = new Int32Array(new SharedArrayBuffer(4 * PLACES));
   const watches = new Set<WatchOptions>();
@@ -124,9 +146,10 @@ function createHook(): Hook {
     timer = setInterval(beat, BEAT_MS).unref();
     beat();
     if (thread) return;
-    const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
+    keepLoopsInterruptible();
     try {
-      thread = new Worker(new URL(file, import.meta.url), {
+      thread = new Worker(threadSource(), {
+        eval: true,
         name: "stepstream-watchdog",
         workerData: shared,
         // Not what the program was started with: --import would start the program's telemetry again.

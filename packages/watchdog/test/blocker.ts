@@ -80,6 +80,21 @@ const kinds: Record<string, () => unknown> = {
       }
     }
   },
+  // V8 would leave out the check for interrupts in these: see keepLoopsInterruptible().
+  allocates: () => {
+    const a: unknown[] = [];
+    for (;;) {
+      a.push(new Array(1_000).fill(0));
+      if (a.length > 1_000) a.length = 0;
+    }
+  },
+  allocates2: () => {
+    let a: unknown[] = [];
+    for (;;) {
+      a.push(new Array(1_000));
+      if (a.length > 1_000) a = [];
+    }
+  },
   short: () => busy(stallMs * 0.6),
   long: () => busy(stallMs * 3),
   child: () => execFileSync(process.execPath, ["-e", `setTimeout(() => {}, ${stallMs * 2.5})`]),

@@ -6,14 +6,18 @@ import { describe, expect, it } from "vitest";
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
 describe("what a workflow file keeps at its top, or has imported before the SDK", () => {
-  it("is answered from the run or refused, and is real outside", async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [path("../../test/captured.ts")]);
+  it.each([
+    ["", []],
+    [", with Temporal", ["--harmony-temporal"]],
+  ])("is answered from the run or refused, and is real outside%s", async (_what, args: string[]) => {
+    const { stdout } = await promisify(execFile)(process.execPath, [...args, path("../../test/captured.ts")]);
     const { seen, fault, outside } = JSON.parse(stdout);
     const answered = ["Date.now", "new Date()", "Date()", "Math.random", "performance.now", "randomUUID"];
+    answered.push("performance.timeOrigin", "Intl format", "Intl formatToParts", "Temporal.Now");
     const fine = [...answered, "equal dates", "subclass of Date"];
     const expected = Object.keys(seen).map((what) => [what, fine.includes(what) ? true : "FORBIDDEN_IN_WORKFLOW"]);
     expect(seen).toEqual(Object.fromEntries(expected));
-    expect(Object.keys(seen).length).toBeGreaterThan(20);
+    expect(Object.keys(seen).length).toBeGreaterThan(30);
     expect(fault).toBeUndefined();
     expect(outside).toBe(true);
   });

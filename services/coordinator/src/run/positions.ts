@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { placeInSource } from "@stepstream/watchdog";
 
 /** A place in the code. Line and column count from 1. */
 export interface Position {
@@ -9,12 +10,18 @@ export interface Position {
   readonly name?: string;
 }
 
+/** In a bundle all code is in one file: what is ours is known by its source map alone. */
+const BUNDLED = !/[\\/]run[\\/]positions\.[jt]s$/.test(import.meta.url ?? "");
 /** Frames of our own are nobody's business: this package's, and those of the SDK, which has the code of pipelines. */
-export const OWN = [new URL("../../", import.meta.url), new URL("./", import.meta.resolve("@stepstream/sdk"))].map(
-  (url) => fileURLToPath(url),
-);
-/** The file that calls the workflow function, without its ending. */
-const LIFE = fileURLToPath(new URL("./life.", import.meta.url));
+export const OWN: readonly string[] = BUNDLED
+  ? []
+  : [new URL("../", import.meta.url).href, new URL("./", import.meta.resolve("@stepstream/sdk")).href].flatMap((url) =>
+      // Compiled code, and what its source map points to.
+      ["src/", "dist/"].map((folder) => fileURLToPath(new URL(`../${folder}`, url))),
+    );
+/** The file that calls the workflow function. */
+const LIFE = /[\\/]coordinator[\\/](dist|src)[\\/]run[\\/]life\.[jt]s$/;
+const OWN_IN_BUNDLE = /[\\/]@stepstream[\\/]/;
 const DEPTH = 50;
 /** Of a chain of callers, so many are told. */
 const MOST = 5;
@@ -33,8 +40,11 @@ export function positions(): Position[] {
     const found: Position[] = [];
     for (const site of holder.stack ?? []) {
       // Whoever called the workflow function is not of interest; below what it asks for, the same file comes first.
-      if (found.length > 0 && fileOf(site)?.startsWith(LIFE)) break;
-      found.push(...positionOf(site));
+      const position = positionOf(site);
+      if (!position) continue;
+      const own = isOwn(position.file, site);
+      if (own && found.length > 0 && LIFE.test(position.file)) break;
+      if (!own) found.push(position);
     }
     return found.slice(0, MOST);
   } finally {
@@ -43,17 +53,18 @@ export function positions(): Position[] {
   }
 }
 
-function fileOf(site: NodeJS.CallSite): string | undefined {
+function positionOf(site: NodeJS.CallSite): Position | undefined {
   const url = site.getFileName();
-  if (!url || url.startsWith("node:")) return undefined;
-  return url.startsWith("file:") ? fileURLToPath(url) : url;
+  const [line, column] = [site.getLineNumber(), site.getColumnNumber()];
+  if (!url || url.startsWith("node:") || line === null || column === null) return undefined;
+  const name = site.getFunctionName();
+  const file = url.startsWith("file:") ? fileURLToPath(url) : url;
+  return { ...placeInSource(file, line, column), ...(name && { name }) };
 }
 
-function positionOf(site: NodeJS.CallSite): Position[] {
-  const file = fileOf(site);
-  const [line, column] = [site.getLineNumber(), site.getColumnNumber()];
-  if (file === undefined || line === null || column === null) return [];
-  if (OWN.some((folder) => file.startsWith(folder))) return [];
-  const name = site.getFunctionName();
-  return [{ file, line, column, ...(name && { name }) }];
+function isOwn(file: string, site: NodeJS.CallSite): boolean {
+  if (!BUNDLED) return OWN.some((folder) => file.startsWith(folder));
+  const bundle = site.getFileName()!;
+  // Without a source map it is not known whose code it is.
+  return OWN_IN_BUNDLE.test(file) || file === (bundle.startsWith("file:") ? fileURLToPath(bundle) : bundle);
 }
