@@ -200,10 +200,12 @@ class World {
   #bootCoordinator(name: string, log: MemoryLog): Promise<unknown> {
     const { workflows, hosts, settings } = this.#scenario;
     const ledger = this.#ledger;
-    const onEvent = (event: { type: string; error?: unknown; what?: string }) => {
+    const onEvent = (event: { type: string; run?: string; error?: unknown; what?: string }) => {
       this.#noteEvent(name, event);
       const code = (event.error as { code?: string } | undefined)?.code;
       if (event.type === "parked" && hosts && code === "UNKNOWN_WORKFLOW") ledger.count("parked");
+      else if (event.type === "parked" && code === "INVARIANT_VIOLATED")
+        ledger.violation(event.run!, `parked: ${(event.error as Error).message}`);
       else if (event.type === "parked") ledger.fault(`parked: ${(event.error as Error).message}`);
       if (event.type === "dead") ledger.fault(`dead letter: ${(event.error as Error).message}`);
       if (event.type === "moved" || event.type === "rebuilt") ledger.count(event.type);
@@ -373,7 +375,9 @@ class World {
     const wrong: { faults: string[]; history: string; story: string }[] = [];
     const observer = this.#server.connect("observer");
     const client = await connect({ log: observer, clock: this.#clock });
-    for (const run of this.#live) {
+    // Where a promise was violated, the other runs were not given the time to end.
+    const { violated } = ledger;
+    for (const run of violated === undefined ? this.#live : [violated]) {
       const told = await tell(observer, run);
       const found = await check(run, told, this.#workflows);
       found.push(...checkResults(run, this.#watch, this.#calls), ...(await this.#checkResult(run, client)));
@@ -390,7 +394,8 @@ class World {
       if (found.length + more.length > 0)
         wrong.push({ faults: found, history: spell(told, this.#t0), story: tellStory(history) });
     }
-    for (let i = 1; i <= this.#runs; i++) if (!this.#live.has(`r${i}`)) ledger.fault(`run r${i} was never started`);
+    for (let i = 1; i <= this.#runs && violated === undefined; i++)
+      if (!this.#live.has(`r${i}`)) ledger.fault(`run r${i} was never started`);
     wrong.sort((a, b) => a.history.length - b.history.length);
     return {
       seed: this.#seed,
