@@ -12,4 +12,5 @@ export type {
   ReadOptions,
   Stored,
   Subscription,
+  TimerMarks,
 } from "./port.ts";

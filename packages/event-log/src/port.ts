@@ -19,6 +19,21 @@ import type { StreamKind, Subjects } from "@stepstream/contracts";
  * A message too large for the bus (over 256 KiB) is kept in an object store under
  * `<run>/<content hash>`; the message on the bus carries the reference, and readers never notice.
  */
+/**
+ * Two marks that are kept among the timers of a partition. Whatever removes all timers at once removes them too: a purge
+ * by hand, a stream that was deleted, a message with `Nats-Rollup: all`, which nats-server allows where it has schedules.
+ *
+ *   begin, set every timer again, end
+ *
+ * What is lost meanwhile takes the first mark away; what ends in between has no second one.
+ */
+export interface TimerMarks {
+  /** Whether both are there. */
+  intact(partition: number): Promise<boolean>;
+  begin(partition: number): Promise<void>;
+  end(partition: number): Promise<void>;
+}
+
 export interface EventLog {
   readonly subjects: Subjects;
   /** Changes with every server process that is connected to: a sign that unsynced data may be gone. */
@@ -57,6 +72,8 @@ export interface EventLog {
   setTimer(run: string, slot: number, atMs: number): Promise<void>;
   /** Removes it. May lose the race against its firing. */
   cancelTimer(run: string, slot: number): Promise<void>;
+  /** Absent where timers cannot get lost. */
+  readonly timerMarks?: TimerMarks;
 
   /** Takes messages from a durable consumer, which is made if it is not there. */
   consume(options: ConsumeOptions): Promise<Consumption>;

@@ -39,6 +39,11 @@ export const told: Told<CoordinatorEvent> = {
   ],
   restarted: ["warn", () => "started again from the log, on a new connection"],
   blocked: ["warn", ({ ms, where, over }) => `the event loop ${over ? "was" : "is"} blocked for ${ms} ms, at ${where}`],
+  timersRestored: [
+    "warn",
+    ({ partition, runs }) =>
+      `the stored timers of partition ${partition} were lost, or not marked yet; ${runs} runs were read, and have theirs again`,
+  ],
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],
   trouble: ["warn", ({ what, error }) => `${what}: ${words(error)}`],
 };

@@ -14,7 +14,7 @@ import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
 import { createRemover } from "./remover.ts";
 import { createRequests } from "./requests.ts";
-import { createTimers } from "./timers.ts";
+import { createTimerMarks, createTimers } from "./timers.ts";
 
 export interface ConnectOptions {
   /** URLs of servers, options of nats.js, or a connection, which then stays yours to close. */
@@ -167,6 +167,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     remove: (subject, options = {}) => remover.remove(subject, options),
     setTimer: timers.set,
     cancelTimer: timers.cancel,
+    timerMarks: createTimerMarks(publisher, reader, subjects),
     consume: async (options) => kept(await startPuller(parts, options)),
     backlog: (stream) => backlogOf(requests, subjects.streamName(stream)),
     progress: (stream, consumer) => progressOf(requests, subjects.streamName(stream), consumer),

@@ -1,5 +1,7 @@
 import { MAX_SCHEDULE_MS, type Subjects } from "@stepstream/contracts";
+import type { TimerMarks } from "../port.ts";
 import type { Publisher } from "./publisher.ts";
+import type { Reader } from "./reader.ts";
 import type { Remover } from "./remover.ts";
 
 /**
@@ -36,4 +38,22 @@ export function createTimers(publisher: Publisher, remover: Remover, subjects: S
 export function scheduleLines(atMs: number, target: string): string {
   const at = new Date(Math.min(MAX_SCHEDULE_MS, Math.max(0, Math.ceil(atMs)))).toISOString();
   return `Nats-Schedule: @at ${at}\r\nNats-Schedule-Target: ${target}\r\n`;
+}
+
+const BEGUN = "begun";
+const DONE = "done";
+
+/** On subjects of timers that name no slot: they have no schedule, and nobody consumes them. */
+export function createTimerMarks(publisher: Publisher, reader: Reader, subjects: Subjects): TimerMarks {
+  const subjectOf = (partition: number, mark: string) => `${subjects.namespace}.timer.${partition}.-.${mark}`;
+  const write = async (partition: number, mark: string) =>
+    void (await publisher.publish(subjectOf(partition, mark), '{"v":1,"type":"TimerMark"}'));
+  return {
+    async intact(partition) {
+      const marks = await Promise.all([BEGUN, DONE].map((mark) => reader.last(subjectOf(partition, mark))));
+      return marks.every((mark) => mark !== undefined);
+    },
+    begin: (partition) => write(partition, BEGUN),
+    end: (partition) => write(partition, DONE),
+  };
 }

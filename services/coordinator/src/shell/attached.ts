@@ -24,6 +24,7 @@ export function attach(log: EventLog, clock: Clock): Attached {
   const called = <A extends unknown[], R>(fn: (...args: A) => R) => {
     return (...args: A) => (attached ? fn(...args) : (undefined as R));
   };
+  const { timerMarks } = log;
   return {
     log: {
       subjects: log.subjects,
@@ -38,6 +39,13 @@ export function attach(log: EventLog, clock: Clock): Attached {
       remove: call(log.remove),
       setTimer: call(log.setTimer),
       cancelTimer: call(log.cancelTimer),
+      ...(timerMarks && {
+        timerMarks: {
+          intact: call(timerMarks.intact),
+          begin: call(timerMarks.begin),
+          end: call(timerMarks.end),
+        },
+      }),
       progress: call(log.progress),
       backlog: call(log.backlog),
       ask: call(log.ask),

@@ -125,6 +125,8 @@ export type CoordinatorEvent =
   | { type: "restarted" }
   /** Code that is no workflow's blocks the event loop, or has: then it is `over`. It is not stopped. */
   | { type: "blocked"; ms: number; where: string; over: boolean }
+  /** Stored timers of a partition were gone (or it is new to this version): so many runs were read, and have theirs again. */
+  | { type: "timersRestored"; partition: number; runs: number }
   | { type: "peers"; peers: readonly string[] }
   | { type: "trouble"; what: string; error: unknown; run?: string };
 

@@ -10,6 +10,7 @@ import { deadLetter } from "./dead-letters.ts";
 import type { Deps } from "./deps.ts";
 import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
+import { restoreTimers, runsWithLostTimers } from "./lost-timers.ts";
 import { rearmDeadlines } from "./rearm.ts";
 import { type Arrival, RunActor } from "./run-actor.ts";
 import { StrandedPoll } from "./stranded.ts";
@@ -46,6 +47,7 @@ export class Partition {
   #consumption: Consumption | undefined;
   #questions: Subscription | undefined;
   #timers: unknown[] = [];
+  #restoring = false;
   #released = false;
   #abandoned = false;
   #serverId: string;
@@ -59,6 +61,9 @@ export class Partition {
 
   async start(): Promise<void> {
     const { log, settings } = this.#deps;
+    // Before anything is handled: runs that are started from now on have lost none.
+    const lost = await this.#lostTimers();
+    if (this.#released) return;
     const consumption = await log.consume({
       stream: "EVENTS",
       consumer: `inbox-${this.number}`,
@@ -74,6 +79,10 @@ export class Partition {
     this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
     this.#every(settings.unparkMs, () => this.#lookAround());
+    this.#restoring = true;
+    void this.#restore(lost).finally(() => {
+      this.#restoring = false;
+    });
     this.#lookAround();
   }
 
@@ -248,6 +257,34 @@ export class Partition {
   #lookAround(): void {
     this.#unpark().catch((error) => this.#trouble("look for parked runs", error));
     this.#lookAtAllCommands();
+    this.#lookAtTimers();
+  }
+
+  #lookAtTimers(): void {
+    if (this.#restoring) return;
+    this.#restoring = true;
+    this.#lostTimers()
+      .then((runs) => this.#restore(runs))
+      .finally(() => {
+        this.#restoring = false;
+      });
+  }
+
+  /** The runs that may have lost timers. Without an answer it is looked again later. */
+  #lostTimers(): Promise<string[] | undefined> {
+    return runsWithLostTimers(this.#deps, this.number).catch((error) => {
+      this.#trouble("look for lost timers", error);
+      return undefined;
+    });
+  }
+
+  async #restore(runs: string[] | undefined): Promise<void> {
+    const load = (run: string) => this.#actor(run).woken();
+    const wanted = () => !this.#released;
+    if (runs)
+      await restoreTimers(this.#deps, this.number, runs, load, wanted).catch((error) =>
+        this.#trouble("restore lost timers", error),
+      );
   }
 
   #lookAtAllCommands(): void {

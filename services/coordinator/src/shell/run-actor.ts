@@ -129,6 +129,12 @@ export class RunActor {
     this.#start();
   }
 
+  /** The same. @returns When it has been read, and what it waits for is armed; or that has failed, and is tried again. */
+  async woken(): Promise<void> {
+    this.wake();
+    await this.#draining;
+  }
+
   /**
    * Answers a query, between two turns, and writes nothing.
    * @returns undefined if this coordinator does not know the workflow.
