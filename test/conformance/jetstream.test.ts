@@ -3,7 +3,7 @@
  * kills, deleted consumers, large payloads, many subjects.
  */
 import { createHash } from "node:crypto";
-import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import { connect, headers, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import {
   InvalidInputError,
   LogUnavailableError,
@@ -11,8 +11,11 @@ import {
   WrongLastSequenceError,
 } from "@stepstream/contracts";
 import type { ConsumeOptions, Delivery, EventLog, Stored } from "@stepstream/event-log";
+import { systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { openLink } from "../../packages/event-log/src/jetstream/link.ts";
+import { createRequests } from "../../packages/event-log/src/jetstream/requests.ts";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { startWire, type Wire } from "../support/wire.ts";
 import { Caught, texts } from "./bed.ts";
@@ -120,6 +123,20 @@ describe("a namespace", () => {
     expect(refused[0]!.reason).toBeInstanceOf(PartitionMismatchError);
   });
 
+  it("keeps what an operator has set for its streams", async () => {
+    const { subjects } = await open();
+    const stream = `${subjects.namespace}_EVENTS`;
+    const { config } = await api(`STREAM.INFO.${stream}`);
+    const changed = { ...config, max_bytes: 123_456_789, description: "an operator's" };
+    const answer = await admin.request(`$JS.API.STREAM.UPDATE.${stream}`, JSON.stringify(changed));
+    expect((answer.json() as any).error).toBeUndefined();
+    await open();
+    expect((await api(`STREAM.INFO.${stream}`)).config).toMatchObject({
+      max_bytes: 123_456_789,
+      description: "an operator's",
+    });
+  });
+
   it("refuses a name that is no token", async () => {
     await expect(open({ namespace: "a.b" })).rejects.toThrow(InvalidInputError);
   });
@@ -165,12 +182,48 @@ describe("an append whose acknowledgement gets lost", () => {
     await expect(log.read(log.subjects.inbox("r"))).rejects.toThrow(LogUnavailableError);
   });
 
+  it("fails after its time-out, and what comes later answers nothing else", async () => {
+    const log = await open({ nats: wire.url, timeoutMs: 300 });
+    wire.hold();
+    await expect(log.append(log.subjects.inbox("r"), "x")).rejects.toThrow("within 300 ms");
+    const next = log.append(log.subjects.inbox("r"), "y");
+    wire.release();
+    expect(await next).toMatchObject({ duplicate: false });
+    expect((await log.read(log.subjects.inbox("r"))).map(({ text, seq }) => [text, seq])).toEqual([
+      ["x", (await next).seq - 1],
+      ["y", (await next).seq],
+    ]);
+  });
+
   it("is not even tried without a connection", async () => {
     const log = await open({ nats: wire.url });
     await wire.stop();
     await expect(log.append(log.subjects.inbox("r"), "x")).rejects.toThrow(LogUnavailableError);
     await expect(log.append(log.subjects.inbox("r"), "x")).rejects.toThrow("no connection");
     wire = await startWire(server.url);
+  });
+});
+
+describe("a request that is answered in parts", () => {
+  it("waits as long as they come, each within the time-out", async () => {
+    const link = await openLink([server.url], "parts", systemClock);
+    const requests = createRequests(link, 5_000);
+    const answer = async (msg: Msg) => {
+      for (const part of ["1", "2", "3", "4"]) {
+        await new Promise((resolve) => setTimeout(resolve, 600));
+        msg.respond(part);
+      }
+    };
+    const answerer = admin.subscribe("slow.parts", { callback: (_error, msg) => void answer(msg) });
+    await admin.flush();
+    const parts: string[] = [];
+    const askedAt = performance.now();
+    await requests.many("slow.parts", "", (msg) => parts.push(msg.string()) === 4, { timeoutMs: 1_500 });
+    expect(parts).toEqual(["1", "2", "3", "4"]);
+    expect(performance.now() - askedAt).toBeGreaterThan(1_500);
+    answerer.unsubscribe();
+    requests.stop();
+    await link.close();
   });
 });
 

@@ -12,7 +12,14 @@ import { describe, expect, it } from "vitest";
 import { mutations } from "../simulation/mutations.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const FOLDERS = ["services/coordinator/src", "services/step-worker/src", "packages/contracts/src"];
+const FOLDERS = [
+  "services/coordinator/src",
+  "services/step-worker/src",
+  "packages/contracts/src",
+  "packages/event-log/src",
+  "packages/sdk/src",
+  "packages/watchdog/src",
+];
 /** Files whose promises are named by what they hold. */
 const NAMES: Record<string, string> = { execution: "run", "run-actor": "mailbox" };
 
@@ -62,7 +69,7 @@ function wrongWith(file: string, where: string): string | undefined {
   const [, rule] = /^rule (\S+)$/.exec(where) ?? [];
   if (rule !== undefined)
     return mutations.some((mutation) => mutation.rule === rule) ? undefined : `there is no rule "${rule}"`;
-  const [, path, words] = /^(\S+\.test\.ts): (.+)$/.exec(where) ?? [];
+  const [, path, words] = /^(\S+\.ts): (.+)$/.exec(where) ?? [];
   if (path === undefined) return `"${where}" is no test, rule or promise`;
   const from = path.startsWith("test/") ? ROOT : join(ROOT, dirname(file));
   const test = resolve(from, path);

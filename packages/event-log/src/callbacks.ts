@@ -6,6 +6,10 @@ import type { Subscription } from "./port.ts";
  *
  * C1. What a callback throws, or its promise rejects with, is reported and goes no further.
  * C2. So is what a listener of reports throws: as a warning of the process.
+ *
+ * Checked elsewhere:
+ *   C1  test/conformance/suite.ts: is reported, and ends nothing
+ *   C2  callbacks.test.ts: what a listener of reports throws is a warning of the process
  */
 export class Callbacks {
   readonly #listeners = new Set<(what: string, error: unknown) => void>();

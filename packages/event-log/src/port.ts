@@ -18,6 +18,16 @@ import type { StreamKind, Subjects } from "@stepstream/contracts";
  *
  * A message too large for the bus (over 256 KiB) is kept in an object store under
  * `<run>/<content hash>`; the message on the bus carries the reference, and readers never notice.
+ *
+ * Checked elsewhere:
+ *   L1  test/conformance/suite.ts: an id (L1)
+ *   L2  test/conformance/suite.ts: a fence (L2)
+ *   L3  test/conformance/suite.ts: a consumer (L3)
+ *   L4  test/simulation/log.test.ts: may be read from a replica that is behind, unless it asks for better
+ *   L5  test/conformance/suite.ts: timers (L5)
+ *   L6  test/conformance/suite.ts: hints, to whoever listens to the subject (L6)
+ *   L7  test/conformance/suite.ts: a callback that throws, or rejects (L7)
+ *   L8  test/conformance/suite.ts: neither on another subject nor with another text (L8)
  */
 /**
  * Two marks that are kept among the timers of a partition. Whatever removes all timers at once removes them too: a purge

@@ -5,6 +5,12 @@
  * G2. A gate that is manual, or has no command, is skipped and reported as skipped.
  * G3. The first gate that does not pass ends it: none after it is started.
  * G4. What is thrown then is the ValidationError itself, with all that the command has printed.
+ *
+ * Checked elsewhere:
+ *   G1  gate.test.ts: (G1)
+ *   G2  gate.test.ts: (G2)
+ *   G3  gate.test.ts: (G3)
+ *   G4  gate.test.ts: (G4)
  */
 
 import {

@@ -15,6 +15,18 @@ describe("outside workflow code, with the SDK", () => {
     expect(JSON.parse(beside.stdout).equal).toEqual([false, true, false, true, "AssertionError"]);
   });
 
+  it("two copies of it are one guard: what is replaced stays, and either names the run", async () => {
+    const before = [Date, setTimeout, Math.random];
+    const copy = "./guard.ts?copy";
+    const { addGuardSource }: typeof import("./guard.ts") = await import(copy);
+    expect([Date, setTimeout, Math.random]).toEqual(before);
+    let inside = true;
+    addGuardSource(() => (inside ? { now: () => 5, random: () => 0.5, uuid: () => "u" } : undefined));
+    expect([Date.now(), Math.random()]).toEqual([5, 0.5]);
+    inside = false;
+    expect(Date.now()).toBeGreaterThan(1e12);
+  });
+
   afterEach(() => void vi.useRealTimers());
 
   it("fake timers work, and leave things as they were", () => {

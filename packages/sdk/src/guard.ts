@@ -9,6 +9,11 @@ import { ForbiddenInWorkflowError } from "@stepstream/contracts";
  *     `String(Date)`, is "function () { [native code] }", without the name.)
  * D2. One guard for each process, however many copies of this package it has.
  * D3. Named imports of Node's modules are guarded as well, also those that were imported before.
+ *
+ * Checked elsewhere:
+ *   D1  guard.test.ts: a program sees the same globals as without it
+ *   D2  guard.test.ts: two copies of it are one guard
+ *   D3  ../../../services/coordinator/src/run/globals.test.ts: is answered from the run or refused, and is real outside
  */
 
 /** A run that answers for the code which is being executed. */

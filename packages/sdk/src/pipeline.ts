@@ -13,6 +13,13 @@
  * P4. Gates that follow each other are one group, sorted by level. A gate gives nothing to the next node: that
  *     takes what the node before the gates gave.
  * P5. A map function that throws fails the run, with the name of its node.
+ *
+ * Checked elsewhere:
+ *   P1  pipeline.test.ts: (P1)
+ *   P2  test/types/wrong-wiring.test.ts: refuses `$code`
+ *   P3  pipeline.test.ts: (P3)
+ *   P4  pipeline.test.ts: (P4)
+ *   P5  pipeline.test.ts: (P5)
  */
 
 import {

@@ -30,6 +30,11 @@ const BACKOFF = exponential({ initial: "100ms", max: "2s", jitter: "equal" });
  * @throws {InvalidInputError} The input does not fit, or cannot be sent; nothing was sent.
  * @throws {RunAlreadyExistsError} There is a run with this id (and `onConflict` is "reject", or its workflow another).
  * @throws {LogUnavailableError} No answer for 30 s. Starting again with the same run id is safe.
+ *
+ * Checked elsewhere:
+ *   S1  client.test.ts: sends nothing that does not fit, and says where it does not
+ *   S2  client.test.ts: gives up after a while without an answer, and says that doing it again is safe
+ *   S3  client.test.ts: happens once where there is no answer and it %s
  */
 export async function startRun(
   { log, clock }: { log: EventLog; clock: Clock },

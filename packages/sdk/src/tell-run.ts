@@ -42,6 +42,12 @@ interface Context {
  * @throws {RunNotFoundError} There is no such run; nothing was sent.
  * @throws {MalformedMessageError} The coordinator could not read it.
  * @throws {CallTimeoutError} No answer in time.
+ *
+ * Checked elsewhere:
+ *   T1  tell-run.test.ts: to a run that is over, ends just then, or never was, says so
+ *   T2  client.test.ts: once, where the bus does not answer: the same message again, with the same id
+ *   T3  tell-run.test.ts: learns that its message is among the dead letters
+ *   T4  tell-run.test.ts: ends with its time-out, and says that the message is stored and that no coordinator is there
  */
 export async function tellRun<T>(
   context: Context,

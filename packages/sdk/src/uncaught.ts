@@ -4,6 +4,10 @@
  * X1. One that belongs to the code of a run or an attempt, by its async context, is given to that run or attempt. The
  *     process goes on, and its own listeners of "uncaughtException" do not see it.
  * X2. All others do what they do without Stepstream.
+ *
+ * Checked elsewhere:
+ *   X1  test/e2e/containment.test.ts: outside of every promise chain has failed with the line, and the process goes on
+ *   X2  ../../../services/coordinator/src/run/globals.test.ts: does what Node does
  */
 
 /** Finds what the running code belongs to. @returns What takes the exception; undefined if it is other code. */

@@ -15,6 +15,12 @@ const RECHECK_MS = { first: 2_000, factor: 1.5, last: 10_000 };
  * @param watch.reread - What to look at, first at once and then now and again.
  * @param watch.see - Called with each message, live or read, possibly twice or late. True ends the watch.
  * @throws What `reread` or `see` threw; the reason of `signal` if that aborts.
+ *
+ * Checked elsewhere:
+ *   W1  client.test.ts: is what the run ended with, parsed
+ *   W2  client.test.ts: is found by looking again where the live message was lost
+ *   W3  test/e2e/client.test.ts: starts a run, and waits for it, while the server is away
+ *   W4  client.test.ts: leaves nothing behind where the caller stops early
  */
 export async function watchJournal(watch: {
   log: EventLog;

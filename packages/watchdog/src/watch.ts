@@ -92,6 +92,11 @@ const DEFAULT_STALL_MS = 2_500;
  * worker thread, or in a Node.js without inspector) nothing is watched.
  *
  * @throws {RangeError} `stallMs` is below 500.
+ *
+ * Checked elsewhere:
+ *   W1  watch.test.ts: %s is left alone
+ *   W2  watch.test.ts: a process that was suspended has not blocked anything
+ *   W3  watch.test.ts: nothing is done while a debugger can be attached
  */
 export function watchEventLoop(options: WatchOptions): Watch {
   checkStallMs(options.stallMs);

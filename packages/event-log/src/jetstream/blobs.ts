@@ -27,6 +27,14 @@ import { blobStream } from "./streams.ts";
  * B5. At most `FETCH_BYTES_MAX` are being fetched at a time (or one blob that is larger), and a blob that is asked for
  *     several times at once is fetched once.
  * B6. A message refers to content of its own run only: that is kept as long as the run is.
+ *
+ * Checked elsewhere:
+ *   B1  test/conformance/jetstream.test.ts: are stored once, however many write the same
+ *   B2  test/conformance/jetstream.test.ts: are not lost where a chunk of their name has other content
+ *   B3  test/conformance/jetstream.test.ts: that are gone become a text that says so, and hold nobody up
+ *   B4  test/e2e/bus-input.test.ts: are read in any spelling
+ *   B5  test/e2e/bus-input.test.ts: that are large keep no other run waiting
+ *   B6  test/e2e/bus-input.test.ts: that fit nothing delay nobody, and become dead letters
  */
 export interface Blobs {
   tooLarge(text: string): boolean;

@@ -15,6 +15,11 @@ import type { Delivery } from "../port.ts";
  *     `at` in the constructor is when it may have come: a stall of the event loop counts as age.
  * D2. An ack is always sent: whoever acks has stored the outcome.
  * D3. After an ack or nak a handle is silent.
+ *
+ * Checked elsewhere:
+ *   D1  delivery.test.ts: (D1)
+ *   D2  delivery.test.ts: (D2)
+ *   D3  delivery.test.ts: (D3)
  */
 export interface AckInfo {
   deliveries: number;

@@ -20,6 +20,11 @@ import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "
  * N2. Any number of processes may do this at the same time, and any of them may die half-way: EVENTS
  *     comes first, and each stream is looked for by itself.
  * N3. What exists is not changed: an operator's limits and replicas stay.
+ *
+ * Checked elsewhere:
+ *   N1  test/conformance/jetstream.test.ts: keeps its number of partitions, whoever asks for none
+ *   N2  test/conformance/jetstream.test.ts: agrees on one number where two processes make it with different ones
+ *   N3  test/conformance/jetstream.test.ts: keeps what an operator has set for its streams
  */
 export async function ensureNamespace(
   link: Link,

@@ -11,6 +11,10 @@ import type { Link } from "./link.ts";
  *
  * F1. In the order of storing, also where a payload has to be fetched first.
  * F2. What happens during a cut is missed (L6): read to be sure.
+ *
+ * Checked elsewhere:
+ *   F1  test/conformance/suite.ts: a journal's messages, as they are stored, in order, to each follower of the run
+ *   F2  test/conformance/suite.ts: goes on with listening and following
  */
 export function followStored(
   link: Link,

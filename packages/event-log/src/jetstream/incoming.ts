@@ -6,6 +6,9 @@ import type { Msg } from "@nats-io/transport-node";
  *
  * H1. The block lies right before the payload, in the same buffer, and is as long as `size()` leaves
  *     over. It has to begin as a header block does; if it does not, nats.js is asked to read it.
+ *
+ * Checked elsewhere:
+ *   H1  incoming.test.ts: (H1)
  */
 export function headerBlock(msg: Msg): string {
   const { data } = msg;

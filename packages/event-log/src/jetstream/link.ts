@@ -21,6 +21,13 @@ import type { Subscription } from "../port.ts";
  * K4. One timer serves all time-outs (`everyTick`). It tells how late it is itself, so that a stalled
  *     event loop is not mistaken for a silent server.
  * K5. What the server does not permit is told at once: no answer will come.
+ *
+ * Checked elsewhere:
+ *   K1  test/conformance/suite.ts: is told once it is back, and that the flow was broken; and the flow goes on
+ *   K2  test/conformance/jetstream.test.ts: has all it acknowledged; consumptions and timers go on; it is known to be another process
+ *   K3  test/conformance/jetstream.test.ts: is not even tried without a connection
+ *   K4  test/conformance/jetstream.test.ts: fails after its time-out where the server stays silent
+ *   K5  test/cli/connect.test.ts: says at once what it does not permit
  */
 export interface Link {
   readonly nc: NatsConnection;

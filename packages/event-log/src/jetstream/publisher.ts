@@ -12,6 +12,11 @@ import type { Link } from "./link.ts";
  * P2. Every promise settles: by its acknowledgement, its time-out, or the cut of the connection.
  * P3. "It may be stored" (LogUnavailableError) and "it is not" (all others) are never mixed up.
  * P4. An acknowledgement that comes after its promise has settled is dropped.
+ *
+ * Checked elsewhere:
+ *   P1 P4  test/conformance/jetstream.test.ts: fails after its time-out, and what comes later answers nothing else
+ *   P2  test/conformance/jetstream.test.ts: fails with the cut, at once, and is a duplicate the second time
+ *   P3  publisher.test.ts: with code %i is %s
  */
 export interface Publisher {
   publish(subject: string, data: string | Uint8Array, options?: PublishOptions): Promise<Appended>;

@@ -31,6 +31,15 @@ import type { Requests } from "./requests.ts";
  *
  * A stop is UNSUB and a round trip. The server drops pulls whose inbox has gone and loses nothing over
  * it: after 300 stops under load no message was left waiting for its `ack_wait`.
+ *
+ * Checked elsewhere:
+ *   U1  test/conformance/jetstream.test.ts: never holds more than it asked for, and loses no time over it
+ *   U2  test/conformance/jetstream.test.ts: never holds more than it asked for, and loses no time over it
+ *   U3  test/conformance/jetstream.test.ts: makes its consumer again when somebody deletes it
+ *   U4  test/conformance/jetstream.test.ts: notices a silent server, and loses nothing that comes late
+ *   U5  test/conformance/jetstream.test.ts: survives a cut: tells it, then goes on, and loses nothing
+ *   U6  test/conformance/jetstream.test.ts: gives back at once what comes for it after its end
+ *   U7  test/conformance/jetstream.test.ts: keep their place among small ones
  */
 export const EXPIRES_MS = 2_000;
 export const HEARTBEAT_MS = 500;

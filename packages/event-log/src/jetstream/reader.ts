@@ -15,6 +15,11 @@ import { granted, isFault, type Requests } from "./requests.ts";
  *     misses nothing that was acknowledged before the call. One that does not is repeated; what a
  *     lagging replica still lacks then is fetched from the leader, one by one.
  * R3. A listing is for people and takeovers: the server counts, page by page.
+ *
+ * Checked elsewhere:
+ *   R1  test/conformance/jetstream.test.ts: do not slow a long history's pages down, nor mix them up
+ *   R2  test/conformance/suite.ts: is read from a sequence on, fresh or not
+ *   R3  test/conformance/jetstream.test.ts: are listed, all of them, past the server's page of 100,000
  */
 export interface Reader {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;

@@ -16,6 +16,12 @@ import { API, granted, isFault, type Requests } from "./requests.ts";
  *
  * The exception to V1 are the schedules of timers: no consumer reads `<ns>.timer.>`, a purge of subjects outside of a
  * consumer's filter does not touch the consumer, and it costs one request instead of two.
+ *
+ * Checked elsewhere:
+ *   V1  test/conformance/purge.test.ts: by its sequence does no harm: all others are delivered again
+ *   V2  test/conformance/suite.ts: removes what was stored before, and takes what is gone as removed
+ *   V3  test/e2e/starting.test.ts: is no obstacle to a new start under the id
+ *   V4  test/conformance/suite.ts: removes what was stored before, and takes what is gone as removed
  */
 export interface Remover {
   /** @returns how many messages this call has removed. */

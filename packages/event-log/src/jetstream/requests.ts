@@ -9,6 +9,10 @@ import type { Link } from "./link.ts";
  *
  * Q1. Every promise settles: by the last answer, the time-out, or the cut of the connection.
  * Q2. The time-out is one of silence: it starts anew with every part of an answer.
+ *
+ * Checked elsewhere:
+ *   Q1  test/conformance/jetstream.test.ts: fails after its time-out where the server stays silent
+ *   Q2  test/conformance/jetstream.test.ts: waits as long as they come, each within the time-out
  */
 export interface Requests {
   /** One question; `onPart` is given each part of the answer and tells whether it was the last. */

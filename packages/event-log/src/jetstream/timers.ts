@@ -14,6 +14,12 @@ import type { Remover } from "./remover.ts";
  *     the next tick.
  * T4. The server counts nanoseconds in 64 bits, and fires what is later than the year 2262 at once. Such a time becomes
  *     2262; who set it sees that it is not due yet, and sets it again.
+ *
+ * Checked elsewhere:
+ *   T1  test/conformance/jetstream.test.ts: are never early, and little late
+ *   T2  test/conformance/jetstream.test.ts: of the past fire at once, those replaced at their new time
+ *   T3  test/conformance/jetstream.test.ts: of the past fire at once, those replaced at their new time
+ *   T4  test/conformance/suite.ts: of centuries to come do not fire now
  */
 export interface Timers {
   set(run: string, slot: number, atMs: number): Promise<void>;

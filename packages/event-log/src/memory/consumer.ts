@@ -60,6 +60,11 @@ const PENDING_MAX = 100_000;
  *     again, and a nak of a delivery at or below the consumer's floor is ignored.
  * C7. A message that is removed by its sequence counts as acknowledged. A purge with a subject narrower than the filter
  *     moves the floors past messages that are still pending (see `purged`).
+ *
+ * Checked elsewhere:
+ *   C1 C2 C3 C6 C7  test/conformance/consumers.test.ts: the log in memory does what nats-server does
+ *   C4  test/simulation/log.test.ts: may have forgotten what its consumers did last, but not of a work queue
+ *   C5  test/simulation/log.test.ts: goes to those who have asked in turn
  */
 export class MemoryConsumer {
   readonly #clock: Clock;

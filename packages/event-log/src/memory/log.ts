@@ -51,6 +51,11 @@ const REFUSED_MS = 1;
  *     none does.
  * G2. An answer that lies unread is read before its time-out counts.
  * G3. Each effect on the server is announced to `faults.onEffect`, and does not happen if that kills the process.
+ *
+ * Checked elsewhere:
+ *   G1  test/simulation/log.test.ts: fails at once who waits for an answer, and tells of the reconnection
+ *   G2  test/simulation/log.test.ts: reads an answer that came in time before it takes it for lost
+ *   G3  test/simulation/log.test.ts: does not do what it was about to do
  */
 export class MemoryLog implements EventLog {
   readonly server: MemoryServer;

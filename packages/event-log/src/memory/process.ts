@@ -20,6 +20,13 @@ const PULL_EXPIRES_MS = 2_000;
  * P3. A timer cleared while it waits does not fire.
  * P4. What it had asked for before a pause is still sent to it, for up to two seconds: then its pulls have expired.
  * P5. Each cut gives it another connection; what is on the way on the old one is lost, both ways.
+ *
+ * Checked elsewhere:
+ *   P1  test/simulation/log.test.ts: never hears again, of anything
+ *   P2  test/simulation/log.test.ts: gets everything in one go when it wakes: answers, deliveries, hints, its own timers
+ *   P3  test/simulation/log.test.ts: does not fire a timer that it clears before reading it
+ *   P4  test/simulation/log.test.ts: is sent what it had asked for, until its pulls have expired; then others get it
+ *   P5  test/simulation/log.test.ts: is lost also if the process is back before the server notices
  */
 export class Process {
   readonly name: string;

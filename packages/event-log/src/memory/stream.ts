@@ -31,6 +31,11 @@ export const RULES: Readonly<Record<StreamKind, Rules>> = {
  * M2. An id is remembered for two minutes, also after its message has gone. It holds back only the same text on the
  *     same subject; what had it and is gone from a work queue may have been that.
  * M3. Sequences grow by one and are never used again; times never go back.
+ *
+ * Checked elsewhere:
+ *   M1  stream.test.ts: (M1)
+ *   M2  stream.test.ts: (M2)
+ *   M3  stream.test.ts: (M3)
  */
 export class MemoryStream {
   readonly rules: Rules;

@@ -14,6 +14,10 @@ type Arrival = (arrivedAt: number) => void;
  * W1. A cut, and the end of the server, lose what is on the way. The end of the process does not lose what it has sent.
  * W2. Without faults what goes up is there at once, and what comes down comes in a microtask of its own: nobody is
  *     called from within his own call.
+ *
+ * Checked elsewhere:
+ *   W1  test/simulation/log.test.ts: has sent what it has sent
+ *   W2  test/simulation/log.test.ts: overtakes no other of its consumption, whatever the latencies
  */
 export class Wire {
   readonly #server: MemoryServer;

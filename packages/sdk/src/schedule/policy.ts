@@ -13,6 +13,13 @@
  *     do not look at the clock: then it is a matter of overlap.
  * P6. With a limit, no more than so many start by themselves.
  * P7. A run is stopped once at most, and only one that was started to be stopped: by "cancel-other", "terminate-other".
+ *
+ * Checked elsewhere:
+ *   P1 P2 P3  policy.test.ts: P1, P2, P3, P4, P6 and P7 hold
+ *   P4  policy.test.ts: a pause (P4)
+ *   P5  policy.test.ts: a time that comes late (P5)
+ *   P6  policy.test.ts: a limit (P6)
+ *   P7  policy.test.ts: started to be stopped (P7)
  */
 
 import type { Overlap } from "./spec.ts";

@@ -9,6 +9,12 @@
  * T4. An interval's times are multiples of it in UTC; wall clocks do not matter.
  *
  * Source of T2: RFC 5545, section 3.3.5, "local time that does not occur", "occurs more than once".
+ *
+ * Checked elsewhere:
+ *   T1  times.test.ts: (T1)
+ *   T2  times.test.ts: (T2)
+ *   T3  times.test.ts: (T3)
+ *   T4  times.test.ts: (T4)
  */
 
 import { durationMs } from "@stepstream/contracts";

@@ -10,6 +10,14 @@
  * S5. While times have to wait for a run, or are skipped, the schedule sleeps; which came is looked up when it ends.
  * S6. It goes on as new only while no run is on that others wait for: the new life is not told of that run's end.
  * S7. Deleting a schedule leaves its runs alone. It lives on, and starts nothing, until one that it may stop has ended.
+ *
+ * Checked elsewhere:
+ *   S1 S2  test/schedules/workflow.test.ts: with the time in its id (S1, S2)
+ *   S3  test/schedules/workflow.test.ts: for time zone data changes (S3)
+ *   S4  test/schedules/workflow.test.ts: counts from now on; what came before it is settled by the old rules
+ *   S5  test/schedules/workflow.test.ts: and then says how many came (S5)
+ *   S6  test/schedules/workflow.test.ts: and forgets nothing (S6)
+ *   S7  test/schedules/workflow.test.ts: by delete waits for a run that it would otherwise stop, and takes no more orders
  */
 
 import { ChildError, durationMs, encodeValue, InvalidInputError, pathOf } from "@stepstream/contracts";
