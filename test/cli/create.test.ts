@@ -16,7 +16,8 @@ const PACK = fileURLToPath(new URL("../../scripts/pack/main.ts", import.meta.url
 let folder: string;
 let project: string;
 let tarballs: string;
-const env: NodeJS.ProcessEnv = { ...process.env, npm_config_prefer_offline: "true" };
+// Nothing is kept of what is compiled of a project that is soon gone.
+const env: NodeJS.ProcessEnv = { ...process.env, npm_config_prefer_offline: "true", NODE_DISABLE_COMPILE_CACHE: "1" };
 // What the npm that runs the tests says of itself is not for the npm that the project's user has.
 for (const name of Object.keys(env))
   if (/^(npm_(lifecycle|package|command|config_user_agent|execpath)|NATS_URL|STEPSTREAM_NAMESPACE)/.test(name))

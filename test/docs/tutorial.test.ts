@@ -26,6 +26,7 @@ beforeAll(async () => {
     ...process.env,
     ...mark().env,
     NATS_URL: server.url,
+    NODE_COMPILE_CACHE: join(folder, "compiled"),
     XDG_CACHE_HOME: join(folder, "cache"),
     PATH: [dirname(process.execPath), process.env.PATH].join(delimiter),
     NO_COLOR: "1",
