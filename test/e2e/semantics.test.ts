@@ -240,4 +240,24 @@ describe("an update", () => {
     await run.signal("end", undefined as never);
     await run.result();
   });
+
+  it.each([
+    ["cancelled", (run: RunHandle) => run.cancel()],
+    ["terminated", (run: RunHandle) => run.terminate()],
+  ])("that is in progress when the run is %s is refused with the reason, and so is a repeat", async (how, end) => {
+    await start();
+    const run = await client.start(relays, 1);
+    const update = run.update("add", 5, { id: "five" }).catch((error) => error);
+    await event("decided", (e) => e.events.includes("UpdateAccepted"));
+    await end(run);
+    const refused = {
+      code: "UPDATE_REFUSED",
+      message: expect.stringContaining(`The run was ${how} while the update was in progress`),
+    };
+    expect(await update).toMatchObject(refused);
+    await expect(run.result()).rejects.toMatchObject({ code: `WORKFLOW_${how.toUpperCase()}` });
+    await expect(run.update("add", 5, { id: "five" })).rejects.toMatchObject(refused);
+    // One that came too late has changed nothing.
+    await expect(run.update("add", 6)).rejects.toMatchObject({ code: "RUN_CLOSED" });
+  });
 });

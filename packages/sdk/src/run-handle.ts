@@ -17,6 +17,7 @@ import {
   QueryFailedError,
   type QueryRun,
   QueryUnansweredError,
+  RunClosedError,
   RunNotFoundError,
   SignalRefusedError,
   shown,
@@ -280,9 +281,10 @@ export class RunHandle<
    * Changes the run and waits for its answer.
    *
    * @throws {InvalidInputError} The input does not fit; nothing was sent.
-   * @throws {UpdateRefusedError} The run turned it down, and nothing was changed. `cause` is what the validator threw.
+   * @throws {UpdateRefusedError} The run turned it down: `cause` is what the validator threw, and nothing was changed. Or it
+   *   ended, in whatever way, while the update was in progress: `cause` says how.
    * @throws What the handler threw.
-   * @throws {RunClosedError} The run was over, or ended, before it had answered.
+   * @throws {RunClosedError} The run was over, or ended, before it had accepted the update; nothing was changed.
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
   async update<K extends keyof U & string>(
@@ -297,6 +299,7 @@ export class RunHandle<
     const schemas = declaredIn(this.#workflow?.updates, name);
     const sent = this.#sent(`update "${name}"`, schemas?.input, input);
     type Answer = { output?: unknown } | { failed: Failure } | { refused: Failure };
+    let accepted = false;
     const answer = await tellRun<Answer>(
       this.#telling(options),
       `update "${name}"`,
@@ -304,12 +307,18 @@ export class RunHandle<
       (event) => {
         if (event.type === "UpdateAccepted" && event.id === id && event.name !== name)
           return { value: { refused: usedFor(id, event.name) } };
+        if (event.type === "UpdateAccepted" && event.id === id) accepted = true;
         if (event.type === "UpdateCompleted" && event.id === id) return { value: { output: event.output } };
         if (event.type === "UpdateFailed" && event.id === id) return { value: { failed: event.error } };
         if (event.type === "UpdateRefused" && event.id === id) return { value: { refused: event.error } };
         return undefined;
       },
-    );
+    ).catch((error): Answer => {
+      if (!accepted || !(error instanceof RunClosedError)) throw error;
+      // Its coordinator refuses it at every other end. A termination asks no code of the run, and answers nothing.
+      const why = "The run was terminated while the update was in progress, which may have changed something already.";
+      return { refused: toFailure(new Error(why)) };
+    });
     if ("refused" in answer) {
       const { refused } = answer;
       throw new UpdateRefusedError(this.id, name, refused.message, { cause: fromFailure(refused) });

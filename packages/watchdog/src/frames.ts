@@ -12,19 +12,37 @@ export interface Frame {
 
 const DEPTH = 100;
 
-/** Returns the frames of the code that runs now, innermost first, without those of Node.js. @param below - Omits this function and what it called. */
-export function framesBelow(below: (...args: never[]) => unknown): Frame[] {
+/** The code that runs now. */
+export interface Stack {
+  /** Innermost first, without those of Node.js. */
+  readonly frames: readonly Frame[];
+  /**
+   * May it be held by the debugger? That describes the `this` of each function, and for an error calls its getters: one
+   * that never returns would block the debugger too, and then nothing can stop it.
+   */
+  readonly holdable: boolean;
+}
+
+/** Returns the code that runs now. @param below - Omits this function and what it called. */
+export function stackBelow(below: (...args: never[]) => unknown): Stack {
   const { prepareStackTrace, stackTraceLimit } = Error;
   const holder: { stack?: NodeJS.CallSite[] } = {};
   try {
     Error.stackTraceLimit = DEPTH;
     Error.prepareStackTrace = (_error, sites) => sites;
     Error.captureStackTrace(holder, below);
-    return (holder.stack ?? []).flatMap(framesOf);
+    // A string while V8 asks for the stack of another error.
+    const sites = Array.isArray(holder.stack) ? holder.stack : [];
+    return { frames: sites.flatMap(framesOf), holdable: !sites.some(isOfError) };
   } finally {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+/** A getter, or a method of an error: more than need be. */
+function isOfError(site: NodeJS.CallSite): boolean {
+  return /^get( |$)/.test(site.getFunctionName() ?? "") || /Error$/.test(site.getTypeName() ?? "");
 }
 
 function framesOf(site: NodeJS.CallSite): Frame[] {

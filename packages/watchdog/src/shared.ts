@@ -20,6 +20,8 @@ export interface Looked {
   readonly stop: boolean;
   /** Was it held in code other than that of Node.js? */
   readonly placed: boolean;
+  /** May the debugger hold it? */
+  readonly holdable: boolean;
 }
 
 /** What the watching thread tells the main thread when that turns again. */

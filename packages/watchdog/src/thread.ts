@@ -92,15 +92,34 @@ export function watchThread(
   async function lookAt(current: Stall, stallMs: number): Promise<void> {
     const main = new Held();
     try {
-      await main.hold();
-      await judge(main, current, stallMs);
+      // Asked in the middle of the code, without holding it.
+      const looked = await look(main);
+      if (looked.holdable) {
+        await main.hold();
+        await judge(main, current, stallMs);
+      } else await judgeUnheld(main, looked, current, stallMs);
     } finally {
       main.letGo();
     }
   }
 
+  const turned = (current: Stall) => Atomics.load(shared, BEATS) !== current.beats;
+
+  /** Code that the debugger must not hold. */
+  async function judgeUnheld(main: Held, looked: Looked, current: Stall, stallMs: number): Promise<void> {
+    if (turned(current)) return;
+    const late = current.what === undefined && hasBlocked(current, 2 * stallMs);
+    if (!looked.stop || !(late || current.what === looked.what)) return again(main, looked, current, stallMs);
+    // Both come to the main thread at once.
+    const stopped = main.call(`stop(${current.ms})`);
+    main.terminate();
+    await stopped;
+    tell({ type: "stopped" });
+    if (stall === current) stall = undefined;
+  }
+
   async function judge(main: Held, current: Stall, stallMs: number): Promise<void> {
-    const turns = () => Atomics.load(shared, BEATS) !== current.beats;
+    const turns = () => turned(current);
     if (turns()) return;
     let looked = await look(main);
     // Between two pieces of code that Node.js calls: from process.nextTick, queueMicrotask.
@@ -121,6 +140,11 @@ export function watchThread(
       if (stall === current) stall = undefined;
       return;
     }
+    return again(main, looked, current, stallMs);
+  }
+
+  /** It is not to be stopped, or not yet. */
+  async function again(main: Held, looked: Looked, current: Stall, stallMs: number): Promise<void> {
     current.what = looked.what;
     if (looked.stop || current.ms < stallMs) {
       return lookAgain(current, Math.max(stallMs - current.ms, stallMs / 2));
@@ -142,9 +166,12 @@ export function watchThread(
     /** Was it held in the code of Node.js, or in a hook that is called there? */
     isInternal = false;
 
+    constructor() {
+      this.#session.connectToMainThread();
+    }
+
     /** Waits until the main thread has come to a place where it can be held. */
     async hold(): Promise<void> {
-      this.#session.connectToMainThread();
       // Call frames come without their URL.
       const urls = new Map<string, string>();
       this.#session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));

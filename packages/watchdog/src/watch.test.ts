@@ -69,6 +69,8 @@ describe("code that never gives the event loop back", () => {
     ["proxy", "for (;;);"],
     ["iterator", ""],
     ["finally", "for (;;);"],
+    ["errorName", "for (;;);"],
+    ["errorMethod", "for (;;);"],
     ["allocates", ""],
     ["allocates2", ""],
   ])("is stopped, with its place, and everything else in the process works: %s", async (kind, code) => {

@@ -3,7 +3,7 @@ import inspector from "node:inspector";
 import v8 from "node:v8";
 import { isMainThread, Worker } from "node:worker_threads";
 import { emptyAsyncStack } from "./async-stack.ts";
-import { type Frame, framesBelow } from "./frames.ts";
+import { type Frame, stackBelow } from "./frames.ts";
 import { BEAT_MS, BEATS, HOOK, INSPECTED, type Looked, PLACES, type Places, STALL_MS, type Told } from "./shared.ts";
 import { watchThread } from "./thread.ts";
 
@@ -136,7 +136,7 @@ function createHook(): Hook {
   const shared = new Int32Array(new SharedArrayBuffer(4 * PLACES));
   const watches = new Set<WatchOptions>();
   /** What the thread has found, until it says more about it. */
-  let found: { suspect: Suspect | undefined; watch: WatchOptions | undefined; frames: Frame[] } | undefined;
+  let found: { suspect: Suspect | undefined; watch: WatchOptions | undefined; frames: readonly Frame[] } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let thread: Worker | undefined;
   /** Not the async context of the code that is held. */
@@ -201,17 +201,18 @@ function createHook(): Hook {
 
   function look(): Looked {
     const before = found;
-    let frames = framesBelow(look);
+    const { holdable, ...stack } = stackBelow(look);
+    let { frames } = stack;
     for (const watch of watches) {
       const suspect = watch.suspect?.();
       if (!suspect) continue;
       // Held between two pieces of its code: the last one is the place.
       if (frames.length === 0 && before?.suspect?.what === suspect.what) frames = before.frames;
       found = { suspect, watch, frames };
-      return { what: suspect.what, stop: suspect.stop !== undefined, placed: frames.length > 0 };
+      return { what: suspect.what, stop: suspect.stop !== undefined, placed: frames.length > 0, holdable };
     }
     found = { suspect: undefined, watch: undefined, frames };
-    return { what: undefined, stop: false, placed: frames.length > 0 };
+    return { what: undefined, stop: false, placed: frames.length > 0, holdable };
   }
 
   return {

@@ -80,6 +80,22 @@ const kinds: Record<string, () => unknown> = {
       }
     }
   },
+  // The debugger would call these as well, to describe the error: see Stack.holdable.
+  errorName: () =>
+    new (class extends Error {
+      override get name() {
+        return endless();
+      }
+    })().name,
+  errorMethod: () =>
+    new (class OwnError extends Error {
+      override get name() {
+        return this.told();
+      }
+      told() {
+        return endless();
+      }
+    })().told(),
   // V8 would leave out the check for interrupts in these: see keepLoopsInterruptible().
   allocates: () => {
     const a: unknown[] = [];

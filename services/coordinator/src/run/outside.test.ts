@@ -296,15 +296,34 @@ describe("an update that is in progress when the workflow function ends", () => 
     }
   });
 
-  it("fails as cancelled where somebody has cancelled the run", async () => {
+  it.each([
+    ["is cancelled", {}, (play: Play) => play.cancel(), /The run was cancelled while the update was in progress/],
+    ["times out", { timeoutMs: 60_000 }, (play: Play) => play.fired(1), /The run timed out while the update was in/],
+  ])("is refused with the reason where the run %s", async (_what, options, end, why) => {
     const play = new Play(ending((w) => w.continueAsNew(2)));
+    await play.start(1, options);
+    await play.update("add", 1, "u");
+    await end(play);
+    await play.cancelled([...play.run.slots.keys()].at(-1)!, a);
+    expect(play.run.closed).toBe(true);
+    expect(play.events.filter((event) => "id" in event && event.id === "u")).toMatchObject([
+      { type: "UpdateAccepted" },
+      { type: "UpdateRefused", error: { message: expect.stringMatching(why) } },
+    ]);
+    expect(await play.replayed()).toBeUndefined();
+  });
+
+  it("answers as it likes when it handles the cancel itself", async () => {
+    const work = (w: W) =>
+      w.run(a, 0).catch(() => {
+        throw new RangeError("of my own");
+      });
+    const play = new Play(ending((w) => w.continueAsNew(2), work));
     await play.start(1);
     await play.update("add", 1, "u");
     await play.cancel();
     await play.cancelled(1, a);
-    expect(play.events.find(({ type }) => type === "UpdateFailed")).toMatchObject({
-      error: { code: "WORKFLOW_CANCELLED" },
-    });
+    expect(play.events.find(({ type }) => type === "UpdateFailed")).toMatchObject({ error: { message: "of my own" } });
   });
 
   it("is answered where the workflow waits for it", async () => {

@@ -28,8 +28,9 @@ const MAX_CARRIED = 200;
  *     threw.
  * U3. Updates that come before there is a handler are kept for it, also over `continueAsNew`; so are those that come
  *     when the workflow function has ended and the run continues as new.
- * U4. What is in progress when the run segment ends is cancelled, and its sender is told why: it is refused, unless
- *     somebody has cancelled the run.
+ * U4. What is in progress when the run segment ends is cancelled and refused, with how it ends, also where the run was
+ *     cancelled or has timed out; unless the handler answers, or fails with an error of its own. (If the run is
+ *     terminated, its journal has no answer, and the sender's client says the same.)
  *
  * U1 and U4 are asserted ("updates U1", "updates U4"). The simulation, too, compares all answers.
  *
@@ -147,15 +148,23 @@ export class Updates {
 
   #fail(id: string, error: unknown): void {
     if (!this.#inProgress.delete(id)) return;
-    const { ended, cancelRequest } = this.#life;
-    if (!ended || cancelRequest || !isCancelReason(error))
-      return this.#run.decide({ type: "UpdateFailed", id, error: toFailure(error) });
-    const again = "next" in ended ? "continued as new" : ended.ok ? "completed" : "failed";
-    const retry = "next" in ended ? " Send it again, with a new id." : "";
+    const how = this.#ending();
+    if (!how || !isCancelReason(error)) return this.#run.decide({ type: "UpdateFailed", id, error: toFailure(error) });
+    const retry = how === "continued as new" ? " Send it again, with a new id." : "";
     this.#refuse(
       id,
-      new Error(`The run ${again} while the update was in progress, which may have changed something already.${retry}`),
+      new Error(`The run ${how} while the update was in progress, which may have changed something already.${retry}`),
     );
+  }
+
+  /** How the run segment ends, if it does. */
+  #ending(): string | undefined {
+    const { ended, cancelRequest, timedOut } = this.#life;
+    if (timedOut) return "timed out";
+    if (cancelRequest) return "was cancelled";
+    if (!ended) return undefined;
+    if ("next" in ended) return "continued as new";
+    return ended.ok ? "completed" : "failed";
   }
 
   #refuse(id: string, error: unknown): void {
