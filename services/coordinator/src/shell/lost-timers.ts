@@ -9,6 +9,10 @@ const AT_A_TIME = 32;
  *
  * M1. Every run of the partition that is not over is read, and arms what it waits for, as after a takeover.
  * M2. That is done once for each loss, and again where it was interrupted (see TimerMarks).
+ *
+ * Checked elsewhere:
+ *   M1  test/e2e/lost-timers.test.ts: while no coordinator is up, are set again by the next one
+ *   M2  test/e2e/lost-timers.test.ts: once more, are set again once more
  */
 
 /** @returns The runs that may have lost timers; undefined if none are lost. */
