@@ -15,7 +15,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 
-const echo = workflow("echo", { input: z.number(), output: z.number() }, async (n) => n);
+const numbers = { input: z.number(), output: z.number() };
+const echo = workflow("echo", numbers, async (n) => n);
 const nap = workflow("nap", { input: z.number(), output: z.string() }, async (ms, w) => {
   for (let step = 1; step <= 3; step++) {
     w.progress({ step, total: 4, name: `nap ${step}` });
@@ -87,10 +88,10 @@ describe("a client on a real server", () => {
   });
 
   it("waits for 2,000 runs at once", async () => {
-    const numbers = Array.from({ length: 2_000 }, (_, i) => i);
-    const runs = await Promise.all(numbers.map((n) => client.start(echo, n)));
+    const inputs = Array.from({ length: 2_000 }, (_, i) => i);
+    const runs = await Promise.all(inputs.map((n) => client.start(echo, n)));
     const startedAt = performance.now();
-    expect(await Promise.all(runs.map((run) => run.result()))).toEqual(numbers);
+    expect(await Promise.all(runs.map((run) => run.result()))).toEqual(inputs);
     console.log(`2,000 results in ${Math.round(performance.now() - startedAt)} ms`);
   });
 
@@ -103,5 +104,67 @@ describe("a client on a real server", () => {
     await server.restart();
     expect(await (await started).result()).toBe(7);
     expect(await result).toBe("awake");
+  });
+
+  describe("ends every call within its time-out", () => {
+    const patient = { ...numbers, signals: { go: z.number() }, queries: { q: z.number() }, updates: { u: numbers } };
+    const lonely = workflow("lonely", patient, async (n) => n);
+    const LIMIT_MS = 1_000;
+    /** It may look for a second who is there, to say so. */
+    const GRACE_MS = 3_000;
+
+    function calls(id: string): [string, () => Promise<unknown>][] {
+      const run = client.handle(lonely, id);
+      const timeout = LIMIT_MS;
+      const callTimeout = timeout;
+      const signal = { name: "go", payload: 1 } as const;
+      return [
+        ["status", () => run.status({ timeout })],
+        ["history", () => run.history({ timeout })],
+        ["result", () => run.result({ timeout })],
+        ["progress", () => run.progress({ timeout }).next()],
+        ["signal", () => run.signal("go", 1, { timeout })],
+        ["update", () => run.update("u", 1, { timeout })],
+        ["query", () => run.query("q", undefined, { timeout })],
+        ["cancel", () => run.cancel({ timeout })],
+        ["terminate", () => run.terminate({ timeout })],
+        ["delete", () => run.delete({ timeout })],
+        ["list", () => client.list({ timeout })],
+        ["start", () => client.start(lonely, 1, { id: "other", callTimeout })],
+        ["start instead", () => client.start(lonely, 1, { id, onConflict: "terminate", callTimeout })],
+        ["signalWithStart", () => client.signalWithStart(lonely, 1, { id, signal, callTimeout })],
+      ];
+    }
+
+    async function end(id: string, ends: RegExp): Promise<void> {
+      const outcomes = calls(id).map(async ([name, call]) => {
+        const asked = performance.now();
+        const outcome = await call().then(
+          () => "answered",
+          ({ code }) => code,
+        );
+        expect(outcome, name).toMatch(ends);
+        expect(performance.now() - asked, name).toBeLessThan(LIMIT_MS + GRACE_MS);
+      });
+      await Promise.all(outcomes);
+    }
+
+    it("where no coordinator runs the workflow", async () => {
+      await client.start(lonely, 1, { id: "lonely" });
+      await end(
+        "lonely",
+        /^(answered|CALL_TIMEOUT|QUERY_UNANSWERED|RUN_PARKED|RUN_CLOSED|RUN_STILL_GOING|WORKFLOW_TERMINATED)$/,
+      );
+    });
+
+    it("where the server is away", async () => {
+      await client.start(lonely, 1, { id: "away" });
+      await server.kill();
+      try {
+        await end("away", /^(CALL_TIMEOUT|LOG_UNAVAILABLE|QUERY_UNANSWERED)$/);
+      } finally {
+        await server.restart();
+      }
+    });
   });
 });

@@ -213,7 +213,9 @@ export class Client {
     const start = { ...rest, onConflict: "attach" as const };
     const status = await this.#start(workflow, input, start, [{ id, name, payload: sent.value }]);
     const handle = this.#handle(options.id, workflow, true);
-    if (status === "attached") await (handle as RunHandle).signal(name, payload, { id });
+    const { callTimeout: timeout } = rest;
+    const told = { id, ...(timeout === undefined ? {} : { timeout }) };
+    if (status === "attached") await (handle as RunHandle).signal(name, payload, told);
     return handle;
   }
 

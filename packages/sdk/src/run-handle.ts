@@ -12,6 +12,7 @@ import {
   fromWire,
   InvalidInputError,
   InvalidOutputError,
+  LogUnavailableError,
   type Progress,
   QueryAnswer,
   QueryFailedError,
@@ -50,6 +51,9 @@ import type {
   WorkflowSignals,
   WorkflowUpdates,
 } from "./workflow.ts";
+
+/** How long a query that nobody has answered looks whether there is such a run. */
+const LOOK_MS = 1_000;
 
 /** What the handles of one client share. */
 export interface HandleContext {
@@ -168,12 +172,14 @@ export class RunHandle<
    */
   async *progress(options: { timeout?: Duration } = {}): AsyncGenerator<Progress, void, void> {
     checkOptions("progress", options);
-    await this.#mustExist();
     const { clock, closed } = this.#context;
-    const stop = new AbortController();
+    const what = `progress of run ${this.id}`;
     const ms = options.timeout === undefined ? undefined : timeoutMs(options.timeout);
-    const late = (ms: number) => stop.abort(new CallTimeoutError(`progress of run ${this.id}`, ms, "The run goes on."));
-    const timer = ms === undefined ? undefined : clock.setTimeout(() => late(ms), ms);
+    const until = clock.now() + (ms ?? 0);
+    await within(clock, what, ms, () => this.#mustExist());
+    const stop = new AbortController();
+    const late = (ms: number) => stop.abort(new CallTimeoutError(what, ms, "The run goes on."));
+    const timer = ms === undefined ? undefined : clock.setTimeout(() => late(ms), Math.max(0, until - clock.now()));
     try {
       yield* followProgress({ ...this.#context, run: this.id, signal: AbortSignal.any([closed, stop.signal]) });
     } finally {
@@ -362,7 +368,10 @@ export class RunHandle<
       // Nobody is there just now; a coordinator may be about to take over.
       await sleep(clock, 100);
     }
-    await this.#mustExist();
+    // Is there such a run? Without an answer to that either, it stays unknown.
+    await within(clock, `a look at run ${this.id}`, LOOK_MS, () => this.#mustExist()).catch((error) => {
+      if (!(error instanceof CallTimeoutError || error instanceof LogUnavailableError)) throw error;
+    });
     throw new QueryUnansweredError(this.id, name, waitMs);
   }
 
