@@ -55,12 +55,28 @@ export function checkOneOf<T extends string>(what: string, value: unknown, allow
   if (!allowed.includes(value as T)) refuse(what, value, allowed.map((one) => `"${one}"`).join(" or "));
 }
 
+/** A function that is called as one: generators and classes never do what was meant. */
 export function checkFunction(what: string, value: unknown): void {
   if (typeof value !== "function") refuse(what, value, "a function");
+  const tag = Object.prototype.toString.call(value);
+  const generator = tag === "[object GeneratorFunction]" || tag === "[object AsyncGeneratorFunction]";
+  // That of a function may be assigned.
+  const isClass = Object.getOwnPropertyDescriptor(value, "prototype")?.writable === false;
+  if (generator || isClass)
+    throw new RangeError(
+      `Invalid ${what}: it is a ${generator ? "generator" : "class"}. Use a function or an async function.`,
+    );
 }
 
 export function checkObject(what: string, value: unknown): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(what, value, "an object");
+}
+
+/** A key that is misspelt would silently change nothing. */
+export function checkKeys(of: string, value: object, allowed: readonly string[]): void {
+  for (const key of Object.keys(value))
+    if (!allowed.includes(key))
+      throw new RangeError(`Invalid option ${shown(key)} ${of}. Use ${allowed.map((one) => `"${one}"`).join(", ")}.`);
 }
 
 /** The options of a call: absent, or an object. */

@@ -5,6 +5,7 @@ export {
   checkDuration,
   checkFunction,
   checkId,
+  checkKeys,
   checkMessageId,
   checkName,
   checkObject,

@@ -1,4 +1,11 @@
-import { checkBackoff, type Duration, durationMs, type RetryPolicy } from "@stepstream/contracts";
+import {
+  checkBackoff,
+  checkKeys,
+  checkObject,
+  type Duration,
+  durationMs,
+  type RetryPolicy,
+} from "@stepstream/contracts";
 
 /** How long to wait between attempts. */
 export interface Backoff {
@@ -21,6 +28,8 @@ export interface Backoff {
 export function exponential(
   options: { initial?: Duration; factor?: number; max?: Duration; jitter?: "full" | "equal" | "none" } = {},
 ): Backoff {
+  checkObject("options of exponential", options);
+  checkKeys("of exponential", options, ["initial", "factor", "max", "jitter"]);
   const { initial = "200ms", factor = 2, max = "30s", jitter = "full" } = options;
   const initialMs = durationMs(initial, "initial of a backoff");
   const backoff = { initialMs, factor, maxMs: durationMs(max, "max of a backoff"), jitter };

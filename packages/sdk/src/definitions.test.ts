@@ -134,6 +134,57 @@ describe("a step's definition", () => {
       'Invalid input of workflow "w": it is missing. Use a schema such as z.object({ … }).',
       () => workflow("w", js({ output: z.any() }), run),
     ],
+    [
+      'Invalid option "timeOut" of step "s". Use "input", "output", "errors", "retry", "timeout", "heartbeat", "concurrency", "breaker".',
+      ofStep({ timeOut: "5m" }),
+    ],
+    [
+      'Invalid option "maxAttempt" of retry of step "s". Use "maxAttempts", "backoff", "retryIf".',
+      ofStep({ retry: { maxAttempt: 3 } }),
+    ],
+    [
+      'Invalid option "attempts" of timeout of step "s". Use "attempt", "total", "queue".',
+      ofStep({ timeout: { attempts: "1s" } }),
+    ],
+    [
+      'Invalid option "cooldownMs" of breaker of step "s". Use "failures", "cooldown", "name".',
+      ofStep({ breaker: { failures: 1, cooldown: 1, cooldownMs: 1 } }),
+    ],
+    [
+      'Invalid option "initialMs" of exponential. Use "initial", "factor", "max", "jitter".',
+      () => exponential(js({ initialMs: 5 })),
+    ],
+    ['Invalid options of exponential "1s". Use an object.', () => exponential(js("1s"))],
+    [
+      'Invalid option "timeout" of workflow "w". Use "input", "output", "version", "signals", "queries", "updates".',
+      () => workflow("w", js({ ...any, timeout: "1h" }), run),
+    ],
+    [
+      'Invalid option "retry" of pipeline "p". Use "input", "output", "version".',
+      () => pipeline("p", js({ ...any, retry: {} })),
+    ],
+    [
+      'Invalid function of workflow "w": it is a generator. Use a function or an async function.',
+      () =>
+        workflow(
+          "w",
+          any,
+          js(function* () {}),
+        ),
+    ],
+    [
+      'Invalid function of workflow "w": it is a generator. Use a function or an async function.',
+      () =>
+        workflow(
+          "w",
+          any,
+          js(async function* () {}),
+        ),
+    ],
+    [
+      'Invalid function of workflow "w": it is a class. Use a function or an async function.',
+      () => workflow("w", any, js(class {})),
+    ],
     ['Invalid function of workflow "w" undefined. Use a function.', () => workflow("w", any, js(undefined))],
     [
       'Invalid name of a signal of workflow "w" "a.b". Use 1 to 64 of A-Z a-z 0-9 _ -.',

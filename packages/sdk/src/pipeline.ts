@@ -26,6 +26,7 @@ import {
   checkDefinition,
   checkDuration,
   checkFunction,
+  checkKeys,
   checkName,
   checkObject,
   checkOneOf,
@@ -132,6 +133,7 @@ export function pipeline<I extends Schema, O extends Schema>(
 ): PipelineBuilder<I, O, { input: z.output<I> }, z.output<I>> {
   checkName("name of a pipeline", name);
   checkObject(`definition of pipeline "${name}"`, definition);
+  checkKeys(`of pipeline "${name}"`, definition, ["input", "output", "version"]);
   checkSchema(`input of pipeline "${name}"`, definition.input);
   checkSchema(`output of pipeline "${name}"`, definition.output);
   return builder(name, definition, []) as unknown as PipelineBuilder<I, O, { input: z.output<I> }, z.output<I>>;

@@ -3,6 +3,7 @@ import {
   checkCode,
   checkDuration,
   checkFunction,
+  checkKeys,
   checkName,
   checkObject,
   checkSchema,
@@ -101,6 +102,8 @@ export interface StepDefinition<I extends Schema, O extends Schema, E extends Er
   breaker?: { failures: number; cooldown: Duration; name?: string };
 }
 
+const KEYS = ["input", "output", "errors", "retry", "timeout", "heartbeat", "concurrency", "breaker"];
+
 /**
  * Defines a step. Workers `handle` it, workflows `run` it.
  *
@@ -114,6 +117,7 @@ export function step<I extends Schema, O extends Schema, E extends ErrorSchemas 
   checkName("name of a step", name);
   const of = `of step "${name}"`;
   checkObject(`definition ${of}`, definition);
+  checkKeys(of, definition, KEYS);
   const { retry = {}, timeout = {}, errors = {} as E, breaker, heartbeat, concurrency = 50 } = definition;
   checkSchema(`input ${of}`, definition.input);
   checkSchema(`output ${of}`, definition.output);
@@ -126,6 +130,7 @@ export function step<I extends Schema, O extends Schema, E extends ErrorSchemas 
   checkWhole(`concurrency ${of}`, concurrency);
   if (breaker !== undefined) {
     checkObject(`breaker ${of}`, breaker);
+    checkKeys(`of breaker ${of}`, breaker, ["failures", "cooldown", "name"]);
     checkName(`breaker.name ${of}`, breaker.name ?? name);
     checkWhole(`breaker.failures ${of}`, breaker.failures);
   }
@@ -185,6 +190,8 @@ function checkOptions(of: string, options: Instead): void {
   const { retry = {}, timeout = {} } = options;
   checkObject(`retry ${of}`, retry);
   checkObject(`timeout ${of}`, timeout);
+  checkKeys(`of retry ${of}`, retry, ["maxAttempts", "backoff", "retryIf"]);
+  checkKeys(`of timeout ${of}`, timeout, ["attempt", "total", "queue"]);
   if (retry.maxAttempts !== undefined) checkWhole(`retry.maxAttempts ${of}`, retry.maxAttempts);
   if (retry.backoff !== undefined) checkBackoff("retry.backoff", retry.backoff, of);
   if (retry.retryIf !== undefined) checkFunction(`retry.retryIf ${of}`, retry.retryIf);

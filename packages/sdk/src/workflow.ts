@@ -1,5 +1,6 @@
 import {
   checkFunction,
+  checkKeys,
   checkName,
   checkObject,
   checkSchema,
@@ -373,6 +374,7 @@ export function defineWorkflow<
   checkName("name of a workflow", name);
   const of = `of workflow "${name}"`;
   checkObject(`definition ${of}`, definition);
+  checkKeys(of, definition, ["input", "output", "version", "signals", "queries", "updates"]);
   const { input, output, version = 1, signals, queries, updates } = definition;
   checkSchema(`input ${of}`, input);
   checkSchema(`output ${of}`, output);
