@@ -1,5 +1,11 @@
 import { stripVTControlCharacters } from "node:util";
-import { messageOf, StepstreamError } from "@stepstream/contracts";
+import {
+  CallTimeoutError,
+  messageOf,
+  QueryUnansweredError,
+  RunParkedError,
+  StepstreamError,
+} from "@stepstream/contracts";
 
 /** What the process ends with. Scripts can rely on these. */
 export const EXIT = {
@@ -61,6 +67,13 @@ export function exitCodeOf(error: unknown): ExitCode {
   // What the SDK throws for an id, a duration, a name that is none.
   if (error instanceof RangeError) return EXIT.usage;
   return EXIT.no;
+}
+
+/** The command that helps next. @returns undefined where the message says all. */
+export function nextCommand(error: unknown): string | undefined {
+  if (error instanceof RunParkedError) return `stepstream terminate ${error.run}`;
+  if (error instanceof CallTimeoutError || error instanceof QueryUnansweredError) return "stepstream doctor";
+  return undefined;
 }
 
 /** The error and what caused it, a line each. */

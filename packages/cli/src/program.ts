@@ -20,7 +20,7 @@ import { addStart } from "./commands/start.ts";
 import { addTerminate } from "./commands/terminate.ts";
 import { addUpdate } from "./commands/update.ts";
 import { addWatch } from "./commands/watch.ts";
-import { EXIT, Exit, exitCodeOf, lines } from "./errors.ts";
+import { EXIT, Exit, exitCodeOf, lines, nextCommand } from "./errors.ts";
 import { Interrupted, type Io } from "./io.ts";
 import { painter } from "./print/colour.ts";
 
@@ -132,6 +132,8 @@ export async function runCli(argv: readonly string[], given: Io): Promise<number
     const [what = "", ...causes] = lines(error);
     io.err.write(`${paint("red", "error:")} ${what}\n`);
     for (const cause of causes) io.err.write(`  because: ${cause}\n`);
+    const next = nextCommand(error);
+    if (next) io.err.write(`  next: ${next}\n`);
     if (argv.includes("--stack") && error instanceof Error) io.err.write(`${error.stack}\n`);
     return exitCodeOf(error);
   }

@@ -64,8 +64,10 @@ export function addDead(program: Command, io: Io): void {
 
 async function ls(bus: Bus, io: Io, flags: Flags): Promise<void> {
   const since = flags.since === undefined ? 0 : timeOf("--since", flags.since, io.now());
-  const step = flags.step ?? "*";
-  const found = (await read(bus, `${bus.namespace}.dead.${step}.*.${flags.run ?? "*"}.*`))
+  const all = flags.step === undefined && flags.run === undefined;
+  const some = `${flags.step ?? "*"}.*.${flags.run ?? "*"}.*`;
+  // All of them means also those whose subject says nothing.
+  const found = (await read(bus, `${bus.namespace}.dead.${all ? ">" : some}`))
     .filter(({ at }) => at >= since)
     .reverse()
     .slice(0, Number(flags.limit));

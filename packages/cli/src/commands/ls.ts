@@ -150,7 +150,7 @@ function summary(
   lastSeq: number,
 ): string {
   const all = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  const { seq, at } = store.cursor;
+  const { seq, at, unreadable } = store.cursor;
   const behind = Math.max(0, lastSeq - seq);
   const paint = painter(io, io.err);
   const shown =
@@ -159,5 +159,7 @@ function summary(
     behind === 0
       ? "up to date"
       : `${behind.toLocaleString("en")} messages behind, as of ${at === 0 ? "never" : ago(io.now() - at)}`;
-  return paint("gray", `${shown} · ${lag}`);
+  const passed =
+    unreadable === 0 ? "" : ` · ${unreadable.toLocaleString("en")} stored messages passed over that cannot be read`;
+  return paint("gray", `${shown} · ${lag}${passed}`);
 }

@@ -63,6 +63,7 @@ export function addReplay(program: Command, io: Io): void {
       const one = async (recorded: Awaited<ReturnType<typeof fromBus>>) => {
         const name = workflowOf(recorded);
         const workflow = workflows.get(name);
+        for (const { seq, why } of recorded.skipped) io.err.write(`passed over message #${seq}: ${why}\n`);
         if (workflow) return replayOne(workflow, recorded, io, flags);
         const known = [...workflows.keys()].filter((key) => !key.startsWith("_")).join(", ");
         throw new CliError(`Run ${recorded.run} is of ${name}; these modules have ${known}.`, EXIT.usage);

@@ -1,4 +1,4 @@
-import { CallTimeoutError, type Duration } from "@stepstream/contracts";
+import type { Duration } from "@stepstream/contracts";
 import type { RunStatus } from "@stepstream/sdk";
 import type { Command } from "commander";
 import { type Bus, withBus } from "../connection.ts";
@@ -54,14 +54,12 @@ export async function printResult(
   const { timeout } = flags;
   const ended = await handle.result({ signal: io.signal, ...(timeout !== undefined && { timeout }) }).then(
     (output) => ({ output }),
-    (error: Error) => {
-      // It is not over: that is no outcome.
-      if (error instanceof CallTimeoutError) throw error;
-      return { error };
-    },
+    (error: Error) => ({ error }),
   );
   io.signal.throwIfAborted();
   const status = await handle.status();
+  // It is not over: what was thrown is about the wait, and no outcome.
+  if ("error" in ended && (status.status === "running" || status.status === "parked")) throw ended.error;
   if (flags.json) io.out.write(`${compact(asJson(status, ended))}\n`);
   else if ("error" in ended) io.err.write(`${verdict(io, status)}: ${lines(ended.error).join("\n  because: ")}\n`);
   else if (ended.output !== undefined) io.out.write(`${pretty(ended.output)}\n`);

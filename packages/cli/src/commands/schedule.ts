@@ -41,10 +41,15 @@ export function addSchedule(program: Command, io: Io): void {
   addLs(schedule, io);
 
   /** A command on one schedule that is there. */
-  function on<F extends object>(command: Command, act: (handle: ScheduleHandle, flags: F) => Promise<string | void>) {
+  function on<F extends object>(
+    command: Command,
+    act: (handle: ScheduleHandle, flags: F & Waiting) => Promise<string | void>,
+    wait = "30s",
+  ) {
     command
+      .option("--timeout <duration>", `how long to wait for the answer (default: ${wait})`)
       .addHelpText("after", examplesOf(EXAMPLES, `schedule ${command.name()}`))
-      .action((id: string, flags: F, command: Command) =>
+      .action((id: string, flags: F & Waiting, command: Command) =>
         withBus(command, io, async ({ client, namespace }) => {
           const said = await act(client.schedules.get(id), flags).catch((error) => refuse(id, namespace, error));
           if (said) io.err.write(`${said}\n`);
@@ -58,21 +63,22 @@ export function addSchedule(program: Command, io: Io): void {
       .description("what it is, what it has started, what comes next")
       .option("--json", "as JSON"),
     async (handle, flags) => {
-      const what = await handle.describe();
+      const what = await handle.describe(waiting(flags));
       io.out.write(`${flags.json ? pretty(what) : described(what, io.now(), painter(io, io.out))}\n`);
     },
+    "5s",
   );
   on<{ note?: string }>(
     schedule.command("pause <id>").description("nothing starts by itself until resume").option("--note <text>"),
-    async (handle, { note }) => {
-      await handle.pause(note);
+    async (handle, { note, ...flags }) => {
+      await handle.pause(note, waiting(flags));
       return `schedule ${handle.id} is paused`;
     },
   );
   on<{ note?: string }>(
     schedule.command("resume <id>").description("go on after a pause").option("--note <text>"),
-    async (handle, { note }) => {
-      await handle.resume(note);
+    async (handle, { note, ...flags }) => {
+      await handle.resume(note, waiting(flags));
       return `schedule ${handle.id} goes on`;
     },
   );
@@ -117,6 +123,14 @@ function refuse(id: string, namespace: string, error: unknown): never {
       EXIT.state,
     );
   throw error;
+}
+
+interface Waiting {
+  timeout?: Duration;
+}
+
+function waiting({ timeout }: Waiting): Waiting {
+  return timeout === undefined ? {} : { timeout };
 }
 
 function overlap(): Option {

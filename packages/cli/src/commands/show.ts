@@ -115,6 +115,12 @@ function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[]
       lines.push(`  ${slot === undefined ? "" : paint("gray", `slot ${slot}  `)}${what}: ${oneLine(why)}`);
     if (waits.length > MOST) lines.push(`  … and ${waits.length - MOST} more`);
   }
+  if (view.unreadable.length > 0) {
+    lines.push("", paint("yellow", `${counted(view.unreadable.length, "message")} cannot be read`));
+    for (const { seq, subject, why } of view.unreadable.slice(0, MOST))
+      lines.push(`  ${paint("gray", `#${seq}  `)}${subject}: ${full ? why : oneLine(why)}`);
+    if (view.unreadable.length > MOST) lines.push(`  … and ${view.unreadable.length - MOST} more`);
+  }
   const undone = [...view.slots.values()].filter(({ compensation }) => compensation);
   if (undone.length > 0) {
     lines.push("", paint("bold", "compensations"));

@@ -66,7 +66,8 @@ async function start(bus: Bus, io: Io, said: string, flags: Flags): Promise<void
       const hint = "Choose another --id, or follow that run with --on-conflict attach.";
       throw new CliError(`Run ${flags.id} exists already; nothing was started. ${hint}`, EXIT.state);
     });
-  if (flags.wait) return printResult(bus, io, run.id, flags);
+  // --timeout is the run's: its end, late as it may come, is what is waited for.
+  if (flags.wait) return printResult(bus, io, run.id, { json: flags.json ?? false });
   const { traceId } = await run.status();
   io.out.write(`${flags.json ? JSON.stringify({ run: run.id, workflow: name, version, traceId }) : run.id}\n`);
   const paint = painter(io, io.err);

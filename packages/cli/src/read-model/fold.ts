@@ -44,16 +44,17 @@ const ENDS = {
  * F3. What cannot be read changes nothing; it is in the history, and among the dead letters.
  *
  * @param row - What is known so far; undefined: nothing.
+ * @param onUnreadable - Called for a message that would matter, and cannot be read.
  * @returns The row from now on; the same object if nothing changed.
  */
-export function fold(row: RunRow | undefined, seen: Seen): RunRow | undefined {
+export function fold(row: RunRow | undefined, seen: Seen, onUnreadable: () => void = () => {}): RunRow | undefined {
   switch (seen.kind) {
     case "inbox":
-      return mayStart(seen.text) ? (started(seen) ?? row) : row;
+      return mayStart(seen.text) ? (started(seen, onUnreadable) ?? row) : row;
     case "journal":
-      return row && row.endedAt === null ? decided(row, seen) : row;
+      return row && row.endedAt === null ? decided(row, seen, onUnreadable) : row;
     case "parked":
-      return row && row.endedAt === null ? parked(row, seen) : row;
+      return row && row.endedAt === null ? parked(row, seen, onUnreadable) : row;
   }
 }
 
@@ -67,8 +68,8 @@ export function mayEnd(text: string): boolean {
   return /"Run(Completed|Failed|Cancelled|Terminated)"/.test(text);
 }
 
-function started({ run, seq, at, text }: Seen): RunRow | undefined {
-  const message = attempt(() => decode(InboxMessage, text, `run ${run} #${seq}`));
+function started({ run, seq, at, text }: Seen, onUnreadable: () => void): RunRow | undefined {
+  const message = attempt(() => decode(InboxMessage, text, `run ${run} #${seq}`), onUnreadable);
   if (message?.type !== "RunStarted") return undefined;
   const { workflow, version, parent } = message;
   return {
@@ -86,9 +87,9 @@ function started({ run, seq, at, text }: Seen): RunRow | undefined {
   };
 }
 
-function decided(row: RunRow, { run, seq, at, text }: Seen): RunRow {
+function decided(row: RunRow, { run, seq, at, text }: Seen, onUnreadable: () => void): RunRow {
   const end = mayEnd(text)
-    ? attempt(() => decode(Decision, text, `run ${run} #${seq}`))?.events.find(isTerminal)
+    ? attempt(() => decode(Decision, text, `run ${run} #${seq}`), onUnreadable)?.events.find(isTerminal)
     : undefined;
   if (!end)
     return row.status === "parked" ? { ...row, status: "running", parkedSeq: null, code: null, message: null } : row;
@@ -99,16 +100,17 @@ function decided(row: RunRow, { run, seq, at, text }: Seen): RunRow {
   return { ...row, status: ENDS[end.type], endedAt: at, parkedSeq: null, ...why };
 }
 
-function parked(row: RunRow, { run, seq, text }: Seen): RunRow {
-  const record = attempt(() => decode(RunParked, text, `run ${run} #${seq}`));
+function parked(row: RunRow, { run, seq, text }: Seen, onUnreadable: () => void): RunRow {
+  const record = attempt(() => decode(RunParked, text, `run ${run} #${seq}`), onUnreadable);
   if (!record) return row;
   return { ...row, status: "parked", parkedSeq: seq, code: record.code, message: record.error.message };
 }
 
-function attempt<T>(read: () => T): T | undefined {
+function attempt<T>(read: () => T, onUnreadable: () => void): T | undefined {
   try {
     return read();
   } catch {
+    onUnreadable();
     return undefined;
   }
 }

@@ -25,7 +25,7 @@ const error = { name: "Error", code: "STEP_FAILED", message: "no luck" };
 const park = (run: string) =>
   seen("parked", run, { type: "RunParked", run, workflow: "order", version: 1, code: "UNKNOWN_WORKFLOW", error });
 
-const folded = (...messages: Seen[]) => messages.reduce<RunRow | undefined>(fold, undefined);
+const folded = (...messages: Seen[]) => messages.reduce<RunRow | undefined>((row, seen) => fold(row, seen), undefined);
 
 describe("the fold", () => {
   it("begins with a start, and with nothing else", () => {

@@ -5,7 +5,7 @@ import { fold, type RunRow, type Seen } from "./fold.ts";
 import { type Database, DatabaseSync } from "./sqlite.ts";
 
 /** Of the tables below. A file of another one is made anew. */
-const SCHEMA = 2;
+const SCHEMA = 3;
 const BUSY_MS = 10_000;
 
 /** How far the file is. */
@@ -16,6 +16,8 @@ export interface Cursor {
   at: number;
   /** Messages that were deleted when it was last held against the bus. */
   deleted: number;
+  /** Messages that were passed over since the file was made: they cannot be read, or their subject names no run. */
+  unreadable: number;
 }
 
 export interface Wanted {
@@ -58,24 +60,30 @@ export class RunStore {
   }
 
   get cursor(): Cursor {
-    const row = this.#db.prepare("SELECT seq, at, deleted FROM cursor").get() as unknown as Cursor;
+    const row = this.#db.prepare("SELECT seq, at, deleted, unreadable FROM cursor").get() as unknown as Cursor;
     return { ...row };
   }
 
-  /** Folds messages in the order of the stream, and remembers how far it is. */
-  take(batch: readonly Seen[], upTo: { seq: number; at: number }): void {
+  /**
+   * Folds messages in the order of the stream, and remembers how far it is.
+   * @param strays - The sequences of messages up to there whose subject names no run.
+   */
+  take(batch: readonly Seen[], upTo: { seq: number; at: number }, strays: readonly number[] = []): void {
     this.#transaction(() => {
       const { seq } = this.cursor;
       const known = this.#db.prepare("SELECT * FROM runs WHERE run = ?");
       const put = this.#db.prepare(PUT);
       const rows = new Map<string, RunRow | undefined>();
+      let unreadable = strays.filter((stray) => stray > seq).length;
+      const onUnreadable = () => void unreadable++;
       for (const seen of batch) {
         if (seen.seq <= seq) continue;
         const row = rows.has(seen.run) ? rows.get(seen.run) : (known.get(seen.run) as unknown as RunRow | undefined);
-        rows.set(seen.run, fold(row, seen));
+        rows.set(seen.run, fold(row, seen, onUnreadable));
       }
       for (const row of rows.values()) if (row) put.run({ ...row });
       if (upTo.seq > seq) this.#db.prepare("UPDATE cursor SET seq = ?, at = ?").run(upTo.seq, upTo.at);
+      if (unreadable > 0) this.#db.prepare("UPDATE cursor SET unreadable = unreadable + ?").run(unreadable);
     });
   }
 
@@ -130,7 +138,7 @@ export class RunStore {
   #clear(): void {
     this.#transaction(() => {
       this.#db.exec("DELETE FROM runs");
-      this.#db.exec("UPDATE cursor SET seq = 0, at = 0, deleted = 0");
+      this.#db.exec("UPDATE cursor SET seq = 0, at = 0, deleted = 0, unreadable = 0");
     });
   }
 
@@ -177,8 +185,8 @@ const TABLES = `
   CREATE INDEX IF NOT EXISTS newest ON runs (startedAt DESC, startedSeq DESC);
   CREATE INDEX IF NOT EXISTS newest_of_status ON runs (status, startedAt DESC, startedSeq DESC);
   CREATE INDEX IF NOT EXISTS newest_of_workflow ON runs (workflow, startedAt DESC, startedSeq DESC);
-  CREATE TABLE IF NOT EXISTS cursor (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER, at INTEGER, deleted INTEGER) STRICT;
-  INSERT OR IGNORE INTO cursor VALUES (1, 0, 0, 0);
+  CREATE TABLE IF NOT EXISTS cursor (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER, at INTEGER, deleted INTEGER, unreadable INTEGER) STRICT;
+  INSERT OR IGNORE INTO cursor VALUES (1, 0, 0, 0, 0);
   PRAGMA user_version = ${SCHEMA};
   COMMIT;
 `;

@@ -107,11 +107,13 @@ async function catchUp(
   });
   const all = (await consumer.info(true)).num_pending;
   let batch: Seen[] = [];
+  let strays: number[] = [];
   let done = 0;
   let last = { seq: from - 1, at: 0 };
   const flush = () => {
-    store.take(batch, last);
+    store.take(batch, last, strays);
     batch = [];
+    strays = [];
     onProgress(done, all);
   };
   if (all > 0) {
@@ -129,7 +131,8 @@ async function catchUp(
         const parts = subjects.parse(msg.subject);
         const { seq } = msg;
         const at = msg.time.getTime();
-        if (parts && parts.kind !== "attempts") {
+        if (!parts) strays.push(seq);
+        else if (parts.kind !== "attempts") {
           const text = msg.headers?.has(REF_HEADER) ? await whole(bus, msg.subject, seq) : msg.string();
           batch.push({ kind: parts.kind as Seen["kind"], run: parts.run, seq, at, text });
         }

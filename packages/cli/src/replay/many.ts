@@ -46,6 +46,7 @@ export async function replayMany(
   const counts = { same: 0, diverges: 0, unknown: 0, unreadable: 0 };
   const unknown = new Map<string, number>();
   let done = 0;
+  let passedOver = 0;
   const reading = rows.slice(0, AHEAD).map(read);
   function read({ run, startedSeq }: RunRow) {
     const reading = fromBus(bus.log, run, { fromSeq: startedSeq });
@@ -58,12 +59,13 @@ export async function replayMany(
     if (next) reading.push(read(next));
     const verdict = await check(reading.shift()!);
     counts[verdict.is]++;
+    passedOver += verdict.skipped ?? 0;
     done++;
     if (verdict.is === "unknown") unknown.set(`${name}@${version}`, (unknown.get(`${name}@${version}`) ?? 0) + 1);
     clearBar(io);
     if (flags.json)
       io.out.write(
-        `${JSON.stringify({ run, workflow: `${name}@${version}`, verdict: verdict.is, ...(verdict.error && { error: verdict.error.message }) })}\n`,
+        `${JSON.stringify({ run, workflow: `${name}@${version}`, verdict: verdict.is, ...(verdict.skipped && { skipped: verdict.skipped }), ...(verdict.error && { error: verdict.error.message }) })}\n`,
       );
     else if (verdict.error)
       io.out.write(`${paint("red", verdict.is)}  ${run}  ${name}@${version}\n${sides(verdict.error)}\n`);
@@ -71,13 +73,16 @@ export async function replayMany(
   }
   clearBar(io);
 
-  async function check(history: ReturnType<typeof fromBus>): Promise<{ is: keyof typeof counts; error?: Error }> {
+  async function check(
+    history: ReturnType<typeof fromBus>,
+  ): Promise<{ is: keyof typeof counts; error?: Error; skipped?: number }> {
     try {
       const recorded = await history;
       const workflow = workflows.get(workflowOf(recorded));
-      if (!workflow) return { is: "unknown" };
+      const skipped = recorded.skipped.length;
+      if (!workflow) return { is: "unknown", skipped };
       const fault = await replayRun(workflow, recorded);
-      return fault ? { is: "diverges", error: fault } : { is: "same" };
+      return fault ? { is: "diverges", error: fault, skipped } : { is: "same", skipped };
     } catch (error) {
       return { is: "unreadable", error: error as Error };
     }
@@ -88,6 +93,7 @@ export async function replayMany(
     `${same.toLocaleString("en")} fit`,
     `${diverges.toLocaleString("en")} would not go on`,
     ...(unreadable > 0 ? [`${unreadable} cannot be read`] : []),
+    ...(passedOver > 0 ? [`${passedOver.toLocaleString("en")} messages passed over that cannot be read`] : []),
     ...[...unknown].map(
       ([workflow, count]) => `${count.toLocaleString("en")} of ${workflow}, which these modules do not have`,
     ),

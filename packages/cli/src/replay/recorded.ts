@@ -1,10 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { Decision, decode, InboxMessage } from "@stepstream/contracts";
+import { Decision, decode, InboxMessage, isOfNewerVersion } from "@stepstream/contracts";
 import type { RecordedRun } from "@stepstream/coordinator";
 import type { EventLog, ReadOptions, Stored } from "@stepstream/event-log";
 import { type HistoryEntry, RunNotFoundError } from "@stepstream/sdk";
 import { CliError, EXIT } from "../errors.ts";
+
+/** A history, and what of it was passed over because it cannot be read: to the run that never happened. */
+export interface Recorded extends RecordedRun {
+  readonly skipped: readonly { seq: number; why: string }[];
+}
 
 /**
  * The history of a run, from the bus.
@@ -12,40 +17,39 @@ import { CliError, EXIT } from "../errors.ts";
  * @param options - How it is read. Default: fresh, for one that may be changing just now. Where many are read, the stream
  * sequence of the start (`fromSeq`) saves the server the search.
  * @throws {RunNotFoundError} Nothing is stored under this id.
+ * @throws {MalformedMessageError} A decision cannot be read: without it the run is not known.
  */
-export async function fromBus(
-  log: EventLog,
-  run: string,
-  options: ReadOptions = { fresh: true },
-): Promise<RecordedRun> {
+export async function fromBus(log: EventLog, run: string, options: ReadOptions = { fresh: true }): Promise<Recorded> {
   const { subjects } = log;
   const [inbox, journal] = await Promise.all([
     log.read(subjects.inbox(run), options),
     log.read(subjects.journal(run), options),
   ]);
   if (inbox.length === 0) throw new RunNotFoundError(run, subjects.namespace);
-  const place = ({ subject, seq }: Stored) => `${subject} #${seq}`;
+  const skipped: { seq: number; why: string }[] = [];
+  const read = <T>(schema: { _output: T } & Parameters<typeof decode>[0], { subject, seq, text }: Stored): T[] => {
+    try {
+      return [decode(schema, text, `${subject} #${seq}`) as T];
+    } catch (error) {
+      // As coordinators do: what does not say that it is a decision counts for nothing.
+      const counts = isOfNewerVersion(error) || text.includes('"type":"Decision"');
+      if ((schema as unknown) === Decision && counts) throw error;
+      skipped.push({ seq, why: (error as Error).message });
+      return [];
+    }
+  };
   return {
     run,
-    // What cannot be read is in the dead letters; to the run it never happened.
-    inbox: inbox.flatMap((stored) => {
-      const message = readable(stored);
-      return message ? [{ seq: stored.seq, at: stored.at, message }] : [];
-    }),
-    decisions: journal.map((stored) => decode(Decision, stored.text, place(stored))),
+    inbox: inbox.flatMap((stored) =>
+      read(InboxMessage, stored).map((message) => ({ seq: stored.seq, at: stored.at, message })),
+    ),
+    decisions: journal.flatMap((stored) => read(Decision, stored)),
+    skipped,
   };
 }
 
-function readable({ subject, seq, text }: Stored): InboxMessage | undefined {
-  try {
-    return decode(InboxMessage, text, `${subject} #${seq}`);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The history of a run, from a file that `stepstream history --export` or `exportRun` has written. */
-export async function fromFile(file: string, cwd: string): Promise<RecordedRun> {
+export async function fromFile(file: string, cwd: string): Promise<Recorded> {
   const path = resolve(cwd, file);
   const text = await readFile(path, "utf8").catch((cause) => {
     throw new CliError(`${path} cannot be read.`, EXIT.usage, { cause });
@@ -66,6 +70,9 @@ export async function fromFile(file: string, cwd: string): Promise<RecordedRun> 
     run,
     inbox: history.flatMap((entry) => (entry.kind === "inbox" ? [entry] : [])),
     decisions: history.flatMap((entry) => (entry.kind === "journal" ? [entry.message] : [])),
+    skipped: history.flatMap((entry) =>
+      entry.kind === "malformed" ? [{ seq: entry.seq, why: entry.error?.message ?? "it cannot be read" }] : [],
+    ),
   };
 }
 

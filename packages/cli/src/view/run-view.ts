@@ -59,6 +59,15 @@ export interface RunView {
   /** The workflow function has ended; it settles and compensates. */
   closing?: { outcome: string; error?: Failure };
   lateResults: number;
+  /** Messages of its history that cannot be read. */
+  unreadable: Unreadable[];
+}
+
+/** A message that cannot be read. */
+export interface Unreadable {
+  seq: number;
+  subject: string;
+  why: string;
 }
 
 export function emptyView(run: string): RunView {
@@ -73,6 +82,7 @@ export function emptyView(run: string): RunView {
     slots: new Map(),
     signals: new Map(),
     lateResults: 0,
+    unreadable: [],
   };
 }
 
@@ -98,6 +108,7 @@ export function see(view: RunView, entries: readonly HistoryEntry[]): void {
         break;
       }
       case "malformed":
+        view.unreadable.push({ seq: entry.seq, subject: entry.subject, why: entry.error.message });
         break;
     }
   }

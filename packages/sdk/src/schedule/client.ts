@@ -1,4 +1,5 @@
 import {
+  CallTimeoutError,
   checkDefinition,
   checkObject,
   checkOptions,
@@ -11,6 +12,7 @@ import {
   refuse,
   toWire,
 } from "@stepstream/contracts";
+import { CALL_TIMEOUT, type CallOptions, timeoutMs } from "../call-timeout.ts";
 import type { Client } from "../client.ts";
 import type { HandleOf } from "../run-handle.ts";
 import type { RunStatus } from "../run-status.ts";
@@ -33,6 +35,11 @@ export type ScheduledRun<W extends AnyWorkflow> = {
   timeout?: Duration;
 } & (undefined extends WorkflowInput<W> ? { input?: WorkflowInput<W> } : { input: WorkflowInput<W> });
 
+interface Calling {
+  /** How long this call waits until it is done. Default "30s". */
+  callTimeout?: Duration;
+}
+
 interface Standing {
   /** Nothing starts by itself until it is resumed. Default: as it is; false for a new schedule. */
   paused?: boolean;
@@ -42,6 +49,7 @@ interface Standing {
 
 export type ScheduleOptions<W extends AnyWorkflow> = ScheduleTimes &
   Standing &
+  Calling &
   ScheduledRun<W> & {
     /** If there is a schedule with this id: "reject" (default) throws; "change" makes it what is said here. */
     onConflict?: "reject" | "change";
@@ -50,6 +58,7 @@ export type ScheduleOptions<W extends AnyWorkflow> = ScheduleTimes &
 /** Times as a whole, and what is started, if that changes too. */
 export type ScheduleChange<W extends AnyWorkflow> = ScheduleTimes &
   Standing &
+  Calling &
   (ScheduledRun<W> | { [K in keyof ScheduledRun<W>]?: never });
 
 export interface ScheduleSummary {
@@ -73,6 +82,7 @@ export function runOfSchedule(id: string): string {
  * @throws {InvalidInputError} Times or input make no sense; nothing was sent. `path` says where.
  * @throws {RunAlreadyExistsError} There is, or was, a schedule with this id.
  * @throws {LogUnavailableError} No answer. Whether it was made is unknown; making it again is safe.
+ * @throws {CallTimeoutError} The same, after `callTimeout`.
  * @example
  * await createSchedule(client, "nightly", { cron: "0 2 * * *", timezone: "Europe/Berlin", workflow: report, input: {} });
  */
@@ -85,7 +95,7 @@ export async function createSchedule<W extends AnyWorkflow>(
   checkObject(`options of schedule "${id}"`, options);
   const { onConflict = "reject", ...rest } = options;
   checkDefinition("workflow", `workflow of schedule "${id}"`, rest.workflow);
-  const { times, action, paused, note } = read(id, rest as ScheduleOptions<W>);
+  const { times, action, paused, note, call } = read(id, rest as ScheduleOptions<W>);
   const input = {
     id,
     times,
@@ -95,7 +105,10 @@ export async function createSchedule<W extends AnyWorkflow>(
   };
   const handle = new ScheduleHandle(client, id);
   try {
-    await client.start(scheduleWorkflow, input, { id: runOfSchedule(id) });
+    await client.start(scheduleWorkflow, input, {
+      id: runOfSchedule(id),
+      ...(call.timeout === undefined ? {} : { callTimeout: call.timeout }),
+    });
   } catch (error) {
     if (onConflict === "reject" || !(error instanceof RunAlreadyExistsError)) throw error;
     await handle.change(rest as ScheduleChange<W>);
@@ -113,6 +126,7 @@ export function scheduleHandle(client: ScheduleClient, id: string): ScheduleHand
  * A schedule, from outside. What changes it resolves once the schedule has done it.
  *
  * All of it throws RunNotFoundError where there is no such schedule, and what changes it RunClosedError where it is over.
+ * Each call waits for `timeout`, 30 s by default (`describe`: 5 s), and throws a CallTimeoutError after that.
  */
 export class ScheduleHandle {
   readonly id: string;
@@ -131,13 +145,13 @@ export class ScheduleHandle {
   }
 
   /** Nothing starts by itself until `resume`. What is on goes on; what waits, waits. */
-  async pause(note?: string): Promise<void> {
-    await this.#run.update("pause", noted(note));
+  async pause(note?: string, options: CallOptions = {}): Promise<void> {
+    await this.#run.update("pause", noted(note), waiting("pause", options));
   }
 
   /** Times that came in the pause no longer ago than `catchUp` are made up for. */
-  async resume(note?: string): Promise<void> {
-    await this.#run.update("resume", noted(note));
+  async resume(note?: string, options: CallOptions = {}): Promise<void> {
+    await this.#run.update("resume", noted(note), waiting("resume", options));
   }
 
   /**
@@ -147,10 +161,10 @@ export class ScheduleHandle {
    * @param options.overlap - If a run is on. Default: as the schedule.
    * @param options.id - Its identity: the same id again is the same trigger. Default: a random one.
    */
-  async trigger(options: { overlap?: Overlap; id?: string } = {}): Promise<Triggered> {
-    checkOptions("trigger", options);
+  async trigger(options: { overlap?: Overlap; id?: string } & CallOptions = {}): Promise<Triggered> {
+    const call = waiting("trigger", options);
     const { overlap, id } = options;
-    return this.#run.update("trigger", overlap ? { overlap } : {}, id === undefined ? {} : { id });
+    return this.#run.update("trigger", overlap ? { overlap } : {}, { ...call, ...(id === undefined ? {} : { id }) });
   }
 
   /**
@@ -161,11 +175,14 @@ export class ScheduleHandle {
    * @param options.to - The last, itself included; not later than now.
    * @param options.overlap - Default "buffer-all": one after the other.
    */
-  async backfill(options: { from: Instant | Date; to: Instant | Date; overlap?: Overlap }): Promise<Backfilled> {
+  async backfill(
+    options: { from: Instant | Date; to: Instant | Date; overlap?: Overlap } & CallOptions,
+  ): Promise<Backfilled> {
     checkObject("options of backfill", options);
+    const call = waiting("backfill", options);
     const { overlap } = options;
     const [from, to] = [epoch(this.id, "from", options.from), epoch(this.id, "to", options.to)];
-    return this.#run.update("backfill", { from, to, ...(overlap ? { overlap } : {}) });
+    return this.#run.update("backfill", { from, to, ...(overlap ? { overlap } : {}) }, call);
   }
 
   /**
@@ -176,13 +193,14 @@ export class ScheduleHandle {
    */
   async change<W extends AnyWorkflow>(change: ScheduleChange<W>): Promise<void> {
     checkObject(`change of schedule "${this.id}"`, change);
-    const { times, action, paused, note } = read(this.id, change as ScheduleOptions<W>);
-    await this.#run.update("change", {
+    const { times, action, paused, note, call } = read(this.id, change as ScheduleOptions<W>);
+    const input = {
       times,
       ...(action && { action }),
       ...(paused === undefined ? {} : { paused }),
       ...noted(note),
-    });
+    };
+    await this.#run.update("change", input, call);
   }
 
   /**
@@ -191,9 +209,10 @@ export class ScheduleHandle {
    *
    * @throws {QueryUnansweredError} No coordinator answered.
    */
-  async describe(): Promise<ScheduleDescription> {
-    const told = await this.#run.query("describe", { now: Date.now() });
-    const recent = await Promise.all(told.recent.map((start) => this.#lookUp(start)));
+  async describe(options: CallOptions = {}): Promise<ScheduleDescription> {
+    const call = waiting("describe", options);
+    const told = await this.#run.query("describe", { now: Date.now() }, call);
+    const recent = await Promise.all(told.recent.map((start) => this.#lookUp(start, call)));
     const on = recent.filter(({ outcome }) => outcome === "running").map(({ run }) => run);
     return { ...told, recent, running: [...new Set([...told.running, ...on])] };
   }
@@ -203,23 +222,27 @@ export class ScheduleHandle {
    *
    * @param options.history - Also deletes what is stored of it, so that its id is free; the history of its runs stays.
    * Waits until it is over: with "cancel-other" and "terminate-other" that is when its last run has ended.
+   * @param options.timeout - For each of its parts. Deleting it again after a time-out is safe.
    */
-  async delete(options: { history?: boolean } = {}): Promise<void> {
-    checkOptions("delete", options);
-    const { status } = await this.#run.status();
+  async delete(options: { history?: boolean } & CallOptions = {}): Promise<void> {
+    const call = waiting("delete", options);
+    const { status } = await this.#run.status(call);
     if (status === "running" || status === "parked")
-      await this.#run.update("delete", {}).catch((error: unknown) => {
+      await this.#run.update("delete", {}, call).catch((error: unknown) => {
         if (!(error instanceof RunClosedError)) throw error;
       });
     if (!options.history) return;
-    await this.#run.result().catch(() => {});
-    await this.#run.delete();
+    await this.#run.result({ timeout: CALL_TIMEOUT, ...call }).catch((error: unknown) => {
+      // How it ended does not matter; that it has not does.
+      if (error instanceof CallTimeoutError) throw error;
+    });
+    await this.#run.delete(call);
   }
 
-  async #lookUp(start: ScheduleStart): Promise<ScheduleStart> {
+  async #lookUp(start: ScheduleStart, call: CallOptions): Promise<ScheduleStart> {
     if (start.outcome !== "unknown") return start;
     try {
-      const { status, endedAt, error } = await this.#client.get(start.run).status();
+      const { status, endedAt, error } = await this.#client.get(start.run).status(call);
       const outcome = status === "parked" ? "running" : status;
       return {
         ...start,
@@ -268,16 +291,17 @@ export class Schedules {
 /** What was said, checked as far as it can be here. */
 function read(id: string, said: ScheduleOptions<AnyWorkflow>) {
   const what = `schedule "${id}"`;
-  const { workflow, input, idPrefix = id, timeout, paused, note, ...rest } = said;
+  const { workflow, input, idPrefix = id, timeout, paused, note, callTimeout, ...rest } = said;
+  const call = waiting(what, { timeout: callTimeout });
   const times = checkTimes(what, rest);
   if (note !== undefined) parsed(what, Note, note, ["note"]);
-  if (workflow === undefined) return { times, action: undefined, paused, note };
+  if (workflow === undefined) return { times, action: undefined, paused, note, call };
   checkDefinition("workflow", `workflow of ${what}`, workflow);
   const { name, version } = workflow as AnyWorkflow;
   const sent = toWire(workflow.input, input);
   if (!sent.ok) throw new InvalidInputError(`${what}, workflow "${name}"`, under("input", sent.path), sent.message);
   const action = { workflow: name, version, input, idPrefix, ...(timeout === undefined ? {} : { timeout }) };
-  return { times, action: parsed(what, ScheduleAction, action), paused, note };
+  return { times, action: parsed(what, ScheduleAction, action), paused, note, call };
 }
 
 function epoch(id: string, path: string, instant: Instant | Date): number {
@@ -288,6 +312,15 @@ function epoch(id: string, path: string, instant: Instant | Date): number {
 
 function noted(note: string | undefined): { note?: string } {
   return note === undefined ? {} : { note };
+}
+
+/** @throws {RangeError} The options are none, or the time-out is none. */
+function waiting(what: string, options: { timeout?: Duration | undefined }): CallOptions {
+  checkOptions(what, options);
+  const { timeout } = options;
+  if (timeout === undefined) return {};
+  timeoutMs(timeout);
+  return { timeout };
 }
 
 /** @throws {RangeError} */
