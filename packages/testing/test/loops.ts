@@ -62,4 +62,6 @@ const error = await waits[how]!().then(
   () => undefined,
   (error: Error) => error,
 );
+// The watching thread looks every 250 ms whether it is over.
+while (when === "handler" && env.warnings.length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
 process.stdout.write(`${error?.message ?? "no error"}\n${env.warnings}\n`);

@@ -73,7 +73,7 @@ describe("a plain script that uses the environment", () => {
   it("is told of a handler that blocks the event loop, which is not stopped", async () => {
     const { stdout, stderr } = await run("while", "handler", "result");
     const handler = /The handler of step "one" \(run r1\)/.source;
-    const place = /at \S+loops\.ts:\d+:\d+\./.source;
+    const place = /at \S+loops\.ts:\d+:\d+ \(busy\)\./.source;
     expect(stderr).toMatch(new RegExp(`^stepstream: ${handler} has blocked the event loop for [\\d.]+ s, ${place}`));
     expect(stdout).toMatch(new RegExp(`^no error\n${handler} blocked the event loop for [\\d.]+ s, ${place}\n$`));
   });
