@@ -19,6 +19,7 @@ export {
 } from "./check.ts";
 export { decode, encode, isOfNewerVersion, pathOf } from "./codec.ts";
 export { type Duration, durationMs, RetryPolicy, TimeoutPolicy } from "./duration.ts";
+export { epochMs } from "./epoch.ts";
 export {
   CallTimeoutError,
   ChildError,

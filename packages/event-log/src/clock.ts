@@ -1,3 +1,5 @@
+import { epochMs } from "@stepstream/contracts";
+
 /** Time as data's supplier: real in production, virtual and seeded in simulations. */
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -38,7 +40,7 @@ class LongTimer {
 
 /** The real one. */
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: epochMs,
   setTimeout: (fn, ms) => (ms > LONGEST_MS ? new LongTimer(fn, ms) : setTimeout(fn, ms)),
   clearTimeout: (handle) => clearTimeout(handle instanceof LongTimer ? handle.timer : (handle as NodeJS.Timeout)),
   random: () => Math.random(),

@@ -77,7 +77,7 @@ function replace(owner: any, key: string, handler: ProxyHandler<any>): void {
 /** Fake timers of test runners put back what they found before the guard was there. */
 export function keepGuarded(): void {
   // In every turn, so it looks at no more than it must.
-  if (globalThis.Date !== guard.real?.Date && globalThis.setTimeout !== guard.real?.setTimeout) return;
+  if (Date !== guard.real?.Date && setTimeout !== guard.real?.setTimeout) return;
   for (const { key, real, proxy } of guard.globals)
     if ((globalThis as any)[key] === real) (globalThis as any)[key] = proxy;
 }

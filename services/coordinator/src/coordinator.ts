@@ -73,7 +73,6 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   if (options.watchdog) checkStallMs(options.watchdog.stallMs);
   const watched = options.watchdog !== false && (options.watchdog !== undefined || options.clock === undefined);
   const serverClock = new ServerClock(clock);
-  const executions = new WeakSet<RunExecution>();
   const loops = new Set<string>();
   const faults = new Faults();
   let state: "new" | "running" | "stopped" = "new";
@@ -131,7 +130,6 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       stranded: new StrandedCommands(port.log, port.clock),
       later: new DelayQueue(port.clock, settings.deadlineAfterMs),
       settings,
-      executions,
       loops,
       // What an abandoned incarnation comes to is no fault of the run: parts of its turn are lost.
       faults: { add: (mark, fault) => alive && faults.add(mark, fault), of: (mark) => faults.of(mark) },
@@ -142,7 +140,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
 
   function suspect(): Suspect | undefined {
     const whose = whoseCode();
-    if (!whose || !executions.has(whose.execution)) return undefined;
+    if (!whose || whose.execution.owner !== id) return undefined;
     const what = `${id} ${whose.execution.runId} ${whose.query ?? ""}`;
     return { what, stop: (blocked) => condemn(whose, blocked) };
   }

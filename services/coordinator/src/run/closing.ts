@@ -74,7 +74,7 @@ export class Closing {
     if (this.#outcome === "continued" && this.#life.timedOut) this.#fail(this.#life.timedOut);
     else if (this.#outcome === "continued" && this.#life.cancelRequest) this.#outcome = "cancelled";
     if (this.#outcome === "continued") {
-      this.#life.updates.refuseInProgress();
+      this.#life.refuseUpdates();
       run.goOn("next" in ended ? ended.next : "");
       return true;
     }
@@ -83,7 +83,7 @@ export class Closing {
       this.#compensate(next.step, next.inputText);
       return false;
     }
-    this.#life.updates.refuseInProgress();
+    this.#life.refuseUpdates();
     const all = this.#outcome === "completed" || this.#compensations.length === 0;
     run.holds(all && !this.#waiting, "closing C2", "it ends before all compensations have run");
     run.holds(run.openSlots === 0, "closing C1", "it ends while slots are open");
@@ -128,17 +128,18 @@ export class Closing {
 
   /** What the workflow asked for and nothing has awaited: work that is given up now. */
   #open(): (Slot | Wait)[] {
-    const { root, waits, updates, limits } = this.#life;
+    const life = this.#life;
+    const { root, waits } = life;
     const slots = [...root.slots].flatMap((number) => this.#run.slots.get(number) ?? []);
     return [
       ...slots.filter(
         ({ slot, state, scope, child }) =>
           (state === "open" || state === "waiting") &&
           child?.onParentClose !== "abandon" &&
-          !limits.has(slot) &&
-          !(scope && updates.owns(scope)),
+          !life.isLimit(slot) &&
+          !scope?.isOfUpdate,
       ),
-      ...[...waits.open].filter(({ scope }) => scope?.isWithin(root) && !updates.owns(scope)),
+      ...[...waits.open].filter(({ scope }) => scope?.isWithin(root) && !scope.isOfUpdate),
     ];
   }
 

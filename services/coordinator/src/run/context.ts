@@ -9,7 +9,7 @@ const LONG_HISTORY = 20_000;
 const MOST_AFTER_FAULT = 1_000;
 
 /** `w`: what workflow code may ask a run for. */
-export function createContext(run: RunExecution, life: Life, cancelled: AbortSignal): WorkflowContext {
+export function createContext(run: RunExecution, life: Life): WorkflowContext {
   const { groups } = run;
   /** How often code of a run with a fault has asked for more. */
   let more = 0;
@@ -35,7 +35,9 @@ export function createContext(run: RunExecution, life: Life, cancelled: AbortSig
   };
   const w: WorkflowContext<any, any, any> = {
     runId: run.runId,
-    cancelled,
+    get cancelled() {
+      return life.cancelled;
+    },
     get history() {
       return { length: life.length, continueSuggested: life.length >= LONG_HISTORY };
     },

@@ -92,6 +92,8 @@ export class RunExecution {
   readonly groups = new Groups(this);
   readonly recorder: Recorder;
   readonly observer: Observer | undefined;
+  /** The coordinator that has it in memory, so that the watchdog finds whose code it is. */
+  owner: string | undefined;
   closed = false;
   /** The last inbox sequence that was folded. */
   folded = 0;
@@ -240,7 +242,7 @@ export class RunExecution {
         onBehalfOf(this, () => {
           this.holds(++this.#rounds <= MAX_ROUNDS, "run R6", "a turn does not end");
           // Once the function has ended, what it left open is given up first.
-          if ((!life.ended || life.closing.begun) && life.signals.deliver()) return true;
+          if ((!life.ended || life.closing.begun) && life.deliverSignal()) return true;
           if (life.waits.check()) return true;
           return life.ended !== undefined && life.closing.advance(life.ended);
         }),
@@ -276,7 +278,7 @@ export class RunExecution {
         this.holds(!scope?.cancelled, "scope C2", "its scope is cancelled, and it is not", number);
     }
     this.holds(open === this.openSlots, "run R1", () => `${open} slots are open, and ${this.openSlots} are counted`);
-    this.life.signals.check();
+    this.life.check();
   }
 
   /** After a replay: is all that was recorded decided again? Sets `fault` if not. */
@@ -314,7 +316,7 @@ export class RunExecution {
    */
   asks(what: string): boolean {
     if (this.fault || this.closed) return true;
-    if (frames.getStore()?.readOnly || ++this.#idle <= MAX_ANSWERED_AT_ONCE) return false;
+    if (++this.#idle <= MAX_ANSWERED_AT_ONCE || frames.getStore()?.readOnly) return false;
     this.#endless(`called ${what} and the like more than ${count(MAX_ANSWERED_AT_ONCE)} times`);
     return true;
   }
@@ -468,7 +470,7 @@ export class RunExecution {
   /** The timers that have fired early, and were ignored, since this was last asked. */
   takeEarly(): EarlyTimer[] {
     const early = this.#early;
-    this.#early = [];
+    if (early.length > 0) this.#early = [];
     return early;
   }
 
@@ -480,7 +482,7 @@ export class RunExecution {
   /** What was left open since this was last asked; `when` is of use to those who replay. */
   takeForgotten(): (Slot | Wait)[] {
     const forgotten = this.#forgotten;
-    this.#forgotten = [];
+    if (forgotten.length > 0) this.#forgotten = [];
     return forgotten;
   }
 

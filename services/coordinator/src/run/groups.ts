@@ -20,6 +20,27 @@ interface Branch {
   readonly opaque: boolean;
 }
 
+/** Makes a constructor return an object that is there already, which then gets the private fields of its class. */
+const Same = function Same(object: object) {
+  return object;
+} as unknown as new (
+  object: object,
+) => object;
+
+/** A promise that stands for parts, in a private field that no code sees: cheaper than an entry in a WeakMap. */
+class Owned extends Same {
+  #parts: readonly Part[] = [];
+
+  static mark(promise: object, parts: readonly Part[]): void {
+    const owned: Owned = #parts in promise ? (promise as Owned) : new Owned(promise);
+    owned.#parts = parts;
+  }
+
+  static partsOf(value: object): readonly Part[] | undefined {
+    return #parts in value ? (value as Owned).#parts : undefined;
+  }
+}
+
 /** What `w.race`, `w.all` and so on are given: a list or a record of promises, or of functions that make them. */
 type Given = readonly unknown[] | Record<string, unknown>;
 
@@ -37,7 +58,6 @@ type Given = readonly unknown[] | Record<string, unknown>;
  *   G2  races.test.ts: an async branch that nobody can cancel is refused
  */
 export class Groups {
-  readonly #partsOf = new WeakMap<object, readonly Part[]>();
   readonly #run: RunExecution;
   readonly #then: PromiseLike<unknown>["then"];
   /** Set while a group itself subscribes to its branches. */
@@ -45,15 +65,15 @@ export class Groups {
 
   constructor(run: RunExecution) {
     this.#run = run;
-    const follow = this.#follow.bind(this);
+    const groups = this;
     this.#then = function (this: Promise<unknown>, onFulfilled?: any, onRejected?: any) {
-      return follow(this, onFulfilled, onRejected);
+      return groups.#follow(this, onFulfilled, onRejected);
     } as PromiseLike<unknown>["then"];
   }
 
   /** Remembers what a promise stands for; promises made of it stand for the same. */
   own<P extends Promise<unknown>>(promise: P, ...parts: Part[]): P {
-    this.#partsOf.set(promise, parts);
+    Owned.mark(promise, parts);
     // Assigned, not defined: that is measurably faster, and done for each thing that a workflow asks for.
     // biome-ignore lint/suspicious/noThenProperty: a promise has one anyway.
     (promise as { then: unknown }).then = this.#then;
@@ -66,7 +86,7 @@ export class Groups {
     if (this.#subscribing) return nativeThen.call(promise, onFulfilled as any, onRejected as any);
     const then = () => nativeThen.call(promise, onFulfilled as any, onRejected as any);
     const frame = frames.getStore();
-    const parts = this.#partsOf.get(promise) ?? [];
+    const parts = Owned.partsOf(promise) ?? [];
     const callback = [onFulfilled, onRejected].some((fn) => typeof fn === "function" && !isNative(fn));
     if (!callback || frame?.execution !== this.#run) return this.own(then(), ...parts);
     for (const part of parts) if ("wait" in part) part.wait.followed = true;
@@ -199,7 +219,7 @@ export class Groups {
         return { name, value: promise, parts: [{ scope }], opaque: false };
       }
       const isPromise = typeof value === "object" && value !== null && "then" in value;
-      const parts = isPromise ? this.#partsOf.get(value) : undefined;
+      const parts = isPromise ? Owned.partsOf(value) : undefined;
       return { name, value, parts: parts ?? [], opaque: isPromise && !parts && value instanceof Promise };
     });
   }

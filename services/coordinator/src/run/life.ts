@@ -74,13 +74,8 @@ export class Life {
   readonly started: RunStarted;
   readonly root = new Scope();
   readonly waits: Waits;
-  readonly seen: Seen;
-  readonly signals: Signals;
-  readonly updates: Updates;
   readonly closing: Closing;
   readonly rejections = new Rejections();
-  /** Slots of timers that limit something else: that says itself what it is. */
-  readonly limits = new Set<number>();
   ended: Ended | undefined;
   cancelRequest: CancelRequest | undefined;
   /** The run's time was up, and it was cancelled for that. */
@@ -96,8 +91,14 @@ export class Life {
   length = 0;
 
   readonly #run: RunExecution;
-  readonly #abort = new AbortController();
-  #queries: Record<string, (input: unknown) => unknown> = Object.create(null);
+  // Made when they are needed: most runs need none of them, and there may be very many runs.
+  #seen: Seen | undefined;
+  #signals: Signals | undefined;
+  #updates: Updates | undefined;
+  #abort: AbortController | undefined;
+  #queries: Map<string, (input: unknown) => unknown> | undefined;
+  /** Slots of timers that limit something else: that says itself what it is. */
+  #limits: Set<number> | undefined;
   /** What was answered for each patch; and the patches that the history of this life has. */
   #patches: Map<string, boolean> | undefined;
   #patched: Set<string> | undefined;
@@ -106,21 +107,39 @@ export class Life {
     this.#run = run;
     this.started = started;
     this.waits = new Waits(run.observer);
-    this.seen = new Seen(started.seen);
-    this.signals = new Signals(run, this.waits, this.seen);
-    this.updates = new Updates(run, this, this.seen, (scope) => this.#frame(scope));
     this.closing = new Closing(run, this);
     const patched = run.recorder.ahead("Patched");
     if (patched.length > 0) this.#patched = new Set(patched.map(({ id }) => id));
   }
 
+  get seen(): Seen {
+    this.#seen ??= new Seen(this.started.seen);
+    return this.#seen;
+  }
+  get signals(): Signals {
+    this.#signals ??= new Signals(this.#run, this.waits, this.seen);
+    return this.#signals;
+  }
+  get updates(): Updates {
+    this.#updates ??= new Updates(this.#run, this, this.seen, (scope) => this.#frame(scope));
+    return this.#updates;
+  }
+  /** Aborted when somebody cancels the run. */
+  get cancelled(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.cancelRequest) this.#abort.abort(this.root.cancelled);
+    }
+    return this.#abort.signal;
+  }
+
   begin(): void {
-    const { delayMs, timeoutMs, since, signals = [], updates = [] } = this.started;
+    const { delayMs, timeoutMs, since, signals, updates } = this.started;
     const run = this.#run;
     if (timeoutMs !== undefined) run.openTimer((since ?? run.now()) + timeoutMs, "timeout", undefined);
-    if (since === undefined) this.signals.begin(signals);
-    else this.signals.carryOn(signals);
-    this.updates.carryOn(updates);
+    if (signals && since === undefined) this.signals.begin(signals);
+    else if (signals) this.signals.carryOn(signals);
+    if (updates) this.updates.carryOn(updates);
     if (delayMs !== undefined) run.openTimer(run.now() + delayMs, "delay", undefined);
     else this.call();
   }
@@ -134,7 +153,7 @@ export class Life {
       const what = `workflow "${workflow.name}"`;
       return this.end({ ok: false, error: new InvalidInputError(what, input.path, input.message, run.where) });
     }
-    const context = createContext(run, this, this.#abort.signal);
+    const context = createContext(run, this);
     frames.run(this.#frame(this.root), async () => {
       try {
         this.end({ ok: true, value: await workflow.run(deepFreeze(input.value), context) });
@@ -184,7 +203,7 @@ export class Life {
     this.cancelRequest = request;
     const reason = this.cancelledError();
     this.cancelScope(this.root, reason);
-    frames.run(this.#frame(this.root), () => this.#abort.abort(reason));
+    if (this.#abort) frames.run(this.#frame(this.root), () => this.#abort!.abort(reason));
     // It had not even begun.
     if (!this.#run.hasBegun) this.end({ ok: false, error: reason });
   }
@@ -195,7 +214,7 @@ export class Life {
     const fail = (why: string, cause?: unknown) => new QueryFailedError(run.runId, name, why, { cause });
     const declared = run.workflow.queries[name];
     if (!Object.hasOwn(run.workflow.queries, name)) throw fail(unknown(run.workflow, "query", name));
-    const handler = this.#queries[name];
+    const handler = this.#queries?.get(name);
     if (!handler) throw fail("the workflow has not come to its w.onQuery() yet.");
     const schemas = "output" in declared ? declared : { input: undefined, output: declared };
     const read = fromWire(schemas.input, schemas.input && input);
@@ -292,7 +311,8 @@ export class Life {
     if (this.#stray("w.onQuery()")) return;
     if (!Object.hasOwn(this.#run.workflow.queries, name))
       throw new RangeError(unknown(this.#run.workflow, "query", name));
-    this.#queries[name] = handler;
+    this.#queries ??= new Map();
+    this.#queries.set(name, handler);
   }
 
   onUpdate(name: string, handler: (input: any) => unknown, validate: ((input: any) => unknown) | undefined): void {
@@ -448,6 +468,26 @@ export class Life {
     return reason && Promise.reject(reason);
   }
 
+  /** Hands out one of the signals that have a wait. @returns whether there was one. */
+  deliverSignal(): boolean {
+    return this.#signals?.deliver() ?? false;
+  }
+
+  /** This run segment ends: updates in progress get no other answer. */
+  refuseUpdates(): void {
+    this.#updates?.refuseInProgress();
+  }
+
+  /** What is true between two turns. */
+  check(): void {
+    this.#signals?.check();
+  }
+
+  /** Is the slot a timer that only limits something else? */
+  isLimit(slot: number): boolean {
+    return this.#limits?.has(slot) ?? false;
+  }
+
   /** A timer beside something else. */
   timeLimit(timeoutMs: number | undefined): { onUp: (up: () => void) => void; stop: () => void } | undefined {
     // What is asked for in a scope that is cancelled fails at once: there is nothing to limit.
@@ -455,7 +495,8 @@ export class Life {
     const run = this.#run;
     const fired = this.timer(timeoutMs);
     const slot = run.lastSlot;
-    this.limits.add(slot);
+    this.#limits ??= new Set();
+    this.#limits.add(slot);
     const timer = run.slots.get(slot);
     return {
       // Cancelled together with what it limits: that says so itself.

@@ -53,6 +53,12 @@ export class Scope {
     for (let scope: Scope | undefined = this; scope; scope = scope.#above) scope.slots.delete(slot);
   }
 
+  /** Does it belong to the handler of an update? */
+  get isOfUpdate(): boolean {
+    for (let at: Scope | undefined = this; at; at = at.parent) if (at.ofUpdate) return true;
+    return false;
+  }
+
   /** Would a cancel of `other` reach it? */
   isWithin(other: Scope): boolean {
     for (let scope: Scope | undefined = this; scope; scope = scope.#above) if (scope === other) return true;

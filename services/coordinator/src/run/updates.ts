@@ -59,12 +59,6 @@ export class Updates {
     return this.#inProgress.size;
   }
 
-  /** Does the scope belong to the handler of an update? */
-  owns(scope: Scope): boolean {
-    for (let at: Scope | undefined = scope; at; at = at.parent) if (at.ofUpdate) return true;
-    return false;
-  }
-
   handle(name: string, handler: Handler): void {
     if (!Object.hasOwn(this.#run.workflow.updates, name))
       throw new RangeError(unknown(this.#run.workflow, "update", name));

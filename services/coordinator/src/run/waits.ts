@@ -20,7 +20,8 @@ export interface Wait extends Deferred<unknown> {
 /** All waits of one life of a run, in the order they were begun in. */
 export class Waits {
   readonly #observer: Observer | undefined;
-  readonly #open = new Set<Wait>();
+  /** Made when it is needed: many runs wait for steps only. */
+  #open: Set<Wait> | undefined;
   #conditions = 0;
   #asked = 0;
 
@@ -29,15 +30,15 @@ export class Waits {
   }
 
   get size(): number {
-    return this.#open.size;
+    return this.#open?.size ?? 0;
   }
 
   has(wait: Wait): boolean {
-    return this.#open.has(wait);
+    return this.#open?.has(wait) ?? false;
   }
 
   get open(): Iterable<Wait> {
-    return this.#open;
+    return this.#open ?? [];
   }
 
   /** The number of the last wait that was begun before this turn. */
@@ -59,6 +60,7 @@ export class Waits {
       signal,
       onOver,
     };
+    this.#open ??= new Set();
     this.#open.add(wait);
     this.#observer?.asked(wait);
     if (condition) this.#conditions++;
@@ -79,14 +81,14 @@ export class Waits {
   }
 
   cancel(scope: Scope, reason: Error): void {
-    for (const wait of this.#open) if (wait.scope?.isWithin(scope)) this.withdraw(wait, reason);
+    for (const wait of this.open) if (wait.scope?.isWithin(scope)) this.withdraw(wait, reason);
   }
 
   /** Resolves the waits whose condition holds now. @returns whether there were any. */
   check(): boolean {
     if (this.#conditions === 0) return false;
     let any = false;
-    for (const wait of this.#open) {
+    for (const wait of this.open) {
       if (!wait.condition) continue;
       try {
         if (!holds(wait.condition)) continue;
@@ -100,7 +102,7 @@ export class Waits {
   }
 
   #take(wait: Wait): boolean {
-    if (!this.#open.delete(wait)) return false;
+    if (!this.#open?.delete(wait)) return false;
     if (wait.condition) this.#conditions--;
     wait.onOver?.();
     return true;

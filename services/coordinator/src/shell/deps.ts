@@ -27,8 +27,6 @@ export interface Deps {
   /** Another coordinator that runs a workflow, for a run of one that is not known here. */
   readonly hostOf: (workflow: string, run: string) => string | undefined;
   readonly boundary: Boundary;
-  /** The executions of this coordinator, so that the watchdog finds whose code it is. */
-  readonly executions: WeakSet<RunExecution>;
   /** Loops that were stopped in this process: where, and in which workflows. */
   readonly loops: Set<string>;
   readonly faults: Pick<Faults, "add" | "of">;

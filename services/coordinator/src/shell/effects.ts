@@ -4,14 +4,14 @@ import {
   DEADLINE,
   type InboxMessage,
   InvariantError,
-  type RunEvent,
   thorough,
 } from "@stepstream/contracts";
 import type { EventLog } from "@stepstream/event-log";
-import type { RunExecution } from "../run/execution.ts";
+import type { Decided, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { childOf, startChild, stopChild, unstarted } from "./children.ts";
 import { publishCommand, timeoutOf } from "./commands.ts";
+import type { Later } from "./delay-queue.ts";
 import { type Deps, Released } from "./deps.ts";
 import { LocalTimers } from "./local-timers.ts";
 import { retrying } from "./retrying.ts";
@@ -46,10 +46,10 @@ export class Effects {
   readonly #settling = new Set<number>();
   /** Timers in the log, to be removed when their slots are done. */
   readonly #stored = new Set<number>();
-  /** Steps whose deadline is known to this process only. */
-  readonly #watched = new Set<number>();
+  /** Steps whose deadline is known to this process only, and when it is to be stored, if that is later. */
+  readonly #watched = new Map<number, Later | undefined>();
   /** In which state steps and children were last seen to. Only where checks are thorough. */
-  readonly #seenTo = new Map<number, Slot["state"] | "unsent">();
+  #seenTo: Map<number, Slot["state"] | "unsent"> | undefined;
   #graceEnds: number | undefined;
 
   /** @param wanted - False once the run is let go: nothing more is to be done. */
@@ -107,7 +107,10 @@ export class Effects {
       }
     }
     if (work.length > 0) await Promise.all(work);
-    if (thorough) for (const { slot, state } of slots) this.#seenTo.set(slot, unsent?.has(slot) ? "unsent" : state);
+    if (thorough) {
+      this.#seenTo ??= new Map();
+      for (const { slot, state } of slots) this.#seenTo.set(slot, unsent?.has(slot) ? "unsent" : state);
+    }
     if (settling && !this.#timers.has("settle")) this.#settle();
   }
 
@@ -121,7 +124,7 @@ export class Effects {
     if (this.#run.closed) return;
     for (const { slot, kind, state, cause } of this.#run.slots.values()) {
       if (state === "done") continue;
-      const seenTo = this.#seenTo.get(slot);
+      const seenTo = this.#seenTo?.get(slot);
       const lives = this.#stored.has(slot) || (this.#livesBy.get(slot) === cause && inHand(cause));
       const isSent = seenTo === state || (seenTo === "unsent" && state === "open");
       if (kind === "child") {
@@ -184,6 +187,7 @@ export class Effects {
   }
 
   stop(): void {
+    for (const number of [...this.#watched.keys()]) this.#unwatch(number);
     this.#timers.clearAll();
   }
 
@@ -256,22 +260,29 @@ export class Effects {
   /** Soon: in memory. Later: stored if the slot lives long enough for it to matter. */
   #watchDeadline(slot: Slot, pickedUp = false): void {
     const at = this.#deadline(slot, pickedUp);
-    if (!Number.isFinite(at)) return void this.#watched.delete(slot.slot);
-    this.#watched.add(slot.slot);
+    this.#unwatch(slot.slot);
+    if (!Number.isFinite(at)) return;
     const waitMs = at - this.#deps.serverClock.now();
     if (waitMs <= this.#deps.settings.deadlineAfterMs) {
+      this.#watched.set(slot.slot, undefined);
       this.#timers.set(`deadline.${slot.slot}`, waitMs, () => this.#lookAfter(slot));
       return;
     }
-    this.#deps.later.add(() => {
+    const later = this.#deps.later.add(() => {
       if (slot.state !== "open" || !this.#watched.has(slot.slot) || !this.#wanted()) return;
       const stored = this.#storeTimer(slot, at, slot.slot + DEADLINE).then(() => this.#watched.delete(slot.slot));
       stored.catch((error) => this.#trouble("store a deadline", error));
     });
+    this.#watched.set(slot.slot, later);
   }
 
   #unwatch(number: number): void {
-    if (this.#watched.delete(number)) this.#timers.clear(`deadline.${number}`);
+    if (!this.#watched.has(number)) return;
+    const later = this.#watched.get(number);
+    // It would keep the whole run in memory until then.
+    if (later) later.fn = undefined;
+    else this.#timers.clear(`deadline.${number}`);
+    this.#watched.delete(number);
   }
 
   #lookAfter(slot: Slot): void {
@@ -388,9 +399,9 @@ export function askToStop(log: EventLog, hint: CancelSlots): void {
 }
 
 /** The slots that events are about. */
-export function slotsOf(events: Iterable<RunEvent>): Set<number> {
+export function slotsOf(decided: readonly Decided[]): Set<number> {
   const slots = new Set<number>();
-  for (const event of events) {
+  for (const { event } of decided) {
     if (event.type === "SlotsCancelled") for (const slot of event.slots) slots.add(slot);
     else if ("slot" in event && event.type !== "CompensationFailed") slots.add(event.slot);
   }

@@ -81,7 +81,7 @@ async function placesOf(
   if (history.inbox.length + history.events.length > MAX_MESSAGES) return [];
   const asked = new Map<object, Position[]>();
   const execution = new RunExecution(run, workflow, history.events, history.upTo, observing(asked));
-  deps.executions.add(execution);
+  execution.owner = deps.id;
   await replay(deps, execution, history);
   return execution.takeForgotten().map((forgotten) => ({ asked: forgotten, positions: asked.get(forgotten) ?? [] }));
 }

@@ -19,6 +19,7 @@ import {
 import type { Delivery } from "@stepstream/event-log";
 import type { Decisions } from "@stepstream/telemetry";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
+import type { Slot } from "../run/slot.ts";
 import { finishTurn } from "../run/turn.ts";
 import { type Parent, startAbandoned } from "./children.ts";
 import { answers } from "./commands.ts";
@@ -227,15 +228,22 @@ export class RunActor {
     this.#queue = [];
     this.#wake = false;
     try {
-      await this.#handle(batch, woken).catch((error) => {
-        if (error instanceof Released) throw error;
-        return this.#onTrouble(batch, woken, error);
-      });
+      await this.#handle(batch, woken);
     } catch (error) {
-      // Let go in the middle of it: release() gives them back.
-      if (error instanceof Released) this.#queue.unshift(...batch);
-      else this.#giveBack(batch, woken, error);
+      await this.#afterThrow(batch, woken, error);
     }
+  }
+
+  async #afterThrow(batch: Arrival[], woken: boolean, thrown: unknown): Promise<void> {
+    let error = thrown;
+    try {
+      if (!(error instanceof Released)) return await this.#onTrouble(batch, woken, error);
+    } catch (another) {
+      error = another;
+    }
+    // Let go in the middle of it: release() gives them back.
+    if (error instanceof Released) this.#queue.unshift(...batch);
+    else this.#giveBack(batch, woken, error);
   }
 
   /** Not even its trouble can be handled, e.g. because it cannot be parked: all of it comes again. */
@@ -350,7 +358,7 @@ export class RunActor {
     const fault = this.#deps.faults.of(mark) ?? (await suspected(this.#deps, this.run));
     if (fault) throw fault;
     const execution = new RunExecution(this.run, definition, history.events, history.upTo);
-    this.#deps.executions.add(execution);
+    execution.owner = this.#deps.id;
     await this.#replay(execution, history);
     for (const { seq, at, message } of history.inbox) {
       if (seq <= history.upTo) continue;
@@ -471,7 +479,7 @@ export class RunActor {
       if (slot.state === "open") return !out.has(n) || stranded.has(n);
       return slot.state === "cancelling" && !out.has(n);
     });
-    const unsent = new Set(slotsOf(decided.map((d) => d.event)));
+    const unsent = slotsOf(decided);
     for (const n of scheduled) unsent.delete(n);
     const answered = new Set<number>();
     if (lost.length > 0) {
@@ -569,7 +577,7 @@ export class RunActor {
   }
 
   #become(execution: RunExecution, journalSeq: number, segment: Segment | undefined): void {
-    this.#deps.executions.add(execution);
+    execution.owner = this.#deps.id;
     this.#execution = execution;
     this.#journal = new Journal(this.#deps, this.run, this.#name, journalSeq, segment);
     this.#effects = new Effects(
@@ -619,15 +627,17 @@ export class RunActor {
     const effects = this.#effects!;
     if (decided.length > 0 && this.#journal!.upTo !== execution.folded)
       this.#violated("mailbox A1", "something was to be done whose decision is not stored");
-    const numbers = all ? execution.slots.keys() : slotsOf(decided.map((d) => d.event));
-    // Slots of an earlier life are gone: all of them are done.
-    const early = execution.takeEarly();
-    for (const timer of early) this.#deps.emit({ type: "early", run: this.run, ...timer });
-    const armed = new Set([...numbers, ...early.map(({ slot }) => slot)]);
-    const slots = [...armed].flatMap((n) => {
-      const slot = execution.slots.get(n);
-      return slot && slot.state !== "done" ? [slot] : [];
-    });
+    const numbers = all ? new Set(execution.slots.keys()) : slotsOf(decided);
+    for (const timer of execution.takeEarly()) {
+      this.#deps.emit({ type: "early", run: this.run, ...timer });
+      numbers.add(timer.slot);
+    }
+    const slots: Slot[] = [];
+    for (const number of numbers) {
+      const slot = execution.slots.get(number);
+      // Slots of an earlier life are gone: all of them are done.
+      if (slot && slot.state !== "done") slots.push(slot);
+    }
     // Commands that were asked for and cancelled within one batch never went out.
     const scheduledNow = new Set<number>();
     for (const { event } of decided)
