@@ -1,7 +1,6 @@
 import type { Clock, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
-import type { RunExecution } from "../run/execution.ts";
 import type { Boundary } from "./boundary.ts";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { Faults } from "./faults.ts";
