@@ -1,7 +1,12 @@
 /** How the command line gets in: on servers that ask for a password, a token, a key, credentials, a certificate. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
 import { connect, credsAuthenticator, type NodeConnectionOptions } from "@nats-io/transport-node";
 import { createCoordinator } from "@stepstream/coordinator";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
@@ -11,6 +16,7 @@ import { certificates, operator, userKey } from "../support/credentials.ts";
 import { type GuardedServer, noGuardedServer, startGuardedServer } from "../support/guarded.ts";
 import { add, cli, sum } from "./scene.ts";
 
+const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.mjs", import.meta.url));
 const NAMESPACE = "shop";
 const PASSWORD = "p@ss/w:rd";
 /** What docs/guides/deploying.md says that a user of Stepstream needs. */
@@ -259,4 +265,33 @@ describe("what is not there", () => {
       expect(code).toBe(4);
     },
   );
+
+  it.each([
+    ["says nothing", (_: Socket) => {}],
+    ["says something else", (socket: Socket) => void socket.write(Buffer.alloc(10_000, 0xff))],
+    [
+      "says who it is, and no more",
+      (socket: Socket) => void socket.write('INFO {"max_payload":1000000,"headers":true}\r\n'),
+    ],
+  ])("is said of a server that %s, and the process ends", async (_what, talk) => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => {
+      sockets.add(socket.on("error", () => {}));
+      talk(socket);
+    });
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const { port } = silent.address() as AddressInfo;
+    const child = spawn(process.execPath, [STEPSTREAM, "--nats", `127.0.0.1:${port}`, "ls"], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    try {
+      const [err, [code]] = await Promise.all([text(child.stderr), once(child, "exit")]);
+      expect(err).toBe(`error: 127.0.0.1:${port} does not answer (timeout). Does nats-server run there?\n`);
+      expect(code).toBe(4);
+    } finally {
+      child.kill("SIGKILL");
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    }
+  });
 });
