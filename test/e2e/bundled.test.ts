@@ -25,14 +25,7 @@ afterAll(async () => {
 
 it.each([
   ["an ES module", "esm", { keepNames: true }, [], /program\.mjs:\d+:\d+/],
-  [
-    "CommonJS, with its source map",
-    "cjs",
-    { minify: true },
-    ["--enable-source-maps"],
-    /bundled\.ts:1[1-3]:\d+/,
-    "bundled.ts",
-  ],
+  ["CommonJS, with its source map", "cjs", { minify: true }, ["--enable-source-maps"], /bundled\.ts:1[1-3]:\d+/],
 ] as const)("as %s", { timeout: 60_000 }, async (_what, format, output, args, place) => {
   const { rolldown } = await import(pathToFileURL(require.resolve("rolldown")).href);
   const file = join(folder, format === "esm" ? "program.mjs" : "program.cjs");
