@@ -6,6 +6,7 @@
 import { jetstream } from "@nats-io/jetstream";
 import { connect as connectNats } from "@nats-io/transport-node";
 import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
+import { connectEventLog } from "@stepstream/event-log/jetstream";
 import { connect, workflow } from "@stepstream/sdk";
 import { createTelemetry } from "@stepstream/telemetry";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -80,6 +81,9 @@ describe("a run that is parked", { timeout: 180_000 }, () => {
     const env = { NATS_URL: server.url, STEPSTREAM_NAMESPACE: namespace };
 
     let coordinator = await open();
+    const log = await connectEventLog(bus);
+    await expect.poll(async () => [...(await log.backlog("EVENTS")).keys()]).toContain("inbox-0");
+    await log.close();
     await coordinator.stop();
     let client = await connect(bus);
     const runs = ["first", "second"];

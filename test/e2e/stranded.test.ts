@@ -2,6 +2,7 @@
  * Runs beside one whose messages are removed: whatever removes them, and whoever waits for a retry, a timer or an answer
  * meanwhile, all of them end. And runs whose commands an older version has stranded are found and go on.
  */
+import { jetstream } from "@nats-io/jetstream";
 import { connect as connectNats } from "@nats-io/transport-node";
 import { type Coordinator, createCoordinator, type Settings } from "@stepstream/coordinator";
 import type { EventLog } from "@stepstream/event-log";
@@ -176,6 +177,31 @@ describe.concurrent("inbox messages that stay unacknowledged", () => {
     await first.stop();
     await scene.coordinate();
     await allEnd(sleepers);
+  });
+});
+
+describe.concurrent("inbox messages that another has stranded by a purge", () => {
+  it("are folded with the next message of their run, in their order", async ({ onTestFinished }) => {
+    const scene = await open(onTestFinished);
+    const { log, client } = scene;
+    const first = await scene.coordinate();
+    await until(async () => (await log.backlog("EVENTS")).has("inbox-0"));
+    await first.stop();
+    // What no version of ours does: the start is taken from the consumer, and never delivered again.
+    const run = await client.start(sleeper, 100, { id: "s1" });
+    const nc = await connectNats({ servers: server.url });
+    const consumer = await jetstream(nc).consumers.get(log.subjects.streamName("EVENTS"), "inbox-0");
+    expect(await (await consumer.next({ expires: 10_000 }))?.ackAck()).toBe(true);
+    await nc.close();
+    await scene.coordinate({ unparkMs: 100 });
+    const other = await client.start(sleeper, 1_000, { id: "other" });
+    await other.result({ signal: signal() });
+    // Nothing looks for it: it would take a look at every run of the partition.
+    expect(await log.last(log.subjects.journal("s1"), { fresh: true })).toBeUndefined();
+    await expect(client.get("s1").signal("nudge", 1, { timeout: "20s" })).rejects.toMatchObject({
+      code: "SIGNAL_REFUSED",
+    });
+    expect(await run.result({ signal: signal() })).toBe(100);
   });
 });
 

@@ -13,6 +13,11 @@ const KEPT_MS = 1_000;
  * their step's consumer. Versions that removed commands by a purge of their subject have left such commands behind, and
  * anyone else who purges the stream with a subject makes more of them (V1 of the event log's remover.ts).
  *
+ * Messages of an inbox are not looked for. No version of ours can strand one now: EVENTS is only removed from by sequence,
+ * and a message that a coordinator takes and does not acknowledge is redelivered. One that an older version or somebody
+ * else has stranded, by a purge of EVENTS with a subject, is folded in its place with the next message of its run, which reads the whole inbox.
+ * Finding it before that would take a look at every run that waits: the ack floor says nothing about which have been folded.
+ *
  * N1. The floor is read before the message, and never falls. So what is found had been acknowledged or passed over when
  *     the message was still stored. That holds for a moment also for a command that is being acknowledged: whoever acts
  *     on this first looks for its outcome, which is stored before a command is acknowledged.
