@@ -147,8 +147,6 @@ async function clients({ id }: RunHandle, world: Outside): Promise<void> {
       const again = `${id}-again`;
       await untilTold(() => client.start(chain, { ...input, ms: 60_000 }, { id: again, onConflict: "attach" }));
       await sleep(chance.int(3_000));
-      // A process that was frozen while an id changed hands may write for the old run: nothing can fence that.
-      await world.calm();
       world.forget(again);
       const run = await untilTold(() =>
         client.start(chain, { ...input, width: 3 }, { id: again, onConflict: "terminate" }),
@@ -160,7 +158,6 @@ async function clients({ id }: RunHandle, world: Outside): Promise<void> {
       const gone = `${id}-gone`;
       const run = await untilTold(() => client.start(chain, input, { id: gone, onConflict: "attach" }));
       expect("its result", await untilTold(() => run.result()), total(input.width));
-      await world.calm();
       world.forget(gone);
       await codeOf(() => run.delete());
       expect("a deleted run", await codeOf(() => client.get(gone).status()), "RUN_NOT_FOUND");

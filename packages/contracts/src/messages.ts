@@ -72,7 +72,14 @@ export const RunStarted = z.object({
   /** The caller's, for the handlers of all steps and children. */
   baggage: Baggage.optional(),
   /** The run and slot that it is a child of: they are told how it ended. */
-  parent: z.object({ run: RunId, slot: Slot }).optional(),
+  parent: z
+    .object({
+      run: RunId,
+      slot: Slot,
+      /** The inbox sequence that led to the slot: tells it from a slot of a run that had the parent's id before. */
+      after: z.int().min(0).optional(),
+    })
+    .optional(),
   /** The workflow function is called so long after this message was stored. */
   delayMs: Ms.optional(),
   /** The run fails if it has not ended so long after this message was stored. */
@@ -138,7 +145,13 @@ export const RetryLater = z.object({
 });
 
 /** A timer of the run has come due. Said by the coordinator, never early. */
-export const TimerFired = z.object({ v, type: z.literal("TimerFired"), slot: Slot });
+export const TimerFired = z.object({
+  v,
+  type: z.literal("TimerFired"),
+  slot: Slot,
+  /** The inbox sequence that led to the slot: tells it from a slot of a run that had the id before. */
+  after: z.int().min(0).optional(),
+});
 
 /** A slot was given up because its time ran out. Said by the coordinator, when no worker can. */
 export const SlotTimedOut = z.object({
@@ -146,10 +159,18 @@ export const SlotTimedOut = z.object({
   type: z.literal("SlotTimedOut"),
   slot: Slot,
   kind: z.enum(["queue", "total"]),
+  /** The inbox sequence that led to the slot: tells it from a slot of a run that had the id before. */
+  after: z.int().min(0).optional(),
 });
 
 /** A cancelled slot whose worker did not answer within the grace period. */
-export const SlotAbandoned = z.object({ v, type: z.literal("SlotAbandoned"), slot: Slot });
+export const SlotAbandoned = z.object({
+  v,
+  type: z.literal("SlotAbandoned"),
+  slot: Slot,
+  /** The inbox sequence that led to the slot: tells it from a slot of a run that had the id before. */
+  after: z.int().min(0).optional(),
+});
 
 /** Somebody wants the run to stop. */
 export const CancelRequested = z.object({
@@ -192,6 +213,8 @@ export const ChildEnded = z.object({
   output: Payload,
   /** Where it did not. */
   error: Failure.optional(),
+  /** The inbox sequence that led to the slot: tells it from a slot of a run that had the id before. */
+  after: z.int().min(0).optional(),
 });
 export type ChildEnded = z.infer<typeof ChildEnded>;
 

@@ -13,6 +13,7 @@ export interface CallOptions {
 /**
  * Does something, and waits for it no longer than `timeout`. What it does is not undone by that.
  *
+ * @param act - Its signal aborts when the time is over: for what must not continue after that.
  * @param what - What is waited for, e.g. `the status of run r1`.
  * @param known - What the caller should know of it when the time is over; asked then.
  * @throws {CallTimeoutError}
@@ -21,13 +22,14 @@ export async function within<T>(
   clock: Clock,
   what: string,
   timeout: Duration | undefined,
-  act: () => Promise<T>,
+  act: (signal: AbortSignal) => Promise<T>,
   known: () => string | Promise<string> = () => "Nothing was changed; asking again is safe.",
 ): Promise<T> {
   const ms = timeoutMs(timeout);
   const over = Promise.withResolvers<"over">();
   const timer = clock.setTimeout(() => over.resolve("over"), ms);
-  const acting = act();
+  const late = new AbortController();
+  const acting = act(late.signal);
   acting.catch(() => {}); // It may fail after the time is over.
   try {
     const first = await Promise.race([acting.then((value) => ({ value })), over.promise]);
@@ -35,6 +37,7 @@ export async function within<T>(
   } finally {
     clock.clearTimeout(timer);
   }
+  late.abort();
   throw new CallTimeoutError(what, ms, await known());
 }
 

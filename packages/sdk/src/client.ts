@@ -332,11 +332,11 @@ export class Client {
     const clock = this.#clock;
     const { name, version } = workflow;
     checkName("name of a workflow", name);
-    const act = () =>
+    const act = (signal: AbortSignal) =>
       this.#telemetry.start({ id, workflow: name, version }, (carried) => {
         const start = { run: id, extra: { ...carried, ...extra } };
         if (onConflict !== "terminate") return startRun({ log, clock }, workflow, input, { ...start, onConflict });
-        return startInstead(this.#context, workflow, input, start);
+        return startInstead(this.#context, workflow, input, start, signal);
       });
     const known = () => "Whether it is started is unknown; starting it again with the same id is safe.";
     return within(clock, `the start of run ${id}`, callTimeout, act, known);

@@ -10,6 +10,8 @@ import { untilAnswered } from "./start-run.ts";
  *     old journal.
  * X2. From then on another may start the id again. So all else goes before, and of the journal only what was read here.
  * X3. A deletion that was interrupted can be done again, and is no obstacle to a new start.
+ * X4. A removal whose answer was lost is done again. It must not reach a run that was started meanwhile: so of the inbox,
+ *     too, only what was there at first goes, and nothing goes once the caller has given up.
  *
  * @returns The highest slot number it used: a new run under the id numbers its slots on from there.
  * @throws {RunStillGoingError} It is not over; nothing was deleted.
@@ -19,14 +21,22 @@ import { untilAnswered } from "./start-run.ts";
  *   X1 X3  tell-run.test.ts: is deleted when it is over, and not before; an unfinished delete confuses nobody
  *   X2  test/e2e/starting.test.ts: is no obstacle to a new start under the id
  */
-export async function deleteRun({ log, clock }: { log: EventLog; clock: Clock }, run: string): Promise<number> {
+export async function deleteRun(
+  { log, clock }: { log: EventLog; clock: Clock },
+  run: string,
+  signal?: AbortSignal,
+): Promise<number> {
   const { subjects } = log;
-  const act = <T>(fn: () => Promise<T>) => untilAnswered(clock, `delete run ${run}`, fn);
+  const act = <T>(fn: () => Promise<T>) =>
+    untilAnswered(clock, `delete run ${run}`, () => {
+      signal?.throwIfAborted();
+      return fn();
+    });
+  const inbox = await act(() => log.last(subjects.inbox(run), { fresh: true }));
   const journal = await act(() => log.read(subjects.journal(run), { fresh: true }));
   const last = journal.findLast((stored) => eventsOf(stored).length > 0);
   if (!last || !endOf(last)) {
-    const known = last ?? (await act(() => log.last(subjects.inbox(run), { fresh: true })));
-    throw known ? new RunStillGoingError(run) : new RunNotFoundError(run, subjects.namespace);
+    throw last || inbox ? new RunStillGoingError(run) : new RunNotFoundError(run, subjects.namespace);
   }
   let slots = 0;
   for (const event of journal.flatMap(eventsOf)) {
@@ -37,8 +47,9 @@ export async function deleteRun({ log, clock }: { log: EventLog; clock: Clock },
   const attempts = await act(() => log.list("EVENTS", subjects.all.attemptsOfRun(run)));
   // Of a slot that is done, if the acknowledgement was lost.
   const commands = await act(() => log.list("COMMANDS", subjects.all.commandsOfRun(run)));
-  for (const subject of [...commands.keys(), ...attempts.keys(), subjects.parked(run), subjects.inbox(run)])
+  for (const subject of [...commands.keys(), ...attempts.keys(), subjects.parked(run)])
     await act(() => log.remove(subject));
+  if (inbox) await act(() => log.remove(subjects.inbox(run), { upTo: inbox.seq }));
   await act(() => log.remove(subjects.journal(run), { upTo: journal.at(-1)!.seq }));
   return slots;
 }

@@ -389,7 +389,7 @@ export class RunHandle<
       clock,
       `the deletion of run ${this.id}`,
       options.timeout,
-      () => deleteRun(this.#context, this.id),
+      (signal) => deleteRun(this.#context, this.id, signal),
       () => "It may be deleted in part; deleting it again is safe.",
     );
     this.#known = false;

@@ -11,6 +11,9 @@ const TRIES = 5;
  * Starts a run in the place of one that may have its id: that one is terminated if it is still going, and deleted.
  * The new one numbers its slots on, so that no late result of the old one fits.
  *
+ * @param signal - Aborts when the caller no longer waits. Nothing is terminated or deleted after that: another start of the
+ * same id may have succeeded, and its run must not be replaced by a call that has failed.
+ *
  * Not one step: a caller that dies in between has ended the old run and not started the new one. Doing it again is safe.
  *
  * @throws {RunAlreadyExistsError} Others kept starting the same id.
@@ -20,10 +23,12 @@ export async function startInstead(
   workflow: AnyWorkflow,
   input: unknown,
   start: Omit<Parameters<typeof startRun>[3], "onConflict">,
+  signal: AbortSignal,
 ): Promise<"started"> {
   const { run } = start;
   let slots: number | undefined;
   for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted();
     const extra = { ...start.extra, ...(slots === undefined ? {} : { slots }) };
     try {
       await startRun(context, workflow, input, { ...start, extra, onConflict: "reject" });
@@ -31,13 +36,15 @@ export async function startInstead(
     } catch (error) {
       if (!(error instanceof RunAlreadyExistsError) || attempt === TRIES) throw error;
     }
+    signal.throwIfAborted();
     try {
-      await new RunHandle(context, run).terminate({ reason: "another is started in its place" });
+      await new RunHandle(context, run).terminate({ reason: "another is started in its place", signal });
     } catch (error) {
       if (!(error instanceof RunClosedError || error instanceof RunNotFoundError)) throw error;
     }
+    signal.throwIfAborted();
     try {
-      slots = Math.max(slots ?? 0, await deleteRun(context, run));
+      slots = Math.max(slots ?? 0, await deleteRun(context, run, signal));
     } catch (error) {
       if (!(error instanceof RunStillGoingError || error instanceof RunNotFoundError)) throw error;
     }

@@ -79,6 +79,8 @@ export class Watch {
     for (const run of runs) {
       const inbox = subjects.inbox(run);
       if (server.stream("EVENTS").lastOf(inbox) === 0 || this.ended(run)) continue;
+      // Its run is deleted; what has come since, from a worker that was slow, is no run.
+      if (this.#reused.has(run) && !this.#started(run)) continue;
       const alive = causes.includes(`.${run}.`) || this.isUndone(run);
       const parked = server.stream("EVENTS").lastOf(subjects.parked(run)) > 0;
       if (alive || parked || this.#hasLiveChild(run) || this.#waitsForOutside(run)) continue;

@@ -372,11 +372,11 @@ export class RunExecution {
       case "StepCancelled":
         return this.#withStep(message, (slot) => this.settle(slot, this.#reasonOf(slot)));
       case "SlotAbandoned":
-        return this.#withSlot(message.slot, (slot) => {
+        return this.#withSlot(message, (slot) => {
           if (slot.state === "cancelling") this.settle(slot, this.#reasonOf(slot));
         });
       case "SlotTimedOut":
-        return this.#withSlot(message.slot, (slot) => {
+        return this.#withSlot(message, (slot) => {
           if (!slot.step) return;
           const ms = timeoutOf(slot.step, message.kind) ?? this.#now - slot.scheduledAt;
           this.settle(slot, this.#stepError(slot, slot.step, slot.attempt, new TimeoutError(message.kind, ms)));
@@ -392,9 +392,9 @@ export class RunExecution {
           this.decide({ type: "RetryScheduled", slot: slot.slot, attempt: slot.attempt, fireAt: slot.fireAt });
         });
       case "TimerFired":
-        return this.#withSlot(message.slot, (slot) => (this.#isEarly(slot) ? this.#ignore(slot) : this.#fire(slot)));
+        return this.#withSlot(message, (slot) => (this.#isEarly(slot) ? this.#ignore(slot) : this.#fire(slot)));
       case "ChildEnded":
-        return this.#withSlot(message.slot, (slot) => {
+        return this.#withSlot(message, (slot) => {
           if (slot.child?.run === message.child) this.#childEnded(slot, slot.child, message);
         });
       case "SignalReceived":
@@ -536,9 +536,10 @@ export class RunExecution {
     this.decide({ type: "RunTerminated", reason, ...(children.length > 0 && { children }) });
   }
 
-  #withSlot(number: number, then: (slot: Slot) => void): void {
+  /** Who speaks of it may mean a slot of a run that had the id before, and was deleted. */
+  #withSlot({ slot: number, after }: { slot: number; after?: number | undefined }, then: (slot: Slot) => void): void {
     const slot = this.slots.get(number);
-    if (slot && slot.state !== "done") then(slot);
+    if (slot && slot.state !== "done" && (after === undefined || after === slot.after)) then(slot);
   }
 
   /** Only what names slot and step as the history does is about this slot. */
@@ -546,9 +547,7 @@ export class RunExecution {
     message: { slot: number; step: string; after?: number | undefined },
     then: (slot: Slot, step: StepSlot) => void,
   ): void {
-    this.#withSlot(message.slot, (slot) => {
-      // A worker that was slow may speak of a run that had the id before, and was deleted.
-      if (message.after !== undefined && message.after !== slot.after) return;
+    this.#withSlot(message, (slot) => {
       if (slot.step?.definition.name === message.step) then(slot, slot.step);
     });
   }

@@ -27,14 +27,26 @@ export interface Parent {
   readonly started: RunStarted;
 }
 
-/** A child as its parent's journal has it. */
-export type Child = z.infer<typeof ChildScheduled>;
+/** A child as its parent's journal has it; `after`: the inbox message that led to it, where that is known. */
+export type Child = z.infer<typeof ChildScheduled> & { after?: number };
 
-export function childOf({ slot, child }: Slot): Child {
+export function childOf({ slot, child, after }: Slot): Child {
   const { run, definition, inputText, onParentClose, delayMs, timeoutMs, trace } = child!;
   const { name: workflow, version } = definition;
   const input = inputText === "" ? undefined : JSON.parse(inputText);
-  return { type: "ChildScheduled", slot, run, workflow, version, input, onParentClose, delayMs, timeoutMs, trace };
+  return {
+    type: "ChildScheduled",
+    slot,
+    run,
+    workflow,
+    version,
+    input,
+    onParentClose,
+    delayMs,
+    timeoutMs,
+    trace,
+    after,
+  };
 }
 
 /** @returns "taken" if the id belongs to a run that is no child of this slot. */
@@ -45,7 +57,7 @@ export async function startChild(
   wanted: () => boolean,
 ): Promise<"started" | "taken" | undefined> {
   const { log, telemetry } = deps;
-  const { workflow, version, input, delayMs, timeoutMs } = child;
+  const { workflow, version, input, delayMs, timeoutMs, after } = child;
   const trace = telemetry.traceOf(parent.started, parent.runId);
   const { baggage } = parent.started;
   const id = `${parent.mark}.${child.slot}.child`;
@@ -58,7 +70,7 @@ export async function startChild(
     input,
     ...(trace && (child.trace === "linked" ? { link: trace } : { trace })),
     ...(baggage && { baggage }),
-    parent: { run: parent.runId, slot: child.slot },
+    parent: { run: parent.runId, slot: child.slot, ...(after !== undefined && { after }) },
     ...(delayMs !== undefined && { delayMs }),
     ...(timeoutMs !== undefined && { timeoutMs }),
   };

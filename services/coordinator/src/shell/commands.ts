@@ -1,5 +1,6 @@
 import type { Trace } from "@stepstream/contracts";
 import { InboxMessage, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
+import type { EventLog } from "@stepstream/event-log";
 import { type AnyStep, policiesOf } from "@stepstream/sdk";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot, StepSlot } from "../run/slot.ts";
@@ -92,11 +93,32 @@ export async function publishCommand(
 }
 
 function isCommandOf(slot: Slot, text: string): boolean {
+  return read(text)?.after === slot.after;
+}
+
+/** @returns undefined if it cannot be read: no worker runs it. */
+function read(text: string): { after?: unknown } | undefined {
   try {
-    return (JSON.parse(text) as { after?: number }).after === slot.after;
+    return JSON.parse(text) ?? undefined;
   } catch {
-    return false; // Not to be read: it is in no worker's way to run this slot.
+    return undefined;
   }
+}
+
+/**
+ * Removes the command at this subject, if it is one of the run that is meant: another may have the id by now.
+ *
+ * @param own - Is it of that run? Not asked of one that cannot be read.
+ */
+export async function removeCommand(
+  log: EventLog,
+  subject: string,
+  own: (command: { after?: unknown }) => boolean,
+): Promise<void> {
+  const last = await log.last(subject, { fresh: true });
+  if (!last) return;
+  const command = read(last.text);
+  if (!command || own(command)) await log.remove(subject, { upTo: last.seq });
 }
 
 export function timeoutOf({ definition, options }: StepSlot) {

@@ -10,7 +10,7 @@ import type { EventLog } from "@stepstream/event-log";
 import type { Decided, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { childOf, startChild, stopChild, unstarted } from "./children.ts";
-import { publishCommand, timeoutOf } from "./commands.ts";
+import { publishCommand, removeCommand, timeoutOf } from "./commands.ts";
 import type { Later } from "./delay-queue.ts";
 import { type Deps, Released } from "./deps.ts";
 import { LocalTimers } from "./local-timers.ts";
@@ -361,10 +361,11 @@ export class Effects {
   async #removeCommand(slot: Slot): Promise<void> {
     const { log } = this.#deps;
     const subject = log.subjects.command(slot.step!.definition.name, this.#run.runId, slot.slot);
+    const own = ({ after }: { after?: unknown }) => after === slot.after;
     await retrying(
       this.#deps,
       () => `remove ${subject}`,
-      () => log.remove(subject),
+      () => removeCommand(log, subject, own),
       this.#wanted,
     );
   }
@@ -375,7 +376,9 @@ export class Effects {
     const { runId } = this.#run;
     const id = `${this.#run.mark}.${key}`;
     const wanted = () => this.#wanted() && (this.#run.slots.get(message.slot)?.state ?? "done") !== "done";
-    const append = () => log.append(log.subjects.inbox(runId), JSON.stringify(message), { id });
+    const { after } = this.#run.slots.get(message.slot) ?? {};
+    const text = JSON.stringify({ ...message, after });
+    const append = () => log.append(log.subjects.inbox(runId), text, { id });
     return (await retrying(this.#deps, () => `tell run ${runId} ${message.type}`, append, wanted)) !== undefined;
   }
 

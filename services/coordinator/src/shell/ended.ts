@@ -1,12 +1,14 @@
 import {
   type ChildEnded,
   InvariantError,
+  type RunStarted,
   type TerminalEvent,
   toFailure,
   WorkflowCancelledError,
   WorkflowTerminatedError,
 } from "@stepstream/contracts";
 import { type Parent, stopChild } from "./children.ts";
+import { removeCommand } from "./commands.ts";
 import type { Deps } from "./deps.ts";
 import { askToStop } from "./effects.ts";
 import { retrying } from "./retrying.ts";
@@ -17,18 +19,29 @@ import { retrying } from "./retrying.ts";
  *
  * Z1. A parent is told the end of its child.
  * Z2. What a terminated run had open is removed: its commands, its timers; its children are told.
+ * Z3. As soon as the end is in the journal, a client may delete the run and start another under its id. Commands of that
+ *     one are not removed: they were asked for by later messages.
  *
  * Z1 is asserted before the message that led to the end is acknowledged ("ended Z1").
  *
  * Checked elsewhere:
  *   Z2  ../../../../test/e2e/outside.test.ts: ends a run at once, removes its commands, and ignores what still works
+ *   Z3  ../../../../test/simulation: runs that take the id of others, in the model's "hub"
+ *
+ * @param upTo - The inbox message that led to the end.
  */
-export async function afterEnd(deps: Deps, run: Parent, end: TerminalEvent, wanted: () => boolean): Promise<void> {
+export async function afterEnd(
+  deps: Deps,
+  run: Parent,
+  end: TerminalEvent,
+  upTo: number,
+  wanted: () => boolean,
+): Promise<void> {
   const { parent } = run.started;
-  if (end.type === "RunTerminated") await clear(deps, run, end, wanted);
+  if (end.type === "RunTerminated") await clear(deps, run, end, upTo, wanted);
   if (!parent) return;
   const { log } = deps;
-  const message = JSON.stringify(endOfChild(run.runId, parent.slot, end));
+  const message = JSON.stringify(endOfChild(run.runId, parent, end));
   const append = () => log.append(log.subjects.inbox(parent.run), message, { id: `${run.mark}.${parent.slot}.ended` });
   const told = await retrying(
     deps,
@@ -40,8 +53,9 @@ export async function afterEnd(deps: Deps, run: Parent, end: TerminalEvent, want
     throw new InvariantError("ended Z1", `run ${parent.run} was not told of its end`, { run: run.runId });
 }
 
-function endOfChild(run: string, slot: number, end: TerminalEvent): ChildEnded {
-  const base = { v: 1, type: "ChildEnded", slot, child: run } as const;
+function endOfChild(run: string, parent: NonNullable<RunStarted["parent"]>, end: TerminalEvent): ChildEnded {
+  const { slot, after } = parent;
+  const base = { v: 1, type: "ChildEnded", slot, child: run, ...(after !== undefined && { after }) } as const;
   switch (end.type) {
     case "RunCompleted":
       return { ...base, outcome: "completed", output: end.output };
@@ -60,6 +74,7 @@ async function clear(
   deps: Deps,
   parent: Parent,
   end: Extract<TerminalEvent, { type: "RunTerminated" }>,
+  upTo: number,
   wanted: () => boolean,
 ): Promise<void> {
   const { log } = deps;
@@ -72,10 +87,10 @@ async function clear(
     const slotOf = (subject: string) => subjects.parse(subject)?.slot ?? [];
     const slots = [...commands.keys()].flatMap(slotOf);
     if (slots.length > 0) {
-      const upTo = (await log.last(subjects.inbox(run)))?.seq ?? 0;
       askToStop(log, { v: 1, type: "CancelSlots", run, slots, reason: end.reason, upTo });
     }
-    for (const subject of commands.keys()) await log.remove(subject);
+    for (const subject of commands.keys())
+      await removeCommand(log, subject, ({ after }) => typeof after !== "number" || after <= upTo);
     const timers = await log.list("TIMERS", subjects.all.timersOfRun(run));
     for (const slot of [...timers.keys()].flatMap(slotOf)) await log.cancelTimer(run, slot);
   };

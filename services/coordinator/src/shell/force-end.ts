@@ -56,7 +56,10 @@ export async function endByForce(
     const read = InboxMessage.safeParse(jsonOf(stored));
     return read.success ? [{ seq: stored.seq, at: stored.at, message: read.data }] : [];
   });
-  const decisions = journal.map((stored) => ({ json: jsonOf(stored), events: readableEvents(stored.text) }));
+  const stored = journal.map((one) => ({ json: jsonOf(one), events: readableEvents(one.text) }));
+  // Its first decision may be one of a deleted run that had the id: see readHistory.
+  const from = messages[0]?.message.type === "RunStarted" ? messages[0].seq : 0;
+  const decisions = stored.filter(({ json }) => !(json?.upTo < from));
   let events = decisions.flatMap((decision) => decision.events);
   // A decision on a message that there is not was made up.
   const newest = inbox.at(-1)?.seq ?? 0;

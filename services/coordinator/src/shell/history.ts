@@ -1,4 +1,5 @@
 import {
+  type Decision,
   decode,
   InboxMessage,
   LogUnavailableError,
@@ -80,7 +81,10 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
     }
     const inboxAfter = segment?.inboxAfter ?? 0;
     const inbox = await log.read(subjects.inbox(run), { ...options, fromSeq: inboxAfter + 1 });
-    const decisions = journal.flatMap((stored) => readDecision(stored) ?? []);
+    const decisions = own(
+      journal.flatMap((stored) => readDecision(stored) ?? []),
+      inbox[0],
+    );
     const events = decisions.flatMap((decision) => decision.events);
     const at = events.findLastIndex((event) => event.type === "RunContinued");
     if (segment && at < 0) {
@@ -113,6 +117,19 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
     return { continued, inbox: messages, events: events.slice(at + 1), latest, upTo, journalSeq, segment };
   }
   throw new LogUnavailableError(`read run ${run}`, "its history stayed incomplete");
+}
+
+/**
+ * A coordinator that was cut off may store the first decision of a run that was deleted meanwhile: where the journal is
+ * empty again, its fence holds. Such a decision is about messages from before the start of the run that has the id now.
+ */
+function own(decisions: Decision[], first: Stored | undefined): Decision[] {
+  if (!first || !decisions.some(({ upTo }) => upTo < first.seq) || !isStart(first)) return decisions;
+  return decisions.filter(({ upTo }) => upTo >= first.seq);
+}
+
+function isStart({ text }: Stored): boolean {
+  return text.includes('"type":"RunStarted"');
 }
 
 /** The rest of an inbox, under the same rule. */

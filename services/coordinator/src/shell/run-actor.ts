@@ -443,7 +443,7 @@ export class RunActor {
       // What came after the end has no part in it. Else whoever ended it may have died before it could tell.
       if (first <= history.upTo) this.#tellTelemetry(started, startedAtMs, endedAtMs, last);
       await this.#startAbandoned(started, startedAtMs, history.latest);
-      await this.#afterEnd(started, startedAtMs, last);
+      await this.#afterEnd(started, startedAtMs, last, history.upTo);
       await this.#removeStranded(stranded);
       return "over";
     }
@@ -527,7 +527,7 @@ export class RunActor {
     const { event, started, readable, startedAtMs, endedAtMs, upTo } = end;
     this.#deps.emit({ type: "decided", run: this.run, upTo, events: [event.type] });
     if (readable) this.#tellTelemetry(started, startedAtMs, endedAtMs, event);
-    await this.#afterEnd(started, startedAtMs, event);
+    await this.#afterEnd(started, startedAtMs, event, upTo);
     return true;
   }
 
@@ -538,9 +538,9 @@ export class RunActor {
     return unpark(this.#deps, this.run, record);
   }
 
-  async #afterEnd(started: RunStarted, startedAtMs: number, end: TerminalEvent): Promise<void> {
+  async #afterEnd(started: RunStarted, startedAtMs: number, end: TerminalEvent, upTo: number): Promise<void> {
     if (!started.parent && end.type !== "RunTerminated") return;
-    await afterEnd(this.#deps, this.#parent(started, startedAtMs), end, () => this.#state !== "released");
+    await afterEnd(this.#deps, this.#parent(started, startedAtMs), end, upTo, () => this.#state !== "released");
     this.#check();
   }
 
@@ -660,7 +660,7 @@ export class RunActor {
       await this.#startAbandoned(execution.started!, execution.startedAtMs, gone);
     }
     const end = execution.closed ? decided.map((d) => d.event).findLast(isTerminal) : undefined;
-    if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);
+    if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end, execution.folded);
     this.#reportForgotten(execution);
     this.#underWay = false;
     this.#settleBatch(batch);
