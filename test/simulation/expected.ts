@@ -6,27 +6,36 @@
  * - One that was asked to stop, or whose time was up, may have ended early: it has asked for nothing else than on the
  *   way there, and has compensated what it had registered, last first.
  */
-import type { RunEvent, TerminalEvent } from "@stepstream/contracts";
+import { decodeValue, type RunEvent } from "@stepstream/contracts";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { SimulatedRun, SimulatedWorld } from "@stepstream/testing";
-import { type Ending, type Expected, type Facts, spellChild, spellError, spellStep, waysOf } from "./reference.ts";
+import { type Ending, type Expected, endingOf, type Facts, spellChild, spellStep, waysOf } from "./reference.ts";
+import { checkSchedule } from "./schedules.ts";
 import { answer } from "./steps.ts";
+import { spellValue } from "./values.ts";
 
-interface Model {
+export interface Model {
   readonly workflows: readonly AnyWorkflow[];
   /** What these come to: the reference has no guards for them. */
   readonly known: Readonly<Record<string, (input: any) => Expected>>;
+  /**
+   * The workflow that gets new code in the middle of each world, so long after its beginning, and the first step after the
+   * place that was changed: whichever code asks for it has passed that place.
+   */
+  readonly patch: { readonly workflow: string; readonly afterMs: number; readonly step: string };
 }
 
 /** @returns What is not as expected. */
 export async function checkExpected(run: SimulatedRun, world: SimulatedWorld, model: Model): Promise<string[]> {
-  const real = read(run);
-  if (!real || run.workflow.startsWith("_")) return [];
+  const real = readRun(run);
+  if (!real) return [];
+  if (run.workflow === "_schedule") return checkSchedule(run, world, real.stopped);
+  if (run.workflow.startsWith("_")) return [];
   const workflow = model.workflows.find(({ name, version }) => name === run.workflow && version === real.version)!;
   const known = model.known[run.workflow];
-  const expected = known ? [known(run.input)] : await waysOf(workflow, factsOf(run, real, world), answer);
+  const expected = known ? [known(run.input)] : await waysOf(workflow, factsOf(run, real, world, model), answer);
   // What updates have asked for, also if they were not completed.
-  const ghosts = real.updates.map(({ input }) => `"n":${100 + (input as number)},`);
+  const ghosts = real.updates.map(({ input }) => `"n":${100 + (input as number)}`);
   const faults = expected.map((way) => differences(real, way, ghosts));
   if (faults.some((found) => found.length === 0)) return [];
   if (real.stopped && endsEarly(real)) return stoppedEarly(real, expected, ghosts);
@@ -40,6 +49,7 @@ interface Real {
   readonly asked: readonly string[];
   readonly compensations: readonly string[];
   readonly progress: readonly string[];
+  readonly patches: readonly string[];
   readonly answers: ReadonlyMap<string, unknown>;
   readonly updates: Facts["updates"];
   readonly events: readonly RunEvent[];
@@ -50,22 +60,30 @@ interface Real {
   readonly booked: number;
 }
 
-function read({ end, history }: SimulatedRun): Real | undefined {
+function readRun({ end, history }: SimulatedRun): Real | undefined {
   const all = history.flatMap((entry) => (entry.kind === "inbox" ? [entry.message] : []));
   // What came before its start was for a run that had the id and was deleted.
   const inbox = all.slice(all.findIndex(({ type }) => type === "RunStarted"));
-  const events = history.flatMap((entry) => (entry.kind === "journal" ? entry.message.events : []));
   const start = inbox[0];
+  // Decisions about messages from before its start are of a run that had the id.
+  const from = history.find((entry) => entry.kind === "inbox" && entry.message === start)?.seq ?? 0;
+  const events = history.flatMap((entry) =>
+    entry.kind === "journal" && entry.message.upTo >= from ? entry.message.events : [],
+  );
   if (!end || start?.type !== "RunStarted") return undefined;
   const answers = new Map<string, unknown>();
   const late = new Set<string>();
   let closing = false;
   for (const event of events) {
     if (event.type === "RunClosing") closing = true;
-    if (event.type === "UpdateCompleted") answers.set(event.id, event.output);
+    if (event.type === "UpdateCompleted") answers.set(event.id, spellValue(decodeValue(event.output)));
     if (event.type === "UpdateCompleted" && closing) late.add(event.id);
   }
-  const requests = new Map(inbox.flatMap((m) => (m.type === "UpdateRequested" ? [[m.id, m] as const] : [])));
+  const requests = new Map(
+    inbox.flatMap((m) =>
+      m.type === "UpdateRequested" ? [[m.id, { ...m, input: decodeValue(m.input) }] as const] : [],
+    ),
+  );
   const completed = [...answers.keys()].map((id) => ({
     ...requests.get(id)!,
     completed: late.has(id) ? ("late" as const) : ("in time" as const),
@@ -75,8 +93,9 @@ function read({ end, history }: SimulatedRun): Real | undefined {
   const compensations: string[] = [];
   for (const event of events) {
     if (event.type === "StepScheduled")
-      (event.compensation ? compensations : asked).push(spellStep(event.step, event.input));
-    if (event.type === "ChildScheduled") asked.push(spellChild(event.workflow, event.version, event.run, event.input));
+      (event.compensation ? compensations : asked).push(spellStep(event.step, decodeValue(event.input)));
+    if (event.type === "ChildScheduled")
+      asked.push(spellChild(event.workflow, event.version, event.run, decodeValue(event.input)));
   }
   const booking = new Set(events.flatMap((e) => (e.type === "StepScheduled" && e.step === "book" ? [e.slot] : [])));
   const settled = new Map<number, string>();
@@ -94,6 +113,7 @@ function read({ end, history }: SimulatedRun): Real | undefined {
       const { step, total, name } = event;
       return [JSON.stringify({ step, total, name })];
     }),
+    patches: events.flatMap((event) => (event.type === "Patched" ? [event.id] : [])),
     answers,
     updates: [...completed, ...rest],
     events,
@@ -103,14 +123,15 @@ function read({ end, history }: SimulatedRun): Real | undefined {
   };
 }
 
-function factsOf(run: SimulatedRun, real: Real, world: SimulatedWorld): Facts {
+function factsOf(run: SimulatedRun, real: Real, world: SimulatedWorld, { patch }: Model): Facts {
   const ids = new Set<string>();
   const signals = run.history.flatMap((entry) => {
     if (entry.kind !== "inbox") return [];
     const { message } = entry;
     const came =
       message.type === "RunStarted" ? (message.signals ?? []) : message.type === "SignalReceived" ? [message] : [];
-    return came.filter(({ id }) => ids.size !== ids.add(id).size);
+    const fresh = came.filter(({ id }) => ids.size !== ids.add(id).size);
+    return fresh.map((signal) => ({ ...signal, payload: decodeValue(signal.payload) }));
   });
   return {
     run: run.id,
@@ -118,25 +139,27 @@ function factsOf(run: SimulatedRun, real: Real, world: SimulatedWorld): Facts {
     signals,
     updates: real.updates,
     sideEffects: real.events.filter((event) => event.type === "SideEffectRecorded"),
-    child: (id) => {
-      const end = world.end(id);
-      return end && endingOf(end);
-    },
+    code: run.workflow === patch.workflow ? codeOf(run, patch) : "new",
+    child: (id) => world.end(id),
     stopped: real.stopped,
   };
 }
 
-function endingOf(end: TerminalEvent): Ending {
-  switch (end.type) {
-    case "RunCompleted":
-      return { how: "completed", output: end.output };
-    case "RunFailed":
-      return { how: "failed", error: spellError(end.error) };
-    case "RunCancelled":
-      return { how: "cancelled" };
-    case "RunTerminated":
-      return { how: "terminated" };
-  }
+/** Worlds begin at this time. */
+const BEGIN_MS = Date.UTC(2026, 0, 1);
+/** What a coordinator had on its way when it was killed may be stored a little later. */
+const ON_ITS_WAY_MS = 3_000;
+
+function codeOf({ history }: SimulatedRun, { step, afterMs }: Model["patch"]): Facts["code"] {
+  const deployedAt = BEGIN_MS + afterMs;
+  const passed = history.find(
+    (entry) =>
+      entry.kind === "journal" &&
+      entry.message.events.some((event) => event.type === "StepScheduled" && event.step === step),
+  );
+  if (!passed || history[0]!.at >= deployedAt) return history[0]!.at >= deployedAt ? "new" : "both";
+  if (passed.at < deployedAt) return "old";
+  return passed.at >= deployedAt + ON_ITS_WAY_MS ? "new" : "both";
 }
 
 function differences(real: Real, way: Expected, ghosts: readonly string[]): string[] {
@@ -148,6 +171,7 @@ function differences(real: Real, way: Expected, ghosts: readonly string[]): stri
   compare("ending", real.ending, way.ending);
   compare("compensations", real.compensations, way.ending.how === "failed" ? way.compensations : []);
   compare("progress", real.progress, way.progress);
+  compare("patches", real.patches, way.patches);
   const answers = [...real.answers].map(([id, output]) => [id, output]);
   compare("answers", answers, [...way.answers]);
   const asked = without(real.asked, way.asked);

@@ -2,10 +2,11 @@ import { exponential, type WorkflowContext, workflow } from "@stepstream/sdk";
 import { scheduleWorkflow } from "@stepstream/sdk/schedule";
 import type { Chance, Scenario } from "@stepstream/testing";
 import { z } from "zod";
-import { checkExpected } from "./expected.ts";
+import { checkExpected, type Model } from "./expected.ts";
 import { outside } from "./outside.ts";
 import { type Expected, spellStep } from "./reference.ts";
 import * as s from "./steps.ts";
+import { spellValue, Values, valuesOf } from "./values.ts";
 
 /**
  * What is simulated: workflows that use every construct between them. Each has a result that does not depend on when
@@ -259,13 +260,19 @@ export const guarded = workflow("guarded", anything, async (input, w) => {
 const expectGuarded = (input: Shape): Expected => ({
   ending: {
     how: "completed",
-    output: { refused: Array(3).fill("FORBIDDEN_IN_WORKFLOW"), frozen: true, clock: true, inUnit: true },
+    output: spellValue({
+      refused: Array(3).fill("FORBIDDEN_IN_WORKFLOW"),
+      frozen: true,
+      clock: true,
+      inUnit: true,
+    }),
   },
   asked: [1, 2].map((n) => spellStep("work", item(input, n))),
   maybe: [],
   shielded: [],
   compensations: [],
   progress: [],
+  patches: [],
   answers: new Map(),
 });
 
@@ -284,6 +291,59 @@ export const named = workflow("named", { ...anything, signals: { go: z.int() } }
   const odd = (await w.waitFor("go", { where: (n) => n % 2 === 1, timeout: "30s" })) ?? null;
   return { name: first.name, even: first.value ?? null, odd };
 });
+
+/** A time-out that throws is told from a signal without a payload. */
+export const timed = workflow("timed", { ...anything, signals: { ping: z.void() } }, async (_input, w) => {
+  const one = (timeout: `${number}s`) =>
+    w.waitFor("ping", { timeout, onTimeout: "throw" }).then(
+      () => "came",
+      (error) => codes(error),
+    );
+  const waits = [await one("4s"), await one("2s")];
+  w.cancelled.throwIfAborted();
+  return waits;
+});
+
+/** Values of every kind, on every path: input, output, signal, query, update, child, side effect, next segment, error. */
+export const kinds = workflow(
+  "kinds",
+  {
+    input: Shape.extend({ given: Values.optional() }),
+    output: z.any(),
+    signals: { stamp: Values },
+    queries: { held: Values.optional() },
+    updates: { swap: { input: z.map(z.string(), z.date()), output: z.map(z.date(), z.string()) } },
+  },
+  async ({ given, ...input }, w): Promise<unknown> => {
+    w.onQuery("held", () => given);
+    w.onUpdate("swap", (map) => new Map([...map].map(([key, at]) => [at, key])));
+    const first = await w.run(s.carry, given ?? valuesOf(input.width));
+    if (!given && input.width % 2 === 1) return w.continueAsNew({ ...input, given: first });
+    const made = w.sideEffect(() => ({
+      at: new Date(Math.floor(Math.random() * 1e9)),
+      big: 1n,
+      none: [undefined, -0],
+    }));
+    const child = w.runId.endsWith("-k") || (await w.child(kinds, { ...input, given: first }, { id: `${w.runId}-k` }));
+    const missed = await w.run(s.misses, first).catch((error) => error.cause?.data ?? codes(error));
+    w.cancelled.throwIfAborted();
+    const stamp = (await w.waitFor("stamp", { timeout: "3s" })) ?? null;
+    return { first, made, child, missed, stamp };
+  },
+);
+
+/** The same before and after `w.patched`: see `deploy` in the model. */
+const mended = (isNew: boolean) =>
+  workflow("mended", anything, async (input, w) => {
+    const one = await w.run(s.work, item(input, 1));
+    await w.sleep(Math.floor(w.random() * 20_000));
+    const checked = isNew && w.patched("check") ? await w.run(s.work, item(input, 3)) : null;
+    const two = await w.run(s.beat, item(input, 2));
+    await w.sleep(Math.floor(w.random() * 20_000));
+    return { one, checked, two };
+  });
+/** When the coordinators get the new code of `mended`. */
+const DEPLOYED_AFTER_MS = 45_000;
 
 /** A rejection that is awaited later, and work that is not awaited at all. */
 export const loose = workflow("loose", anything, async (input, w) => {
@@ -340,11 +400,21 @@ export const workflows = [
   ...versions,
   guarded,
   named,
+  timed,
+  kinds,
+  mended(false),
   loose,
   hub,
   greet,
   scheduleWorkflow,
 ];
+
+/** For the judgement: the new code, which has both ways. */
+const judged: Model = {
+  workflows: [...workflows.filter(({ name }) => name !== "mended"), mended(true)],
+  known: { guarded: expectGuarded },
+  patch: { workflow: "mended", afterMs: DEPLOYED_AFTER_MS, step: "beat" },
+};
 
 export const model: Scenario = {
   workflows,
@@ -362,6 +432,7 @@ export const model: Scenario = {
   },
   // Not every coordinator knows every workflow: some runs have to be handed on.
   hosts: (coordinator) => (coordinator === 2 ? workflows.filter((w) => w !== desk && w !== saga) : workflows),
+  deploy: { after: DEPLOYED_AFTER_MS, workflows: [mended(true)] },
   outside,
-  check: (run, world) => checkExpected(run, world, { workflows, known: { guarded: expectGuarded } }),
+  check: (run, world) => checkExpected(run, world, judged),
 };

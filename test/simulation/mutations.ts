@@ -387,4 +387,108 @@ export const mutations: readonly Mutation[] = [
     why: "An update that its validator refuses changes nothing.",
     patches: [{ file: `${RUN}/updates.ts`, from: "handler.validate?.(value),", to: "undefined," }],
   },
+  {
+    rule: "values-kept",
+    seed: 1,
+    why: "Values of any kind arrive as they were sent: undefined in a list is not null.",
+    patches: [
+      {
+        file: "packages/contracts/src/value-codec.ts",
+        from: 'return { [TAG]: "Undefined" };',
+        to: "return null;",
+      },
+    ],
+  },
+  {
+    rule: "maps-in-order",
+    seed: 1,
+    why: "A map arrives with its entries in their order.",
+    patches: [
+      {
+        file: "packages/contracts/src/value-codec.ts",
+        from: "Map.prototype.entries.call(value)]",
+        to: "Map.prototype.entries.call(value)].reverse()",
+      },
+    ],
+  },
+  {
+    rule: "time-out-throws",
+    seed: 1,
+    why: "A time-out throws where the workflow asks for that, so that it is told from a signal without a payload.",
+    patches: [
+      {
+        file: `${RUN}/life.ts`,
+        from: 'if (onTimeout === "undefined") return this.waits.resolve(wait, undefined);',
+        to: "if (wait) return this.waits.resolve(wait, undefined);",
+      },
+    ],
+  },
+  {
+    rule: "one-at-a-time",
+    seed: 1,
+    why: "A schedule starts nothing while a run is on, unless its policy says so.",
+    patches: [
+      {
+        file: "packages/sdk/src/schedule/policy.ts",
+        from: "else if (running === null) start(next, actions, due);",
+        to: "else if (running === null || !pushy) start(next, actions, due);",
+      },
+    ],
+  },
+  {
+    rule: "schedule-limit",
+    seed: 1,
+    why: "A schedule with a limit starts as many runs as it says.",
+    patches: [
+      { file: "packages/sdk/src/schedule/policy.ts", from: "next.left--;", to: "next.left -= next.left > 1 ? 2 : 1;" },
+    ],
+  },
+  {
+    rule: "schedule-input",
+    seed: 1,
+    why: "A run that a schedule starts gets the input of its action.",
+    patches: [
+      {
+        file: "packages/sdk/src/schedule/workflow.ts",
+        from: "const child = w.scope(() => w.child(target, input, options));",
+        to: "const child = w.scope(() => w.child(target, { ...(input as object), width: 1 }, options));",
+      },
+    ],
+  },
+  {
+    rule: "schedule-times",
+    seed: 1,
+    why: "A schedule starts a run for each of its times, and leaves none out that its policy does not.",
+    patches: [
+      {
+        file: "packages/sdk/src/schedule/look.ts",
+        from: "const due = timesIn(times, since, now, Math.min(room, MOST_LISTED));",
+        to: "const due = timesIn(times, since, now, Math.min(room, MOST_LISTED)).slice(0, 1);",
+      },
+    ],
+  },
+  {
+    rule: "patched-for-new",
+    seed: 1,
+    why: "A run that comes to a patch with the new code takes its new branch.",
+    patches: [{ file: `${RUN}/life.ts`, from: "|| !this.#run.replaying;", to: ";" }],
+  },
+  {
+    rule: "patched-not-for-old",
+    seed: 1,
+    why: "A run that has passed a patch with the old code does not take the new branch.",
+    patches: [{ file: `${RUN}/life.ts`, from: "|| !this.#run.replaying;", to: "|| true;" }],
+  },
+  {
+    rule: "given-up-start",
+    seed: 1,
+    why: "A start in the place of another that was given up terminates and deletes nothing more.",
+    patches: [
+      {
+        file: "packages/sdk/src/start-instead.ts",
+        from: "for (let attempt = 1; ; attempt++) {\n    signal.throwIfAborted();",
+        to: "for (let attempt = 1; ; attempt++) {\n    signal = new AbortController().signal;",
+      },
+    ],
+  },
 ];

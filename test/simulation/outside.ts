@@ -1,14 +1,19 @@
 /** What people and other programs do to the runs of the model. */
 import type { RunHandle } from "@stepstream/sdk";
+import { scheduleWorkflow } from "@stepstream/sdk/schedule";
 import type { Outside } from "@stepstream/testing";
-import { chain, desk, greet, hub, item, named, relay } from "./model.ts";
+import { chain, desk, greet, hub, item, kinds, named, relay, timed } from "./model.ts";
 import { answer, price, work } from "./steps.ts";
+import { carried, spellValue, valuesOf } from "./values.ts";
 
 export async function outside(run: RunHandle, world: Outside): Promise<void> {
   const doings = [stop(run, world)];
   if (world.workflow === desk || world.workflow === relay || world.workflow === named) doings.push(signals(run, world));
   if (world.workflow === desk) doings.push(changes(run, world), queries(run, world));
   if (world.workflow === hub) doings.push(clients(run, world));
+  if (world.workflow === timed) doings.push(pings(run, world));
+  if (world.workflow === kinds) doings.push(values(run, world));
+  if (world.workflow === scheduleWorkflow) doings.push(triggers(run, world));
   const errors = (await Promise.allSettled(doings)).flatMap((done) => (done.status === "rejected" ? done.reason : []));
   // Over already, stopped meanwhile, or parked for want of a coordinator that knows it: what was sent still counts.
   const fine = ["RUN_CLOSED", "WORKFLOW_CANCELLED", "RUN_PARKED", "CALL_TIMEOUT"];
@@ -69,6 +74,60 @@ async function changes(run: RunHandle, { chance, sleep }: Outside): Promise<void
     throw answered;
   });
   await Promise.all([add(10), sleep(chance.int(2_000)).then(() => add(20)), refused]);
+}
+
+/** One signal without a payload: it may come in time for the first wait, for the second, or for none. */
+async function pings(run: RunHandle, { chance, sleep }: Outside): Promise<void> {
+  await sleep(chance.exponential(4_000));
+  await untilTold(() => run.signal("ping", undefined, { id: `${run.id}-ping` }));
+}
+
+async function values(run: RunHandle, { chance, sleep }: Outside): Promise<void> {
+  const n = 1 + chance.int(5);
+  const told = async () => {
+    await sleep(chance.exponential(3_000));
+    await untilTold(() => run.signal("stamp", valuesOf(n), { id: `${run.id}-stamp` }));
+  };
+  const swapped = async () => {
+    await sleep(chance.exponential(2_000));
+    const map = new Map([["a", new Date(n)]]);
+    await patiently(sleep, async (signal) => {
+      const answered = await run.update("swap", map, { signal }).catch((error) => {
+        if (error.code !== "UPDATE_REFUSED") throw error;
+      });
+      const spelled = answered && spellValue(answered);
+      if (answered && spelled !== spellValue(new Map([[new Date(n), "a"]])))
+        throw new Error(`the update with a map was answered with ${spelled}`);
+    });
+  };
+  const held = async () => {
+    await sleep(chance.exponential(5_000));
+    const got = await run.query("held", undefined, { timeout: "2s" }).catch(() => undefined);
+    const all = [1, 2, 3, 4].map((width) => spellValue(carried(valuesOf(width))));
+    if (got !== undefined && !all.includes(spellValue(got)))
+      throw new Error(`the query for values was answered with ${spellValue(got)}`);
+  };
+  await Promise.all([told(), swapped(), held()]);
+}
+
+/** Now and then a schedule is triggered by hand. */
+async function triggers(run: RunHandle, { chance, sleep, client }: Outside): Promise<void> {
+  if (!chance.is(0.5)) return;
+  await sleep(chance.exponential(8_000));
+  await patiently(sleep, async (signal) => {
+    const answered = (await run.update("trigger", {}, { signal, id: `${run.id}-trigger` }).catch((error) => {
+      if (error.code !== "UPDATE_REFUSED") throw error;
+    })) as { run: string; outcome: "started" | "waiting" | "skipped" } | undefined;
+    if (answered?.outcome !== "started") return;
+    // It is asked for in the same turn as the answer.
+    const asked = (await untilTold(() => client.get(run.id).history())).some(
+      (entry) =>
+        entry.kind === "journal" &&
+        entry.message.events.some((event) => event.type === "ChildScheduled" && event.run === answered.run),
+    );
+    if (!asked)
+      throw new Error(`schedule ${run.id} says that it has started ${answered.run}, and has not asked for it`);
+  });
 }
 
 async function queries(run: RunHandle, { chance, sleep }: Outside): Promise<void> {

@@ -12,18 +12,22 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   ChildError,
+  decodeValue,
   type Failure,
   fromFailure,
   StepError,
+  type TerminalEvent,
   TimeoutError,
   WorkflowFailedError,
 } from "@stepstream/contracts";
 import type { AnyStep, AnyWorkflow } from "@stepstream/sdk";
 import { seededRandom, uuidOf } from "../../services/coordinator/src/run/chance.ts";
+import { spellValue } from "./values.ts";
 
 /** How a run ended, as far as it is compared. */
 export type Ending =
-  | { how: "completed"; output: unknown }
+  /** `output` as `spellValue` writes it. */
+  | { how: "completed"; output: string }
   | { how: "failed"; error: string }
   | { how: "cancelled" }
   | { how: "terminated" };
@@ -40,6 +44,8 @@ export interface Expected {
   /** The compensations, in the order they have to run in if the run fails or is cancelled. */
   readonly compensations: readonly string[];
   readonly progress: readonly string[];
+  /** The patches whose new code it has taken. */
+  readonly patches: readonly string[];
   /** The output of each update that was completed, by its id. */
   readonly answers: ReadonlyMap<string, unknown>;
 }
@@ -52,7 +58,9 @@ export interface Facts {
   readonly signals: readonly { name: string; payload?: unknown }[];
   readonly updates: readonly { id: string; name: string; input?: unknown; completed: false | "in time" | "late" }[];
   readonly sideEffects: readonly { value?: unknown; error?: Failure | undefined }[];
-  child(run: string): Ending | undefined;
+  /** Which code it can have been run by; "both": it was under way when the new code came. */
+  readonly code: "old" | "new" | "both";
+  child(run: string): TerminalEvent | undefined;
   /** It was asked to end early: what it waits for may never come. */
   readonly stopped: boolean;
 }
@@ -88,6 +96,19 @@ export function spellError(error: Failure): string {
   if (/^WORKFLOW_(CANCELLED|TERMINATED)$/.test(last.code)) return text;
   const { detail } = (last.data ?? {}) as { detail?: { kind?: string } };
   return `${text}: ${detail?.kind ?? last.message}`;
+}
+
+export function endingOf(end: TerminalEvent): Ending {
+  switch (end.type) {
+    case "RunCompleted":
+      return { how: "completed", output: spellValue(end.output) };
+    case "RunFailed":
+      return { how: "failed", error: spellError(end.error) };
+    case "RunCancelled":
+      return { how: "cancelled" };
+    case "RunTerminated":
+      return { how: "terminated" };
+  }
 }
 
 class Choices {
@@ -137,6 +158,7 @@ class Reference {
   readonly #handlers = new Map<string, (input: any) => unknown>();
   readonly #children = new Set<string>();
   readonly #updated = new Set<string>();
+  readonly #patches = new Map<string, boolean>();
   #next: unknown;
   #impossible = false;
   #now = 0;
@@ -154,15 +176,16 @@ class Reference {
   async run(): Promise<Expected | undefined> {
     const ending = await this.#ending();
     if (this.#impossible) return undefined;
-    const { asked, maybe, shielded, compensations, progress, answers } = {
+    return {
+      ending,
       asked: this.#asked,
       maybe: this.#maybe,
       shielded: this.#shielded,
       compensations: this.#compensations.toReversed(),
       progress: this.#progress,
+      patches: [...this.#patches].flatMap(([id, taken]) => (taken ? [id] : [])),
       answers: this.#answers,
     };
-    return { ending, asked, maybe, shielded, compensations, progress, answers };
   }
 
   async #ending(): Promise<Ending> {
@@ -172,10 +195,11 @@ class Reference {
       this.#next = CONTINUED;
       try {
         const output = await this.#workflow.run(this.#workflow.input.parse(input), w as never);
-        const told = json(output);
+        // What it holds may change until all updates are answered.
+        const spelled = spellValue(output);
         await this.#update("in time");
         await this.#update("late");
-        if (this.#next === CONTINUED) return { how: "completed", output: told };
+        if (this.#next === CONTINUED) return { how: "completed", output: spelled };
       } catch (error) {
         if (this.#next === CONTINUED) {
           if (error instanceof Impossible && !this.#facts.stopped) this.#impossible = true;
@@ -204,7 +228,7 @@ class Reference {
     for (const { id, name, input, completed } of this.#facts.updates) {
       const handler = this.#handlers.get(name);
       if (!handler || completed !== when) continue;
-      this.#answers.set(id, json(await handler(this.#workflow.updates[name].input.parse(input))));
+      this.#answers.set(id, spellValue(await handler(this.#workflow.updates[name].input.parse(input))));
     }
   }
 
@@ -224,7 +248,7 @@ class Reference {
       run: (step: AnyStep, input: unknown) =>
         this.#settled(() => {
           this.#ask(spellStep(step.name, input));
-          const answered = this.#answer(step.name, json(input));
+          const answered = this.#answer(step.name, input);
           if ("output" in answered) return step.output.parse(answered.output);
           throw new StepError({ run, step: step.name, slot: 1, attempt: 1 }, input, answered.error);
         }),
@@ -235,8 +259,9 @@ class Reference {
           if (this.#children.has(options.id)) throw new ChildError(where, errorOf("RUN_ALREADY_EXISTS"));
           this.#children.add(options.id);
           const end = this.#facts.child(options.id);
-          if (end?.how === "completed") return workflow.output.parse(end.output);
-          if (end?.how === "failed") throw new ChildError(where, errorOf(end.error));
+          if (end?.type === "RunCompleted") return workflow.output.parse(end.output);
+          const ended = end && endingOf(end);
+          if (ended?.how === "failed") throw new ChildError(where, errorOf(ended.error));
           // It was stopped: then nobody has waited for it.
           throw new Impossible();
         }),
@@ -265,10 +290,16 @@ class Reference {
       map: (items: readonly unknown[], fn: (item: unknown, i: number) => Promise<unknown>) =>
         Promise.all(items.map((item, i) => fn(item, i))),
       sleep: async () => {},
-      waitFor: async (name: string, options?: { timeout?: unknown; where?: (payload: any) => boolean }) => {
+      waitFor: async (
+        name: string,
+        options?: { timeout?: unknown; onTimeout?: "undefined" | "throw"; where?: (payload: any) => boolean },
+      ) => {
         const { where = () => true } = options ?? {};
         const at = this.#signals.findIndex((signal) => signal.name === name && where(signal.payload));
-        if (options?.timeout !== undefined && (at < 0 || this.#choices.choose(2) === 1)) return undefined;
+        if (options?.timeout !== undefined && (at < 0 || this.#choices.choose(2) === 1)) {
+          if (options.onTimeout === "throw") throw new TimeoutError("signal", 1);
+          return undefined;
+        }
         if (at < 0) throw new Impossible();
         return this.#workflow.signals[name].parse(this.#signals.splice(at, 1)[0]!.payload);
       },
@@ -301,15 +332,20 @@ class Reference {
       },
       uncancellable: (fn: () => Promise<unknown>) => this.#isShielded.run(true, async () => fn()),
       continueAsNew: (input: unknown) => {
-        this.#next = json(input);
+        this.#next = structuredClone(input);
         return Promise.reject(CONTINUED);
       },
-      patched: () => true,
+      patched: (id: string) => {
+        const { code } = this.#facts;
+        const taken = this.#patches.get(id) ?? (code === "both" ? this.#choices.choose(2) === 0 : code === "new");
+        this.#patches.set(id, taken);
+        return taken;
+      },
       sideEffect: () => {
         const effect = this.#effects.shift();
         if (!effect) throw new Impossible();
         if (effect.error) throw fromFailure(effect.error);
-        return effect.value;
+        return decodeValue(effect.value);
       },
       now: () => ++this.#now,
       random: this.#random,
@@ -364,14 +400,9 @@ function asFailure(error: Error): Failure {
 }
 
 export function spellStep(step: string, input: unknown): string {
-  return `${step} ${JSON.stringify(input) ?? ""}`;
+  return `${step} ${spellValue(input)}`;
 }
 
 export function spellChild(workflow: string, version: number, id: string, input: unknown): string {
-  return `child ${id} of ${workflow} ${version} ${JSON.stringify(input) ?? ""}`;
-}
-
-function json(value: unknown): unknown {
-  const text = JSON.stringify(value);
-  return text === undefined ? undefined : JSON.parse(text);
+  return `child ${id} of ${workflow} ${version} ${spellValue(input)}`;
 }

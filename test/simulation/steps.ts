@@ -6,6 +6,7 @@ import { DeclaredError, InvalidOutputError, TimeoutError } from "@stepstream/con
 import { exponential, step } from "@stepstream/sdk";
 import { type Handled, handle, type Virtual } from "@stepstream/testing";
 import { z } from "zod";
+import { carried, Values } from "./values.ts";
 
 /** `n` tells one call from another, `fails` is how likely an attempt is to fail, `final` means that it surely does. */
 const Work = z.object({ n: z.int(), ms: z.number(), fails: z.number(), final: z.boolean().optional() });
@@ -66,7 +67,31 @@ export const liar = step("liar", {
   output: z.int(),
   retry: { maxAttempts: 2, backoff: quick },
 });
-export const steps = [work, beat, patient, book, undo, spoil, doomed, declines, endless, late, silent, picky, liar];
+/** Takes values of every kind, and returns others. */
+export const carry = step("carry", { input: Values, output: Values, retry: { maxAttempts: PATIENT, backoff: quick } });
+/** Fails with data that JSON does not carry as it is. */
+export const misses = step("misses", {
+  input: Values,
+  output: z.void(),
+  errors: { TOO_LATE: z.object({ at: z.date(), by: z.bigint() }) },
+});
+export const steps = [
+  work,
+  beat,
+  patient,
+  book,
+  undo,
+  spoil,
+  doomed,
+  declines,
+  endless,
+  late,
+  silent,
+  picky,
+  liar,
+  carry,
+  misses,
+];
 
 export const price = (n: number) => n * 7 + 1;
 
@@ -82,6 +107,10 @@ export function answer(name: string, input: unknown): { output: unknown } | { er
       return { output: name === "book" ? n : price(n) };
     case "undo":
       return { output: undefined };
+    case "carry":
+      return { output: carried(input as Values) };
+    case "misses":
+      return { error: new DeclaredError("TOO_LATE", missed(input as Values)) };
     case "spoil":
       return { error: new Error("spoiled") };
     case "doomed":
@@ -103,6 +132,10 @@ export function answer(name: string, input: unknown): { output: unknown } | { er
     default:
       throw new Error(`The model has no step "${name}".`);
   }
+}
+
+function missed({ at, big }: Values) {
+  return { at, by: big };
 }
 
 async function wait(ms: number, { clock, chance, signal }: Virtual & { signal: AbortSignal }): Promise<void> {
@@ -159,4 +192,10 @@ export const handlers: readonly Handled[] = [
   handle(silent, (_input, ctx) => forever(ctx)),
   handle(picky, () => given("picky", undefined)),
   handle(liar, () => "not a number" as never),
+  handle(carry, async (input, ctx) => {
+    await wait(ctx.chance.exponential(200), ctx);
+    if (ctx.chance.is(0.2)) throw new Error("by chance");
+    return given("carry", input);
+  }),
+  handle(misses, (input, ctx) => ctx.fail("TOO_LATE", missed(input))),
 ];

@@ -129,11 +129,13 @@ class TestLog extends MemoryLog {
   }
   /** The coordinator's part. */
   decide(run: string, ...events: unknown[]) {
-    const decision = Decision.parse({ v: 1, type: "Decision", upTo: 1, by: "test", events });
+    const decision = Decision.parse({ v: 1, type: "Decision", upTo: MUCH, by: "test", events });
     return this.server.append(this.subjects.journal(run), JSON.stringify(decision));
   }
 }
 
+/** Of all that is in the inbox. */
+const MUCH = 1_000_000;
 const progress = (step: number) => ({ type: "ProgressReported", step, total: 4, name: `s${step}`, percent: step * 25 });
 const completed: RunEvent = { type: "RunCompleted", output: { at: "2026-01-01T00:00:00Z" } };
 const cancelledEvent: RunEvent = { type: "RunCancelled", reason: "no need" };

@@ -28,7 +28,7 @@ import { type HandleOf, RunHandle } from "./run-handle.ts";
 import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
 import { Schedules } from "./schedule/client.ts";
 import { startInstead } from "./start-instead.ts";
-import { checkRunId, newId, startRun } from "./start-run.ts";
+import { checkRunId, newId, type Start, startRun } from "./start-run.ts";
 import { type AnyStep, policiesOf, type StepInput, type StepOutput } from "./step.ts";
 import type { AnyWorkflow, None, RunOptions, WorkflowInput, WorkflowSignals } from "./workflow.ts";
 
@@ -141,8 +141,8 @@ export class Client {
     checkDefinition("workflow", "workflow", workflow);
     checkOptions("start", options);
     const { id = newId(this.#clock) } = options;
-    await this.#start(workflow, input, { ...options, id });
-    return this.#handle(id, workflow, true);
+    const { seq } = await this.#start(workflow, input, { ...options, id });
+    return this.#handle(id, workflow, seq);
   }
 
   /**
@@ -169,7 +169,7 @@ export class Client {
       const { id = newId(this.#clock) } = item;
       const one = this.#start(workflow, input, { onConflict, ...item, id })
         .then(
-          (status): StartOutcome => ({ id, status }),
+          ({ status }): StartOutcome => ({ id, status }),
           (error): StartOutcome => ({ id, status: "failed", error }),
         )
         .then((outcome) => {
@@ -211,8 +211,8 @@ export class Client {
     const sent = toWire(workflow.signals[name], payload);
     if (!sent.ok) throw new InvalidInputError(`signal "${name}"`, sent.path, sent.message, { run: options.id });
     const start = { ...rest, onConflict: "attach" as const };
-    const status = await this.#start(workflow, input, start, [{ id, name, payload: sent.value }]);
-    const handle = this.#handle(options.id, workflow, true);
+    const { status, seq } = await this.#start(workflow, input, start, [{ id, name, payload: sent.value }]);
+    const handle = this.#handle(options.id, workflow, seq);
     const { callTimeout: timeout } = rest;
     const told = { id, ...(timeout === undefined ? {} : { timeout }) };
     if (status === "attached") await (handle as RunHandle).signal(name, payload, told);
@@ -239,8 +239,8 @@ export class Client {
     const { id = newId(this.#clock) } = start;
     const { name, heartbeatMs } = step;
     const job: StepJob = { step: name, input, ...policiesOf(step, { retry, timeout }), heartbeatMs };
-    await this.#start(runStep, job, { ...start, id });
-    return new RunHandle(this.#context, id, { ...runStep, output: step.output }, true) as never;
+    const { seq } = await this.#start(runStep, job, { ...start, id });
+    return new RunHandle(this.#context, id, { ...runStep, output: step.output }, seq) as never;
   }
 
   /** A handle on a run of that workflow. Looks nothing up: its methods do. */
@@ -319,7 +319,7 @@ export class Client {
     input: unknown,
     options: StartOptions & { id: string },
     signals?: Signal[],
-  ): Promise<"started" | "attached"> {
+  ): Promise<Start> {
     const { id, onConflict = "reject", delay, timeout, callTimeout } = options;
     checkId("id of a run", id);
     checkOneOf("onConflict", onConflict, ["reject", "attach", "terminate"]);
@@ -342,9 +342,9 @@ export class Client {
     return within(clock, `the start of run ${id}`, callTimeout, act, known);
   }
 
-  #handle<W extends AnyWorkflow>(id: string, workflow: W, known = false): HandleOf<W> {
+  #handle<W extends AnyWorkflow>(id: string, workflow: W, since?: number): HandleOf<W> {
     checkRunId(id);
-    return new RunHandle(this.#context, id, workflow, known) as HandleOf<W>;
+    return new RunHandle(this.#context, id, workflow, since) as HandleOf<W>;
   }
 
   #mustBeOpen(): void {

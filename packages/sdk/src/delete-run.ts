@@ -1,6 +1,6 @@
 import { MAX_SLOT, RunNotFoundError, RunStillGoingError } from "@stepstream/contracts";
 import type { Clock, EventLog } from "@stepstream/event-log";
-import { endOf, eventsOf } from "./run-status.ts";
+import { endOf, eventsOf, isOwnEnd } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 
 /**
@@ -32,10 +32,10 @@ export async function deleteRun(
       signal?.throwIfAborted();
       return fn();
     });
-  const inbox = await act(() => log.last(subjects.inbox(run), { fresh: true }));
   const journal = await act(() => log.read(subjects.journal(run), { fresh: true }));
+  const inbox = await act(() => log.last(subjects.inbox(run), { fresh: true }));
   const last = journal.findLast((stored) => eventsOf(stored).length > 0);
-  if (!last || !endOf(last)) {
+  if (!last || !endOf(last) || !(await act(() => isOwnEnd(log, run, last, inbox)))) {
     throw last || inbox ? new RunStillGoingError(run) : new RunNotFoundError(run, subjects.namespace);
   }
   let slots = 0;
@@ -50,6 +50,8 @@ export async function deleteRun(
   for (const subject of [...commands.keys(), ...attempts.keys(), subjects.parked(run)])
     await act(() => log.remove(subject));
   if (inbox) await act(() => log.remove(subjects.inbox(run), { upTo: inbox.seq }));
-  await act(() => log.remove(subjects.journal(run), { upTo: journal.at(-1)!.seq }));
+  // There is no run any more: what is left of it would only be in the way of the next.
+  const rest = () => log.remove(subjects.journal(run), { upTo: journal.at(-1)!.seq });
+  await untilAnswered(clock, `delete run ${run}`, rest);
   return slots;
 }

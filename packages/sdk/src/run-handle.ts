@@ -35,7 +35,7 @@ import { type CallOptions, timeoutMs, within } from "./call-timeout.ts";
 import { deleteRun } from "./delete-run.ts";
 import { type HistoryEntry, readHistory } from "./run-history.ts";
 import { followProgress } from "./run-progress.ts";
-import { endOf, lastDecision, type RunStatus, readStatus } from "./run-status.ts";
+import { endOf, isOwnEnd, lastDecision, type RunStatus, readStatus, upToOf } from "./run-status.ts";
 import { newId, untilAnswered } from "./start-run.ts";
 import { tellRun } from "./tell-run.ts";
 import { watchJournal } from "./watch-journal.ts";
@@ -111,12 +111,16 @@ export class RunHandle<
   readonly #context: HandleContext;
   readonly #workflow: AnyWorkflow | undefined;
   #known: boolean;
+  /** The stream sequence of the message that started it, where this handle's client has sent that. */
+  readonly #since: number | undefined;
 
-  constructor(context: HandleContext, id: string, workflow?: AnyWorkflow, known = false) {
+  /** @param since - There is a run, and no decision about messages before this stream sequence is of it. */
+  constructor(context: HandleContext, id: string, workflow?: AnyWorkflow, since?: number) {
     this.id = id;
     this.#context = context;
     this.#workflow = workflow;
-    this.#known = known;
+    this.#known = since !== undefined;
+    this.#since = since;
   }
 
   /**
@@ -147,10 +151,11 @@ export class RunHandle<
       async () => {
         const last = await lastDecision(log, this.id);
         if (!last) await this.#mustExist();
-        return last ? [last] : [];
+        return last && (await this.#isOwn(last)) ? [last] : [];
       },
       (stored) => {
-        end ??= endOf(stored);
+        const ended = end ?? endOf(stored);
+        if (ended && upToOf(stored) >= (this.#since ?? 0)) end = ended;
         return end !== undefined;
       },
       signal,
@@ -418,6 +423,16 @@ export class RunHandle<
     const read = fromWire(schema, value);
     if (read.ok) return read.value;
     throw new InvalidOutputError(what, read.path, read.message, { run: this.id });
+  }
+
+  /** Of an end: is it this run's? What a handle of a new run learns live is. */
+  async #isOwn(decision: Stored): Promise<boolean> {
+    if (!endOf(decision)) return true;
+    const { log, clock } = this.#context;
+    if (this.#since !== undefined) return upToOf(decision) >= this.#since;
+    return untilAnswered(clock, `look at run ${this.id}`, async () =>
+      isOwnEnd(log, this.id, decision, await log.last(log.subjects.inbox(this.id), { fresh: true })),
+    );
   }
 
   #watch(reread: () => Promise<readonly Stored[]>, see: (stored: Stored) => boolean, signal?: AbortSignal) {

@@ -68,7 +68,8 @@ export async function readStatus(log: EventLog, run: string): Promise<RunStatus>
     history: { inbox: inboxes.get(subjects.inbox(run)) ?? 0, journal: journals.get(subjects.journal(run)) ?? 0 },
   };
   const end = journal && endOf(journal);
-  if (journal && end) {
+  // A deletion that was interrupted may have left the end of the run that had the id before.
+  if (journal && end && upToOf(journal) >= first.stored.seq) {
     const why = end.type === "RunFailed" ? { error: end.error } : {};
     return { ...base, status: stateOf(end), endedAt: journal.at, ...why };
   }
@@ -90,6 +91,24 @@ export function reasonIn(parked: Stored): { code: string; error: Failure } {
 
 export function stateOf(end: TerminalEvent): (typeof ENDED)[keyof typeof ENDED] {
   return ENDED[end.type];
+}
+
+/** The inbox message that led to a decision. One that cannot be read counts as the run's own. */
+export function upToOf({ text }: Stored): number {
+  const upTo = /"upTo":(\d+)/.exec(text)?.[1];
+  return upTo === undefined ? Number.POSITIVE_INFINITY : Number(upTo);
+}
+
+/**
+ * Is this the end of the run that has the id now? A deletion goes in two steps, inbox and journal; in between another may
+ * start the id, and would find the old end.
+ *
+ * @param last - The last message of the inbox: nearly always the one that led to the end, so that nothing else is read.
+ */
+export async function isOwnEnd(log: EventLog, run: string, end: Stored, last: Stored | undefined): Promise<boolean> {
+  if (!last || last.seq <= upToOf(end)) return true;
+  const first = await readStart(log, run, { fresh: true });
+  return !first || first.stored.seq <= upToOf(end);
 }
 
 /** The end of the run, if this journal message holds it. It is in the last one of a run and in no other. */

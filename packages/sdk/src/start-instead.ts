@@ -1,7 +1,7 @@
 import { RunAlreadyExistsError, RunClosedError, RunNotFoundError, RunStillGoingError } from "@stepstream/contracts";
 import { deleteRun } from "./delete-run.ts";
 import { type HandleContext, RunHandle } from "./run-handle.ts";
-import { startRun } from "./start-run.ts";
+import { type Start, startRun } from "./start-run.ts";
 import type { AnyWorkflow } from "./workflow.ts";
 
 /** Others may start the same id meanwhile; each time the one that is there is put an end to. */
@@ -24,15 +24,14 @@ export async function startInstead(
   input: unknown,
   start: Omit<Parameters<typeof startRun>[3], "onConflict">,
   signal: AbortSignal,
-): Promise<"started"> {
+): Promise<Start> {
   const { run } = start;
   let slots: number | undefined;
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
     const extra = { ...start.extra, ...(slots === undefined ? {} : { slots }) };
     try {
-      await startRun(context, workflow, input, { ...start, extra, onConflict: "reject" });
-      return "started";
+      return await startRun(context, workflow, input, { ...start, extra, onConflict: "reject" });
     } catch (error) {
       if (!(error instanceof RunAlreadyExistsError) || attempt === TRIES) throw error;
     }

@@ -15,6 +15,12 @@ import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event
 import { backoffMs, exponential } from "./backoff.ts";
 import type { AnyWorkflow } from "./workflow.ts";
 
+/** The run that has the id, and the stream sequence of the message that started it. */
+export interface Start {
+  readonly status: "started" | "attached";
+  readonly seq: number;
+}
+
 const PATIENCE_MS = 30_000;
 /** So often what is left of a deleted run is removed before it is given up. */
 const TRIES = 5;
@@ -46,7 +52,7 @@ export async function startRun(
     /** What else the message says. */
     extra?: Pick<RunStarted, "trace" | "baggage" | "delayMs" | "timeoutMs" | "slots" | "signals">;
   },
-): Promise<"started" | "attached"> {
+): Promise<Start> {
   const { run, onConflict, extra = {} } = options;
   checkRunId(run);
   const id = newId(clock);
@@ -54,8 +60,8 @@ export async function startRun(
   const subject = log.subjects.inbox(run);
   for (let attempt = 1; ; attempt++) {
     try {
-      await untilAnswered(clock, `start run ${run}`, () => log.append(subject, text, { expectLast: 0, id }));
-      return "started";
+      const append = () => log.append(subject, text, { expectLast: 0, id });
+      return { status: "started", seq: (await untilAnswered(clock, `start run ${run}`, append)).seq };
     } catch (error) {
       if (!(error instanceof WrongLastSequenceError)) throw error;
     }
@@ -63,8 +69,9 @@ export async function startRun(
     const journal = log.subjects.journal(run);
     const decided = await untilAnswered(clock, `look at run ${run}`, () => log.last(journal, { fresh: true }));
     const first = await untilAnswered(clock, `look at run ${run}`, () => readStart(log, run, { fresh: true }));
-    if (first?.started?.id === id) return "started";
-    if (onConflict === "attach" && first?.started?.workflow === workflow.name) return "attached";
+    if (first?.started?.id === id) return { status: "started", seq: first.stored.seq };
+    if (onConflict === "attach" && first?.started?.workflow === workflow.name)
+      return { status: "attached", seq: first.stored.seq };
     // What came after a run was deleted, from a worker that was slow, say, is no run; nor is the rest of an inbox whose
     // deletion was interrupted.
     const upTo = first?.stray;

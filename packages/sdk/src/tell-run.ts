@@ -13,7 +13,7 @@ import {
 } from "@stepstream/contracts";
 import type { Clock, EventLog, Stored } from "@stepstream/event-log";
 import { within } from "./call-timeout.ts";
-import { endOf, eventsOf, lastDecision, readStatus, reasonIn, stateOf } from "./run-status.ts";
+import { endOf, eventsOf, isOwnEnd, lastDecision, readStatus, reasonIn, stateOf } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 import { watchJournal } from "./watch-journal.ts";
 
@@ -87,7 +87,8 @@ async function tell<T>(
   const journal = log.subjects.journal(run);
   const inbox = log.subjects.inbox(run);
   const look = <R>(act: () => Promise<R>) => untilAnswered(clock, `look at run ${run}`, act);
-  if (!(await look(() => log.last(inbox, { fresh: true })))) throw new RunNotFoundError(run, log.subjects.namespace);
+  const last = await look(() => log.last(inbox, { fresh: true }));
+  if (!last) throw new RunNotFoundError(run, log.subjects.namespace);
   const before = await look(() => lastDecision(log, run));
   let found: { value: T } | undefined;
   const answerIn = (stored: Stored) => {
@@ -96,7 +97,8 @@ async function tell<T>(
   // A message that was sent before may have been answered before; a new one cannot.
   const fromSeq = repeatable ? 1 : (before?.seq ?? 0) + 1;
   const reread = () => log.read(journal, { fromSeq });
-  const over = before && endOf(before);
+  const ended = before && endOf(before);
+  const over = ended && (await look(() => isOwnEnd(log, run, before, last))) ? ended : undefined;
   if (over) {
     if (repeatable) for (const stored of await look(reread)) answerIn(stored);
     if (!found) throw new RunClosedError(run, stateOf(over));

@@ -11,10 +11,18 @@ export async function tell(log: EventLog, run: string): Promise<Told> {
   const inbox = await log.read(log.subjects.inbox(run), { fresh: true });
   const journal = await log.read(log.subjects.journal(run), { fresh: true });
   const parse = (stored: Stored) => JSON.parse(stored.text);
+  const decisions = journal.map((stored) => ({ seq: stored.seq, decision: parse(stored) as Decision }));
+  const from = firstSeq(inbox);
   return {
     inbox: inbox.map((stored) => ({ seq: stored.seq, at: stored.at, message: parse(stored) as InboxMessage })),
-    decisions: journal.map((stored) => ({ seq: stored.seq, decision: parse(stored) as Decision })),
+    decisions: decisions.filter(({ decision }) => decision.upTo >= from),
   };
+}
+
+/** Decisions about messages from before the start of a run are of another that had its id: they count for nothing. */
+export function firstSeq(inbox: readonly Stored[]): number {
+  const [first] = inbox;
+  return first?.text.includes('"type":"RunStarted"') ? first.seq : 0;
 }
 
 /** A history as text, one line for each message. */

@@ -1,5 +1,6 @@
 /**
- * What travels through a world arrives as it was sent. Looked at when all is over, for every run.
+ * What travels through a world arrives as it was sent. Looked at when all is over, for every run. What was sent is compared
+ * with what the public codec makes of what is stored, by value.
  *
  * O1. A handler is called with the input that the journal has for the slot, by the step that the journal names.
  * O2. The output of a slot is what a handler returned for that slot.
@@ -11,9 +12,10 @@
  * O6. Compensations start after the run has begun to end, and one starts when the one before it has an outcome.
  * O7. `run.result()` is what the last event of the journal says.
  */
-import { isDeepStrictEqual } from "node:util";
-import { type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
+import { inspect, isDeepStrictEqual } from "node:util";
+import { decodeValue, fromWire, type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
 import type { AnyStep } from "@stepstream/sdk";
+import { sameValue } from "./same-value.ts";
 
 type Of<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
@@ -88,8 +90,8 @@ function inputsOfSteps(run: string, events: readonly RunEvent[], calls: Calls): 
   return calls.of(run).flatMap(({ step, slot, input }) => {
     const event = scheduled.get(slot);
     if (event?.step !== step.name) return [`slot ${slot} of run ${run} was run by ${step.name}, not by ${event?.step}`];
-    const read = step.input.safeParse(event.input);
-    if (read.success && same(read.data, input)) return [];
+    const read = fromWire(step.input, event.input);
+    if (read.ok && sameValue(read.value, input)) return [];
     return [`step ${step.name} (slot ${slot}) of run ${run} got ${show(input)}; the journal has ${show(event.input)}`];
   });
 }
@@ -99,9 +101,8 @@ function outputsOfSteps(run: string, inbox: readonly InboxMessage[], calls: Call
   return inbox.flatMap((message) => {
     if (message.type !== "StepCompleted") return [];
     const outputs = calls.outputsOf(run, message.slot);
-    // What JSON does not carry as it is travels in a form of its own: the codec has tests for that.
-    const plain = outputs.filter((output) => same(json(output), output));
-    if (plain.length < outputs.length || plain.some((output) => same(output, message.output))) return [];
+    const output = decodeValue(message.output);
+    if (outputs.some((returned) => sameValue(returned, output))) return [];
     return [`slot ${message.slot} of run ${run} completed with ${show(message.output)}, which no handler returned`];
   });
 }
@@ -193,15 +194,10 @@ export function all<T extends RunEvent["type"]>(events: readonly RunEvent[], typ
   return events.filter((event): event is Of<T> => event.type === type);
 }
 
-function json(value: unknown): unknown {
-  const text = JSON.stringify(value);
-  return text === undefined ? undefined : JSON.parse(text);
-}
-
 function same(one: unknown, other: unknown): boolean {
   return isDeepStrictEqual(one, other);
 }
 
 function show(value: unknown): string {
-  return (JSON.stringify(value) ?? "nothing").slice(0, 200);
+  return inspect(value, { depth: 5, breakLength: Number.POSITIVE_INFINITY }).slice(0, 200);
 }

@@ -1,4 +1,4 @@
-import type { InboxMessage, RunEvent, TerminalEvent } from "@stepstream/contracts";
+import type { Duration, InboxMessage, RunEvent, TerminalEvent } from "@stepstream/contracts";
 import type { Settings } from "@stepstream/coordinator";
 import type { Clock } from "@stepstream/event-log";
 import type { AnyWorkflow, Client, HistoryEntry, RunHandle, StartOptions, WorkflowInput } from "@stepstream/sdk";
@@ -28,6 +28,12 @@ export interface Scenario {
   workers?: number;
   /** The workflows that a coordinator (from 1) knows. Default: all. Where given, a run may be parked for want of one. */
   hosts?: (coordinator: number) => readonly AnyWorkflow[];
+  /**
+   * New code of some of the workflows, under their names and versions. When so much of the world's time has passed, all
+   * coordinators are killed and come back with it. Runs that began with the old code continue with the new, which has to
+   * fit what is stored of them (`w.patched`).
+   */
+  deploy?: { after: Duration; workflows: readonly AnyWorkflow[] };
   /**
    * A live run may rest on nothing that is stored, if this is true of it. Runs that wait for a signal or an update and
    * for nothing else are excused anyhow.
@@ -70,8 +76,9 @@ export interface LiveRun {
 export interface SimulatedRun {
   readonly id: string;
   readonly workflow: string;
+  /** As it was given to `start`. */
   readonly input: unknown;
-  /** How it ended; undefined if it never did. */
+  /** How it ended, its output as `run.result()` returns it; undefined if it never did. */
   readonly end: TerminalEvent | undefined;
   readonly history: readonly HistoryEntry[];
 }

@@ -1,6 +1,7 @@
 import { type Decision, type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
 import type { MemoryServer } from "@stepstream/event-log/memory";
 import type { AnyWorkflow } from "@stepstream/sdk";
+import { firstSeq } from "./history.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LiveRun } from "./scenario.ts";
 
@@ -82,8 +83,7 @@ export class Watch {
       // Its run is deleted; what has come since, from a worker that was slow, is no run.
       if (this.#reused.has(run) && !this.#started(run)) continue;
       const alive = causes.includes(`.${run}.`) || this.isUndone(run);
-      const parked = server.stream("EVENTS").lastOf(subjects.parked(run)) > 0;
-      if (alive || parked || this.#hasLiveChild(run) || this.#waitsForOutside(run)) continue;
+      if (alive || this.isParked(run) || this.#hasLiveChild(run) || this.#waitsForOutside(run)) continue;
       if (excused({ id: run, inbox: () => this.inbox(run), events: () => this.events(run) })) continue;
       ledger.fault(`run ${run} lives by nothing that is stored`);
     }
@@ -93,6 +93,12 @@ export class Watch {
   isUndone(run: string): boolean {
     const { server } = this.#world;
     return server.isUndone(server.subjects.inbox(run), `inbox-${server.subjects.partition(run)}`);
+  }
+
+  /** Does it wait for a coordinator that can handle it? */
+  isParked(run: string): boolean {
+    const { server } = this.#world;
+    return server.stream("EVENTS").lastOf(server.subjects.parked(run)) > 0;
   }
 
   #hasLiveChild(run: string): boolean {
@@ -155,7 +161,8 @@ export class Watch {
     const events = server.stream("EVENTS");
     const seq = events.lastOf(server.subjects.journal(run));
     if (seq === 0 || !/"type":"Run(Completed|Failed|Cancelled|Terminated)"/.test(events.get(seq)!.text)) return false;
-    return (JSON.parse(events.get(seq)!.text) as Decision).events.some(isTerminal);
+    const last = JSON.parse(events.get(seq)!.text) as Decision;
+    return last.events.some(isTerminal) && last.upTo >= firstSeq(events.of(server.subjects.inbox(run)));
   }
 
   inbox(run: string): InboxMessage[] {
@@ -166,8 +173,12 @@ export class Watch {
 
   events(run: string): RunEvent[] {
     const { server } = this.#world;
-    const stored = server.stream("EVENTS").of(server.subjects.journal(run));
-    return stored.flatMap(({ text }) => (JSON.parse(text) as Decision).events);
+    const events = server.stream("EVENTS");
+    const from = firstSeq(events.of(server.subjects.inbox(run)));
+    return events.of(server.subjects.journal(run)).flatMap(({ text }) => {
+      const decision = JSON.parse(text) as Decision;
+      return decision.upTo >= from ? decision.events : [];
+    });
   }
 
   #started(run: string): boolean {

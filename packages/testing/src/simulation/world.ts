@@ -1,6 +1,8 @@
-import { isDeepStrictEqual } from "node:util";
+import { inspect } from "node:util";
 import {
   checkThoroughly,
+  decodeValue,
+  durationMs,
   isTerminal,
   RunClosedError,
   type TerminalEvent,
@@ -22,6 +24,7 @@ import { spell, tell } from "./history.ts";
 import { check } from "./invariants.ts";
 import { Ledger } from "./ledger.ts";
 import { Calls, checkResults } from "./results.ts";
+import { sameValue } from "./same-value.ts";
 import type { Outcome, Scenario, SimulatedRun, Started } from "./scenario.ts";
 import { FORGOTTEN_MS, Watch } from "./watch.ts";
 import { drawWeather, nowAndThen, Storm, type Weather } from "./weather.ts";
@@ -78,11 +81,13 @@ class World {
   /** Runs that somebody outside still has to do with. */
   readonly #busyOutside = new Set<string>();
   #restartedAt = Number.NEGATIVE_INFINITY;
+  #deployed = false;
   #leaps = 0;
 
   constructor(scenario: Scenario, seed: number, runs: number, trace: Trace | undefined) {
     this.#scenario = scenario;
-    this.#workflows = [...scenario.workflows, ...builtinWorkflows];
+    // What is stored at the end must fit the new code, whatever code it began with.
+    this.#workflows = [...deployedTo(scenario.workflows, scenario.deploy?.workflows), ...builtinWorkflows];
     this.#seed = seed;
     this.#runs = runs;
     this.#trace = trace;
@@ -123,6 +128,8 @@ class World {
     this.#clock.setDrifting(() => {
       this.#storm.over = true;
     }, FAULTY_MS);
+    const { deploy } = this.#scenario;
+    if (deploy) this.#clock.setDrifting(() => this.#deploy(), durationMs(deploy.after, "after of deploy"));
 
     let virtualMs: number;
     let over: boolean;
@@ -191,6 +198,13 @@ class World {
     this.#clock.setTimeout(() => this.#boot(name), 100 + this.#chance.exponential(2_000));
   }
 
+  /** No coordinator with the old code runs beside one with the new: a run that the new code began would not fit the old. */
+  #deploy(): void {
+    this.#deployed = true;
+    this.#note("all coordinators", "get new code");
+    for (const name of [...this.#members.keys()]) if (name.startsWith("c")) this.#crash(name);
+  }
+
   #boot(name: string): void {
     const log = this.#server.connect(name);
     this.#members.set(name, { log, frozenAt: Number.NEGATIVE_INFINITY });
@@ -204,7 +218,8 @@ class World {
   }
 
   #bootCoordinator(name: string, log: MemoryLog): Promise<unknown> {
-    const { workflows, hosts, settings } = this.#scenario;
+    const { workflows, hosts, settings, deploy } = this.#scenario;
+    const known = hosts?.(Number(name.slice(1))) ?? workflows;
     const ledger = this.#ledger;
     const onEvent = (event: { type: string; run?: string; error?: unknown; what?: string }) => {
       this.#noteEvent(name, event);
@@ -221,7 +236,7 @@ class World {
     return createCoordinator({
       log,
       clock: log.clock,
-      workflows: hosts?.(Number(name.slice(1))) ?? workflows,
+      workflows: this.#deployed ? deployedTo(known, deploy?.workflows) : known,
       boundary: this.#boundary,
       settings: { ...SETTINGS, ...settings },
       onEvent,
@@ -298,8 +313,9 @@ class World {
     if (ms <= LONG_MS || this.#server.busy || next - this.#t0 > LIFETIME_MS) return;
     const live = [...this.#live].filter((run) => !this.#hasEnded(run));
     // Somebody may have started one before any coordinator was there.
-    if (live.length === 0 || live.some((run) => this.#watch.isUndone(run))) return;
+    if (live.length === 0 || live.some((run) => this.#watch.isUndone(run) || this.#watch.isParked(run))) return;
     this.#leaps++;
+    this.#note("time", `leaps ${ms - LANDING_MS} ms`);
     this.#clock.leap(ms - LANDING_MS);
   }
 
@@ -427,12 +443,18 @@ class World {
       );
     const expected: object =
       end.type === "RunCompleted"
-        ? { output: end.output }
-        : { error: end.type === "RunFailed" ? end.error : toFailure(endError(run, end)) };
-    const actual: object = "error" in got ? { error: toFailure(got.error) } : got;
-    return isDeepStrictEqual(bare(actual), bare(expected))
+        ? { output: decodeValue(end.output) }
+        : { error: bare(end.type === "RunFailed" ? end.error : toFailure(endError(run, end))) };
+    const actual: object = "error" in got ? { error: bare(toFailure(got.error)) } : got;
+    return sameValue(actual, expected)
       ? []
-      : [`run.result() of run ${run} is ${JSON.stringify(actual)}; the journal has ${JSON.stringify(expected)}`];
+      : [`run.result() of run ${run} is ${inspect(actual)}; the journal has ${inspect(expected)}`];
+  }
+
+  /** With its output as `run.result()` returns it. */
+  #endOf(run: string): TerminalEvent | undefined {
+    const end = this.#watch.events(run).findLast(isTerminal);
+    return end?.type === "RunCompleted" ? { ...end, output: decodeValue(end.output) } : end;
   }
 
   /** What the scenario itself has to say about a run. */
@@ -444,13 +466,13 @@ class World {
     const told: SimulatedRun = {
       id: run,
       workflow: start?.workflow ?? "",
-      input: start?.input,
-      end: this.#watch.events(run).findLast(isTerminal),
+      input: decodeValue(start?.input),
+      end: this.#endOf(run),
       history,
     };
     try {
       const said = await this.#scenario.check!(told, {
-        end: (other) => this.#watch.events(other).findLast(isTerminal),
+        end: (other) => this.#endOf(other),
       });
       const faults = Array.isArray(said) ? said : [said];
       return faults.filter((fault) => typeof fault === "string").map((fault) => `run ${run}: ${fault}`);
@@ -458,6 +480,11 @@ class World {
       return [`run ${run}: ${error instanceof Error ? error.message : error}`];
     }
   }
+}
+
+/** The workflows, those of the same name and version with their new code. */
+function deployedTo(workflows: readonly AnyWorkflow[], code: readonly AnyWorkflow[] = []): AnyWorkflow[] {
+  return workflows.map((one) => code.find(({ name, version }) => name === one.name && version === one.version) ?? one);
 }
 
 function endError(run: string, end: Exclude<TerminalEvent, { type: "RunCompleted" | "RunFailed" }>): Error {

@@ -64,15 +64,19 @@ export interface WalkOptions {
  * W2. Messages after those that the journal has consumed are folded in as well: they have decided nothing yet that was
  *     stored, but the run may be as far as that.
  *
+ * Decisions about messages from before the start are of a deleted run that had the id: they count for nothing.
+ *
  * Asserted after each message ("walk W1", "walk W2").
  */
 export async function* walkRun(
   workflow: AnyWorkflow,
-  { run, inbox, decisions }: RecordedRun,
+  { run, inbox, decisions: stored }: RecordedRun,
   options: WalkOptions = {},
 ): AsyncGenerator<Walked, void, void> {
   RunId.parse(run);
   guardGlobals();
+  const [first] = inbox;
+  const decisions = stored.filter(({ upTo }) => first?.message.type !== "RunStarted" || upTo >= first.seq);
   const events = decisions.flatMap((decision) => decision.events);
   const upTo = decisions.at(-1)?.upTo ?? 0;
   const asked = new WeakMap<object, Position[]>();
