@@ -74,6 +74,15 @@ describe("a loop that asks without end in one turn (R6)", () => {
     expect(play.run.closed).toBe(false);
   });
 
+  it("is stopped without a cancel: run segments that wait for nothing", async () => {
+    const play = new Play(code(async (w) => w.continueAsNew(1)));
+    await play.start();
+    expect(play.run.fault).toBeInstanceOf(StalledError);
+    expect(play.run.fault!.message).toMatch(
+      /called w\.continueAsNew\(\) more than 100 times in one turn, .* at \S*turn\.test\.ts:\d+:\d+.*\. Each run segment/,
+    );
+  });
+
   it.each<[string, (w: W) => unknown]>([
     ["w.all() of nothing", (w) => w.all([])],
     ["w.until() what holds", (w) => w.until(() => true)],

@@ -1,6 +1,6 @@
 /** Two coordinators and a worker (the real ones) on the log in memory, in virtual time, with runs that must not notice. */
 import { createBoundary, createCoordinator } from "@stepstream/coordinator";
-import { type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
+import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
 import { type AnyWorkflow, type Client, connect, type RunHandle, workflow } from "@stepstream/sdk";
 import { createWorker } from "@stepstream/step-worker";
 import { Chance, countedMacrotask, VirtualClock } from "@stepstream/testing";
@@ -24,6 +24,15 @@ const waiter = workflow(
   async (n, w) => n + (await w.waitFor("go")) + Number(await w.child(small, 3)),
 );
 
+/** Without it no time passes in a loop of steps or run segments, and the world never gets to what comes after. */
+const LATENCY: Faults = {
+  latencyMs: () => 5,
+  loses: () => false,
+  staleMs: () => 0,
+  timerLateMs: () => 0,
+  timeoutMs: 2_000,
+};
+
 export class Bed {
   readonly clock: VirtualClock;
   readonly server: MemoryServer;
@@ -35,7 +44,7 @@ export class Bed {
 
   constructor(seed: number, bad: AnyWorkflow) {
     this.clock = new VirtualClock(new Chance(seed).next);
-    this.server = new MemoryServer({ namespace: "fuzz", partitions: 2, clock: this.clock });
+    this.server = new MemoryServer({ namespace: "fuzz", partitions: 2, clock: this.clock, faults: LATENCY });
     this.#workflows = [bad, chain, waiter, small];
   }
 

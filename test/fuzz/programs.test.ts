@@ -11,7 +11,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, it } from "vitest";
 import { contained, onEscaped } from "./contained.ts";
-import { loops, programs } from "./program.ts";
+import { loops, type Program, programs } from "./program.ts";
 
 const SEED = Number(process.env.STEPSTREAM_FUZZ_SEED ?? 20_261_126);
 const RUNS = Number(process.env.STEPSTREAM_FUZZ_RUNS ?? 300);
@@ -23,6 +23,13 @@ beforeAll(() => {
 afterAll(() => {
   process.off("uncaughtException", onEscaped);
   process.off("unhandledRejection", onEscaped);
+});
+
+// Found by F1: there was no latency, so no time passed in it.
+it("a loop of run segments that a step is awaited in is contained", { timeout: 60_000 }, async () => {
+  const ask = (ask: string): Program => ({ do: "ask", ask, value: "five", other: "five", how: "await" });
+  const body = [ask("run"), ask("continueAsNew")];
+  await contained({ input: "any", output: "any", signal: "any", given: "five", body });
 });
 
 it.each([

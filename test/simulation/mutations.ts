@@ -163,8 +163,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/run-actor.ts`,
-        from: "if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end);",
-        to: "if (end) void this.#afterEnd(execution.started!, execution.startedAtMs, end).catch(() => {});",
+        from: "if (end) await this.#afterEnd(execution.started!, execution.startedAtMs, end, execution.folded);",
+        to: "if (end) void this.#afterEnd(execution.started!, execution.startedAtMs, end, execution.folded).catch(() => {});",
       },
     ],
   },

@@ -113,6 +113,8 @@ export class RunExecution {
   #forgotten: (Slot | Wait)[] = [];
   #turnOpen = false;
   #continued = 0;
+  /** Where the workflow's code last asked to go on as new, if it was asked too often. */
+  #continuedAt = "";
   /** In this turn: what was decided, and what was asked for without deciding anything. */
   #decided = 0;
   #idle = 0;
@@ -420,6 +422,11 @@ export class RunExecution {
     this.life.begin();
   }
 
+  /** Workflow code asks to go on as new. Where it stands costs a stack, so it is noted only for the message. */
+  asksToContinue(): void {
+    if (this.#continued >= MAX_CONTINUED) this.#continuedAt = here();
+  }
+
   /** The run goes on as new, in the same turn. */
   goOn(inputText: string): void {
     const life = this.life!;
@@ -427,7 +434,9 @@ export class RunExecution {
     this.#endTimers();
     if (++this.#continued > MAX_CONTINUED)
       return this.#stall(
-        "its workflow awaits something, but has gone on as new 100 times without waiting for anything.",
+        `its workflow called w.continueAsNew() more than ${MAX_CONTINUED} times in one turn, without waiting for ` +
+          `anything${this.#continuedAt}.`,
+        "Each run segment must wait for something. Deploy code that does, or that returns, or terminate the run.",
       );
     const signals = life.signals.left;
     const updates = life.updates.handOver();

@@ -357,6 +357,7 @@ export class Life {
     if (refused) return refused;
     if (this.closing.hasCompensations)
       throw new Error("w.continueAsNew() would lose the compensations that are registered; end the run instead.");
+    this.#run.asksToContinue();
     this.end({ next: this.#run.childInputText(this.#run.workflow, input) });
     return never();
   }
