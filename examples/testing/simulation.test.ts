@@ -1,5 +1,7 @@
-import { simulate } from "@stepstream/testing";
+import { step, workflow } from "@stepstream/sdk";
+import { handle, simulate } from "@stepstream/testing";
 import { expect, it } from "vitest";
+import { z } from "zod";
 import { accounts, handlers, payments } from "./handlers.ts";
 import { subscription } from "./subscription.ts";
 
@@ -38,6 +40,33 @@ it("is cancelled by impatient customers without losing track of their accounts",
       seeds: 10,
       runs: 5,
     };
+  });
+  expect(faults, story).toEqual([]);
+});
+
+const hello = step("hello", { input: z.string(), output: z.string() });
+const greeting = workflow("greeting", { input: z.string(), output: z.string() }, (name, w) => w.run(hello, name));
+
+it("is deleted, and its id is used again", async () => {
+  const { faults, story } = await simulate({
+    workflows: [greeting],
+    steps: [handle(hello, (name) => `hello ${name}`)],
+    start: (_chance, i) => ({ workflow: greeting, input: `c${i}` }),
+    outside: async (run, { client, calm, forget }) => {
+      await run.result();
+      await calm(); // from here on every call is answered
+      forget(run.id);
+      await run.delete();
+      const again = await client.start(greeting, "again", { id: run.id });
+      forget(run.id);
+      await again.result();
+    },
+    check: ({ input, end }, world) => {
+      expect(input).toBe("again");
+      expect(end).toMatchObject({ type: "RunCompleted", output: "hello again" });
+      expect(world.end("r1")).toEqual(end); // runs are named r1, r2, …
+    },
+    seeds: 5,
   });
   expect(faults, story).toEqual([]);
 });

@@ -47,7 +47,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "complete-reads",
-    seed: 1,
+    seed: 2,
     why: "A read counts only if it holds the message in hand and all that the journal has consumed.",
     patches: [
       {
@@ -64,7 +64,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "outstanding-then-inbox",
-    seed: 39,
+    seed: 61,
     why: "On a takeover the commands that are out are listed first, then the inbox is read.",
     patches: [
       {
@@ -93,7 +93,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "single-acks",
-    seed: 2,
+    seed: 3,
     why: "A message is acknowledged singly: the ack of one run must not acknowledge another's.",
     patches: [
       {
@@ -105,7 +105,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "removed-by-sequence",
-    seed: 61,
+    seed: 25,
     why: "A message is removed by its sequence: a purge of its subject strands others of the consumer that reads it. (What finds stranded commands is taken out as well.)",
     patches: [
       {
@@ -134,7 +134,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "repeats-are-known",
-    seed: 3,
+    seed: 4,
     why: "The same signal or update again changes nothing, also in the next life of a run.",
     patches: [
       {
@@ -182,7 +182,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "handed-on-until-done",
-    seed: 111,
+    seed: 4,
     why: "A run that was parked and is handed on keeps its record until the other coordinator has done with it.",
     patches: [
       {
@@ -247,7 +247,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "signals-carried",
-    seed: 4,
+    seed: 2,
     why: "Signals that nobody has asked for go along to the next run segment.",
     patches: [
       {
@@ -377,7 +377,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "shielded",
-    seed: 36,
+    seed: 24,
     why: "A cancel does not reach what w.uncancellable runs.",
     patches: [{ file: `${RUN}/life.ts`, from: "new Scope(this.#scope(), true)", to: "new Scope(this.#scope())" }],
   },
@@ -413,7 +413,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "time-out-throws",
-    seed: 1,
+    seed: 4,
     why: "A time-out throws where the workflow asks for that, so that it is told from a signal without a payload.",
     patches: [
       {
@@ -469,13 +469,13 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "patched-for-new",
-    seed: 1,
+    seed: 3,
     why: "A run that comes to a patch with the new code takes its new branch.",
     patches: [{ file: `${RUN}/life.ts`, from: "|| !this.#run.replaying;", to: ";" }],
   },
   {
     rule: "patched-not-for-old",
-    seed: 1,
+    seed: 5,
     why: "A run that has passed a patch with the old code does not take the new branch.",
     patches: [{ file: `${RUN}/life.ts`, from: "|| !this.#run.replaying;", to: "|| true;" }],
   },

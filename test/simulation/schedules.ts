@@ -85,7 +85,9 @@ export function checkSchedule(run: SimulatedRun, world: SimulatedWorld, stopped:
   if (times.overlap === "skip")
     for (const one of timed) {
       const before = asked[asked.indexOf(one) - 1];
-      if (before && one.at <= before.endedAt) fault(`${one.run} is of a time that came while ${before.run} was on`);
+      // Jitter may have put its start off until after the end.
+      if (before && one.at + times.jitter <= before.endedAt)
+        fault(`${one.run} is of a time that came while ${before.run} was on`);
     }
   if (completed)
     faults.push(...said(run, world, asked, timed, beganAt).map((what) => `schedule ${id} (${times.overlap}): ${what}`));

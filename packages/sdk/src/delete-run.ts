@@ -19,6 +19,7 @@ import { untilAnswered } from "./start-run.ts";
  *
  * Checked elsewhere:
  *   X1 X3  tell-run.test.ts: is deleted when it is over, and not before; an unfinished delete confuses nobody
+ *   X4  tell-run.test.ts: is deleted without reaching the run that was started meanwhile, where an answer was lost
  *   X2  test/e2e/starting.test.ts: is no obstacle to a new start under the id
  */
 export async function deleteRun(

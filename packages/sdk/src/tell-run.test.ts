@@ -2,6 +2,7 @@ import {
   Decision,
   type InboxMessage,
   InvalidInputError,
+  LogUnavailableError,
   MalformedMessageError,
   RunClosedError,
   type RunEvent,
@@ -315,6 +316,36 @@ describe("a run", () => {
     await run.delete();
     expect([...server.stream("EVENTS").list(">").keys()]).toEqual([]);
     await expect(run.delete()).rejects.toThrow(RunNotFoundError);
+  });
+
+  it("is deleted without reaching the run that was started meanwhile, where an answer was lost", async () => {
+    decide(1, [{ type: "RunCompleted" }]);
+    const log = server.connect("deleter");
+    const inbox = log.subjects.inbox("r1");
+    const remove = log.remove.bind(log);
+    let lost = false;
+    log.remove = async (subject, options) => {
+      const removed = await remove(subject, options);
+      if (lost || subject !== inbox) return removed;
+      lost = true;
+      await client.start(desk, undefined, { id: "r1" });
+      throw new LogUnavailableError("remove an inbox", "the answer was lost");
+    };
+    await (await connect({ log })).get("r1").delete();
+    expect(lost).toBe(true);
+    expect(server.stream("EVENTS").of(inbox)).toHaveLength(1);
+    expect((await run.status()).status).toBe("running");
+  });
+
+  it("has no end of the run that had its id before, where a deletion was cut short", async () => {
+    decide(1, [{ type: "RunCompleted" }]);
+    await server.connect("deleter").remove(server.subjects.inbox("r1"));
+    const next = await client.start(desk, undefined, { id: "r1" });
+    expect((await next.status()).status).toBe("running");
+    await expect(next.result({ timeout: 20 })).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
+    await expect(client.get("r1").result({ timeout: 20 })).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
+    await expect(next.delete()).rejects.toThrow(RunStillGoingError);
+    await expect(next.signal("go", 1, { timeout: 20 })).rejects.toThrow("The message is stored");
   });
 
   it("in the place of another numbers its slots on", async () => {

@@ -26,7 +26,7 @@ import { retrying } from "./retrying.ts";
  *
  * Checked elsewhere:
  *   Z2  ../../../../test/e2e/outside.test.ts: ends a run at once, removes its commands, and ignores what still works
- *   Z3  ../../../../test/simulation: runs that take the id of others, in the model's "hub"
+ *   Z3  ../../../../test/e2e/starting.test.ts: gets another run in its place; a late result of the old one fits no slot of the new
  *
  * @param upTo - The inbox message that led to the end.
  */
