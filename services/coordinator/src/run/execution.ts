@@ -599,7 +599,7 @@ export class RunExecution {
   ): Promise<unknown> {
     this.decide(
       { type: "StepScheduled", slot: this.lastSlot + 1, step: definition.name },
-      { key: "input", json: inputText, ...(compensation && { rest: { compensation } }) },
+      { key: "input", json: inputText, rest: compensation ? { compensation } : undefined },
     );
     return this.#open("step", { step: { definition, options, inputText, compensation } });
   }

@@ -212,7 +212,7 @@ export class Groups {
   #start(group: string, given: Given): Branch[] {
     listOrRecord(`branches of ${group}`, given);
     const frame = frames.getStore();
-    return Object.entries(given).map(([name, value]) => {
+    const branch = (name: string | number, value: unknown): Branch => {
       if (typeof value === "function" && frame) {
         const scope = new Scope(frame.scope);
         const promise = frames.run({ ...frame, scope }, async () => value());
@@ -220,8 +220,10 @@ export class Groups {
       }
       const isPromise = typeof value === "object" && value !== null && "then" in value;
       const parts = isPromise ? Owned.partsOf(value) : undefined;
-      return { name, value, parts: parts ?? [], opaque: isPromise && !parts && value instanceof Promise };
-    });
+      return { name, value, parts: parts ?? NO_PARTS, opaque: isPromise && !parts && value instanceof Promise };
+    };
+    if (Array.isArray(given)) return Array.from(given, (value, index) => branch(index, value));
+    return Object.entries(given).map(([name, value]) => branch(name, value));
   }
 
   #subscribe<T>(subscribe: () => T): T {
@@ -289,8 +291,12 @@ function isNative(fn: unknown): boolean {
   return Function.prototype.toString.call(fn).endsWith("{ [native code] }");
 }
 
+const NO_PARTS: readonly Part[] = [];
+
 function partsOf(branches: readonly Branch[]): Part[] {
-  return branches.flatMap(({ parts }) => parts);
+  const all: Part[] = [];
+  for (const { parts } of branches) for (const part of parts) all.push(part);
+  return all;
 }
 
 /** Which branch was the first, for those that have names. */

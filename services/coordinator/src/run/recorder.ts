@@ -27,7 +27,7 @@ export interface Payload {
   /** Empty for undefined. */
   readonly json: string;
   /** Keys of the event that follow it: the text then has its keys in the order of the schema, and compares fast. */
-  readonly rest?: object;
+  readonly rest?: object | undefined;
 }
 
 /** Why a run cannot go on here. */
@@ -146,6 +146,7 @@ export class Recorder {
 /** The event and its text, both of the same parts. */
 function write(head: RunEvent, payload: Payload | undefined): Decided {
   if (!payload) return { event: head, text: JSON.stringify(head) };
+  if (head.type === "StepScheduled") return writeStep(head, payload);
   const { key, json, rest } = payload;
   let text = JSON.stringify(head).slice(0, -1);
   if (json !== "") text += `,"${key}":${json}`;
@@ -154,6 +155,14 @@ function write(head: RunEvent, payload: Payload | undefined): Decided {
     if (more !== "") text += `,${more}`;
   }
   return { event: new WITH[key](head, json, rest) as unknown as RunEvent, text: `${text}}` };
+}
+
+/** The same for the most frequent event, in half the time. Nothing in a step's name would be escaped in JSON. */
+function writeStep({ slot, step }: Extract<RunEvent, { type: "StepScheduled" }>, { json, rest }: Payload): Decided {
+  let text = `{"type":"StepScheduled","slot":${slot},"step":"${step}"`;
+  if (json !== "") text += `,"input":${json}`;
+  if (rest) text += `,${JSON.stringify(rest).slice(1, -1)}`;
+  return { event: new StepScheduled(slot, step, json, rest) as unknown as RunEvent, text: `${text}}` };
 }
 
 /** An event that reads its payload from the text: most events are written, and their payload is never looked at. */
@@ -197,3 +206,23 @@ const WITH = {
     }
   },
 };
+
+class StepScheduled {
+  readonly type = "StepScheduled";
+  readonly slot: number;
+  readonly step: string;
+  readonly #json: string;
+
+  constructor(slot: number, step: string, json: string, rest: object | undefined) {
+    this.slot = slot;
+    this.step = step;
+    this.#json = json;
+    if (rest) Object.assign(this, rest);
+  }
+  get input(): unknown {
+    return this.#json === "" ? undefined : JSON.parse(this.#json);
+  }
+  toJSON(): object {
+    return { ...this, input: this.input };
+  }
+}
