@@ -64,7 +64,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "outstanding-then-inbox",
-    seed: 61,
+    seed: 81,
     why: "On a takeover the commands that are out are listed first, then the inbox is read.",
     patches: [
       {
@@ -134,7 +134,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "repeats-are-known",
-    seed: 4,
+    seed: 8,
     why: "The same signal or update again changes nothing, also in the next life of a run.",
     patches: [
       {
@@ -158,7 +158,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "parent-told-before-ack",
-    seed: 10,
+    seed: 17,
     why: "A parent is told the end of its child before the message that led to it is acknowledged.",
     patches: [
       {
@@ -170,7 +170,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "started-before-stopped",
-    seed: 124,
+    seed: 181,
     why: "A child is started before it is asked to stop: it may never have been.",
     patches: [
       {
@@ -204,7 +204,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "child-input-unchecked",
-    seed: 3,
+    seed: 6,
     why: "The same without the check of events against their texts: the results differ.",
     patches: [
       {
@@ -271,7 +271,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "update-answer",
-    seed: 6,
+    seed: 19,
     why: "An update is answered with its own result.",
     patches: [
       {
@@ -295,7 +295,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "close-policy",
-    seed: 3,
+    seed: 4,
     why: "A child is stopped as its policy says.",
     patches: [
       {
@@ -371,7 +371,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "superseded-attempt",
-    seed: 59,
+    seed: 67,
     why: "What an attempt throws because another worker has its command is no outcome of the step.",
     patches: [{ file: "services/step-worker/src/shell/attempt.ts", from: "if (running.superseded)", to: "if (false)" }],
   },
@@ -383,13 +383,13 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "validated",
-    seed: 6,
+    seed: 9,
     why: "An update that its validator refuses changes nothing.",
     patches: [{ file: `${RUN}/updates.ts`, from: "handler.validate?.(value),", to: "undefined," }],
   },
   {
     rule: "values-kept",
-    seed: 1,
+    seed: 2,
     why: "Values of any kind arrive as they were sent: undefined in a list is not null.",
     patches: [
       {
@@ -401,7 +401,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "maps-in-order",
-    seed: 1,
+    seed: 2,
     why: "A map arrives with its entries in their order.",
     patches: [
       {
@@ -425,7 +425,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "one-at-a-time",
-    seed: 1,
+    seed: 40,
     why: "A schedule starts nothing while a run is on, unless its policy says so.",
     patches: [
       {
@@ -445,7 +445,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "schedule-input",
-    seed: 1,
+    seed: 3,
     why: "A run that a schedule starts gets the input of its action.",
     patches: [
       {
@@ -457,7 +457,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "schedule-times",
-    seed: 1,
+    seed: 60,
     why: "A schedule starts a run for each of its times, and leaves none out that its policy does not.",
     patches: [
       {
@@ -481,7 +481,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "given-up-start",
-    seed: 1,
+    seed: 149,
     why: "A start in the place of another that was given up terminates and deletes nothing more.",
     patches: [
       {
