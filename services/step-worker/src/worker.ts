@@ -213,8 +213,10 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   async function begin(): Promise<void> {
+    let connectedAtMs: number;
     try {
       log = options.log ?? (await connectEventLog({ nats: NATS, namespace: "default", ...options, name, clock }));
+      connectedAtMs = clock.now();
     } catch (error) {
       state = "stopped";
       throw error;
@@ -231,6 +233,7 @@ export function createWorker(options: WorkerOptions): Worker {
       telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
       cancels: new Cancels(clock, onCancel, warn),
       pulse: new Pulse(clock, shortestMs / 4, suspectAll),
+      connectedAtMs: () => connectedAtMs,
       alive: () => state !== "stopped",
     };
     lanes = [...steps.values()].map((served) => new Lane(deps, served));
@@ -241,7 +244,10 @@ export function createWorker(options: WorkerOptions): Worker {
     // What was delivered before the cut may be another's by now.
     subscriptions = [
       log.onError(warn),
-      log.onReconnect(() => suspectAll(Number.POSITIVE_INFINITY)),
+      log.onReconnect(() => {
+        connectedAtMs = clock.now();
+        suspectAll(Number.POSITIVE_INFINITY);
+      }),
       log.listen(log.subjects.rollCall, answerRollCall),
     ];
     try {

@@ -559,6 +559,39 @@ describe("a worker", () => {
     expect(scene.inbox()).toEqual(["StepCompleted 1/1 8"]);
   });
 
+  it("that is given what another has done looks for its outcome, also where the server forgot a delivery", async () => {
+    const ends: ((value: number | Error) => void)[] = [];
+    const alone = step("alone", { ...numbers, retry: { maxAttempts: 3, backoff: fixed("1s") }, concurrency: 1 });
+    const worker = () =>
+      scene.worker().handle(alone, async () => {
+        const value = await new Promise<number | Error>((resolve) => ends.push(resolve));
+        if (value instanceof Error) throw value;
+        return value;
+      });
+    let losesAcks = false;
+    scene = new Scene({ ...slow, loses: (what) => what === "ack" && losesAcks });
+    await scene.passing(worker().start());
+    await scene.clock.pass(60_000);
+    await scene.passing(scene.command(alone, 1, 7));
+    await scene.until("attempt");
+    // The next delivery is the first again, to another.
+    scene.server.restart({ downMs: 5, forgetMs: 100 });
+    await scene.clock.pass(100);
+    await scene.passing(worker().start());
+    await scene.until("attempt", 2);
+    losesAcks = true;
+    ends[0]!(7);
+    await scene.until("completed");
+    losesAcks = false;
+    ends[1]!(new Error("flaky"));
+    await scene.until("retrying");
+    await scene.until("settled");
+    await scene.clock.pass(1_000);
+    expect(scene.said()).toBe("attempt 1, attempt 1, completed 1, retrying 1, settled 1");
+    expect(scene.inbox()).toEqual(["StepCompleted 1/1 7"]);
+    expect(scene.commands).toBe(0);
+  });
+
   it("that was frozen itself does not start again what it is still at", async () => {
     const process = scene.process();
     const release: (() => void)[] = [];

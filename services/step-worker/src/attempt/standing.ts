@@ -105,7 +105,8 @@ function fromRecords(command: RunStep, deliveries: number, records: readonly Rec
 
 /**
  * Did every earlier delivery end in a failed attempt on record? Then none of them can have left an outcome,
- * and the inbox need not be searched for one: it is long where the run is wide.
+ * and the inbox need not be searched for one: it is long where the run is wide. (True only of a count that holds all of
+ * them: see ../shell/look-up.ts.)
  */
 export function explained(command: RunStep, deliveries: number, last: AttemptRecord | undefined): boolean {
   return last?.type === "AttemptFailed" && last.attempt - command.attempt + 1 === deliveries - 1;

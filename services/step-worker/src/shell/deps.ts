@@ -20,6 +20,8 @@ export interface Deps {
   readonly emit: (event: WorkerEvent) => void;
   /** Warns of input that is ignored, or of a bug that was contained: once in 10 s for each `what`. */
   readonly warn: (what: string, error: unknown) => void;
+  /** When its connection to the log came about, the last time; epoch milliseconds by its own clock. */
+  readonly connectedAtMs: () => number;
   /** False once the worker has stopped for good: what is still under way is left to others. */
   readonly alive: () => boolean;
 }

@@ -21,10 +21,22 @@ export async function lookUp(deps: Deps, held: Held, command: RunStep): Promise<
   const { deliveries } = held.delivery;
   // Records first: who writes a record and then the inbox is seen in one of the two.
   const records = (await readRecords(deps, command, deliveries > SILENT_DELIVERIES_MAX)).map(recorded);
-  const first = deliveries === 1 && !held.isSuspect();
-  const sure = first || (!held.isSuspect() && explained(command, deliveries, records.at(-1)?.record));
+  const counted = deliveries === 1 || (isAllCounted(deps, held) && explained(command, deliveries, records.at(-1)?.record));
+  const sure = counted && !held.isSuspect();
   if (!sure && (await isSettled(deps, command))) return undefined;
   return standing(command, deliveries, records, deps.clock.now());
+}
+
+/** So far may the clocks of the server and of this process be apart. */
+const CLOCKS_APART_MS = 2_000;
+
+/**
+ * Does the delivery count hold every delivery? A single server that is killed forgets its last ones, and whoever got them
+ * may still be at work. It takes the connections of all workers with it: so of what was stored since this one came about,
+ * nothing is forgotten.
+ */
+function isAllCounted({ connectedAtMs }: Deps, { delivery }: Held): boolean {
+  return delivery.at > connectedAtMs() + CLOCKS_APART_MS;
 }
 
 /** Does the run's inbox have an outcome of the slot, or anything else that makes this command void? */
