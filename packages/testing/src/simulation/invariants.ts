@@ -2,6 +2,7 @@ import { isTerminal, type RunEvent } from "@stepstream/contracts";
 import { replayRun } from "@stepstream/coordinator";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Told } from "./history.ts";
+import { checkSegments } from "./segments.ts";
 
 /**
  * What must be so of every run, when all is over.
@@ -40,7 +41,8 @@ async function replay(
   const { workflow: name, version } = started;
   const workflow = workflows.find((w) => w.name === name && w.version === version)!;
   const fault = await replayRun(workflow, { run, inbox, decisions: decisions.map((d) => d.decision) });
-  return fault ? [`run ${run} diverges from its replay: ${fault.message}`] : [];
+  if (fault) return [`run ${run} diverges from its replay: ${fault.message}`];
+  return checkSegments(run, { inbox, decisions }, workflow);
 }
 
 /** Guarantee 8: compensations start only when every slot before them has an outcome. */

@@ -21,7 +21,8 @@ export async function lookUp(deps: Deps, held: Held, command: RunStep): Promise<
   const { deliveries } = held.delivery;
   // Records first: who writes a record and then the inbox is seen in one of the two.
   const records = (await readRecords(deps, command, deliveries > SILENT_DELIVERIES_MAX)).map(recorded);
-  const counted = deliveries === 1 || (isAllCounted(deps, held) && explained(command, deliveries, records.at(-1)?.record));
+  const counted =
+    deliveries === 1 || (isAllCounted(deps, held) && explained(command, deliveries, records.at(-1)?.record));
   const sure = counted && !held.isSuspect();
   if (!sure && (await isSettled(deps, command))) return undefined;
   return standing(command, deliveries, records, deps.clock.now());
