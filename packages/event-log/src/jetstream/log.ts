@@ -73,10 +73,8 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
   }
 
   function publishOnce(subject: string, text: string, options?: PublishOptions): Promise<Appended> {
-    const published = publisher.publish(subject, text, options);
-    return options?.id === undefined
-      ? published
-      : published.then((appended) => verified(subject, text, options, appended));
+    if (options?.id === undefined) return publisher.publish(subject, text, options);
+    return publisher.publish(subject, text, options, (appended) => verified(subject, text, options, appended));
   }
 
   /**
@@ -89,7 +87,6 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     options: PublishOptions,
     appended: Appended,
   ): Promise<Appended> {
-    if (!appended.duplicate) return appended;
     const first = await reader.raw(subjects.streamOf(subject), appended.seq);
     if (first?.subject === subject && first.text === text) return appended;
     // A command that is gone has been handled, or it was another's: only the run's history tells.

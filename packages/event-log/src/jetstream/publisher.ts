@@ -19,7 +19,16 @@ import type { Link } from "./link.ts";
  *   P3  publisher.test.ts: with code %i is %s
  */
 export interface Publisher {
-  publish(subject: string, data: string | Uint8Array, options?: PublishOptions): Promise<Appended>;
+  /**
+   * @param onDuplicate - What the append comes to if the server takes it for a repeat. Default: that it was stored, as a
+   * duplicate.
+   */
+  publish(
+    subject: string,
+    data: string | Uint8Array,
+    options?: PublishOptions,
+    onDuplicate?: (appended: Appended) => Promise<Appended>,
+  ): Promise<Appended>;
   stop(): void;
 }
 
@@ -32,7 +41,8 @@ interface Pending {
   subject: string;
   expected: number | undefined;
   deadline: number;
-  resolve(appended: Appended): void;
+  onDuplicate: ((appended: Appended) => Promise<Appended>) | undefined;
+  resolve(appended: Appended | Promise<Appended>): void;
   reject(error: Error): void;
 }
 
@@ -59,7 +69,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
     if (!waiting) return;
     pending.delete(key);
     const answer = readAck(msg);
-    if ("seq" in answer) waiting.resolve(answer);
+    if ("seq" in answer) waiting.resolve(answer.duplicate ? (waiting.onDuplicate?.(answer) ?? answer) : answer);
     else waiting.reject(errorOf(waiting.subject, waiting.expected, answer));
   }
 
@@ -89,7 +99,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
   });
 
   return {
-    publish(subject, data, options) {
+    publish(subject, data, options, onDuplicate) {
       return new Promise<Appended>((resolve, reject) => {
         if (link.dead())
           return reject(new LogUnavailableError(`an append to ${subject}`, "there is no connection at present"));
@@ -103,7 +113,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
         } catch (cause) {
           return reject(new LogRefusedError(`an append to ${subject}`, 0, (cause as Error).message));
         }
-        pending.set(key, { subject, expected, deadline: clock.now() + timeoutMs, resolve, reject });
+        pending.set(key, { subject, expected, deadline: clock.now() + timeoutMs, onDuplicate, resolve, reject });
       });
     },
     stop() {
