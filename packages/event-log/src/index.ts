@@ -4,6 +4,7 @@ export type {
   Appended,
   AppendOptions,
   Backlog,
+  ConnectionChange,
   ConsumeOptions,
   Consumption,
   Delivery,
@@ -14,3 +15,4 @@ export type {
   Subscription,
   TimerMarks,
 } from "./port.ts";
+export { Backoff, Retry, type RetryWaits } from "./retry.ts";

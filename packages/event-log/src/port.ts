@@ -108,6 +108,8 @@ export interface EventLog {
 
   /** Called after every reconnection, with the server's id. */
   onReconnect(fn: (serverId: string) => void): Subscription;
+  /** Called when the connection changes. Absent where there is none. */
+  onConnection?(fn: (change: ConnectionChange) => void): Subscription;
   /**
    * Called with what a callback of this log threw, or its promise rejected with; `what` says which callback. Nothing
    * else becomes of it (L7). Default: a warning of the process.
@@ -124,6 +126,16 @@ export interface EventLog {
   /** Disconnects at once, sends nothing and waits for nothing. A connection that is not the log's own stays. */
   abandon?(): void;
 }
+
+export type ConnectionChange =
+  /** It is cut, and being dialled again. */
+  | { state: "down"; why: string }
+  /** The server did not accept the login; it is tried again. */
+  | { state: "refused"; why: string }
+  /** It is back, after so long. */
+  | { state: "up"; downMs: number }
+  /** It has ended for good, without this log's `close()`. Nothing of this log works any more. */
+  | { state: "closed"; why: string };
 
 /** How far a durable consumer has come, in stream sequences. */
 export interface Progress {

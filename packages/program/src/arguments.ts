@@ -1,9 +1,11 @@
 import type { ParseArgsOptionsConfig } from "node:util";
+import { type Duration, durationMs } from "@stepstream/contracts";
 
 /** The options that all programs take, for `parseArgs`. A variable of the environment is the default of each. */
 export const OPTIONS = {
   nats: { type: "string", default: process.env.NATS_URL || "nats://127.0.0.1:4222" },
   namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE || "default" },
+  "connect-timeout": { type: "string", default: process.env.STEPSTREAM_CONNECT_TIMEOUT ?? "" },
   "metrics-port": { type: "string", default: process.env.STEPSTREAM_METRICS_PORT ?? "" },
   "log-level": { type: "string", default: process.env.STEPSTREAM_LOG_LEVEL ?? "" },
   "log-format": { type: "string", default: process.env.STEPSTREAM_LOG_FORMAT ?? "" },
@@ -15,6 +17,8 @@ export const OPTIONS = {
 export const OPTIONS_HELP = `\
   --nats <url>          default: NATS_URL, or nats://127.0.0.1:4222
   --namespace <name>    default: STEPSTREAM_NAMESPACE, or "default"
+  --connect-timeout <t> how long to wait at the start for a server that does not answer yet, such as 30s or 5m;
+                        default: STEPSTREAM_CONNECT_TIMEOUT, or as long as it takes
   --metrics-port <n>    metrics for Prometheus at http://…:<n>/metrics; default: STEPSTREAM_METRICS_PORT, or none
   --log-level <level>   debug, info, warn, error or silent; default: STEPSTREAM_LOG_LEVEL, or info
   --log-format <name>   json or pretty; default: STEPSTREAM_LOG_FORMAT, or pretty in a terminal and else json
@@ -54,4 +58,9 @@ export function portOf(option: string, said: string): number | undefined {
   const port = Number(said);
   if (Number.isInteger(port) && port >= 0 && port < 65_536) return port;
   throw new RangeError(`${option}: "${said}" is no port.`);
+}
+
+/** @throws {RangeError} It is not a duration. @returns Milliseconds; Infinity for "". */
+export function waitOf(option: string, said: string): number {
+  return said ? durationMs(said as Duration, option) : Number.POSITIVE_INFINITY;
 }

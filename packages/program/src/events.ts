@@ -44,6 +44,22 @@ export function logEvents<E extends { type: string }>(log: Log, told: Told<E>): 
   };
 }
 
+/** What a service's log says of its connection to nats-server. */
+export function toldConnection(
+  change: { state: "down" | "refused" | "closed"; why: string } | { state: "up"; downMs: number },
+): string {
+  switch (change.state) {
+    case "down":
+      return `no connection to nats-server (${change.why}); trying again`;
+    case "refused":
+      return `login refused by nats-server (${change.why}); trying again`;
+    case "up":
+      return `connected to nats-server again, after ${(change.downMs / 1_000).toFixed(1)} s`;
+    case "closed":
+      return `the connection to nats-server has ended for good (${change.why})`;
+  }
+}
+
 /** An error in the words of a line; its stack is in the field `err`. */
 export function words(error: unknown): string {
   try {

@@ -4,7 +4,7 @@ export { idsOfRun, type RunIds, spanIdOfAttempt, spanIdOfDecision } from "./ids.
 export { activeIds, idsOfTrace, type LogIds } from "./logging/ids.ts";
 export { INSTRUMENTS, type InstrumentName, type InstrumentSpec } from "./metrics/instruments.ts";
 export { type Gauges, measured, type Observed } from "./metrics/metrics.ts";
-export { Repeats } from "./repeats.ts";
+export { kindOf, Repeats } from "./repeats.ts";
 export { startTelemetry } from "./setup.ts";
 export {
   type AttemptOutcome,

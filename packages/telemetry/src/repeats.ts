@@ -36,3 +36,13 @@ export class Repeats {
 }
 
 const OTHERS = "others";
+
+/** A warning's key: what failed, and how. Of an error only its code or class: its message may name a run or a subject. */
+export function kindOf(what: string, error: unknown): string {
+  try {
+    const { code, name } = error as { code?: unknown; name?: unknown };
+    return `${what} ${String(code ?? name)}`;
+  } catch {
+    return what; // It cannot be read.
+  }
+}

@@ -1,9 +1,9 @@
 import { checkDefinition, checkObject, NotRunningError, refuse } from "@stepstream/contracts";
-import { type Clock, type EventLog, sleep, systemClock } from "@stepstream/event-log";
+import { Backoff, type Clock, type EventLog, type Subscription, sleep, systemClock } from "@stepstream/event-log";
 import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { builtinWorkflows } from "@stepstream/sdk/builtin";
-import { createTelemetry, Repeats } from "@stepstream/telemetry";
+import { createTelemetry, kindOf, Repeats } from "@stepstream/telemetry";
 import { type Blocked, checkStallMs, placeOf, type Suspect, type Watch, watchEventLoop } from "@stepstream/watchdog";
 import type { RunExecution } from "./run/execution.ts";
 import { guardGlobals } from "./run/globals.ts";
@@ -84,6 +84,10 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let telemetry: CoordinatorTelemetry;
   let attached: Attached;
   let incarnation: Incarnation | undefined;
+  /** Of the log in use. */
+  let connection: Subscription | undefined;
+  /** Ends the wait for a server, at the start. */
+  const stopping = new AbortController();
   /** Settles when the incarnation in use is abandoned. */
   let abandoned = Promise.withResolvers<void>();
   let restarted: Promise<void> | undefined;
@@ -100,14 +104,23 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     }
   }
 
-  function warn(what: string, error: unknown): void {
-    const held = repeats.admit(what, clock.now());
-    if (held !== undefined)
-      emit({ type: "trouble", what: held > 0 ? `${what} (${held} more since the last)` : what, error });
+  function warn(what: string, error: unknown, run?: string): void {
+    const held = repeats.admit(kindOf(what, error), clock.now());
+    if (held === undefined) return;
+    const text = held > 0 ? `${what} (${held} more since the last)` : what;
+    emit({ type: "trouble", what: text, error, ...(run !== undefined && { run }) });
   }
 
   /** Another incarnation on the connection in use: nothing of it is under way yet. */
   function begin(): Incarnation {
+    connection?.stop();
+    connection = log.onConnection?.((change) => {
+      emit({ type: "connection", ...change });
+      if (change.state !== "closed") return;
+      // Nothing of it comes back by itself: as if the process had been killed.
+      abandon();
+      restart();
+    });
     // What is not watched is never detached, and pays nothing for it.
     attached = watched ? attach(log, clock) : { log, clock, detach() {} };
     const { detach, ...port } = attached;
@@ -125,7 +138,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       boundary: options.boundary ?? createBoundary(),
       telemetry,
       emit: (event) => alive && emit(event),
-      warn: (what, error) => alive && warn(what, error),
+      warn: (what, error, run) => alive && warn(what, error, run),
       forgotten: new ForgottenAsks(options.keepPositions),
       stranded: new StrandedCommands(port.log, port.clock),
       later: new DelayQueue(port.clock, settings.deadlineAfterMs),
@@ -184,7 +197,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
    */
   async function again(mine: typeof abandoned): Promise<void> {
     const current = () => state === "running" && mine === abandoned;
-    for (let waitMs = 50; current(); waitMs = Math.min(2 * waitMs, 2_000)) {
+    const backoff = new Backoff(clock);
+    while (current()) {
       try {
         const reopened = await reopen();
         if (!current()) return reopened.abandon?.();
@@ -202,8 +216,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       } catch (error) {
         if (!current()) return;
         abandon();
-        emit({ type: "trouble", what: "start again after code was stopped", error });
-        await sleep(clock, waitMs);
+        warn("start again from the log", error);
+        await sleep(clock, backoff.next());
       }
     }
   }
@@ -232,9 +246,10 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     async start() {
       if (state !== "new") throw new NotRunningError("The coordinator", `${state} already`);
       guardGlobals();
-      log =
-        options.log ??
-        (await connectEventLog({ nats: "nats://127.0.0.1:4222", namespace: "default", name: id, ...options, clock }));
+      const onWaiting = options.onWaiting ?? ((error: unknown) => warn("wait for nats-server", error));
+      const { signal } = stopping;
+      const defaults = { nats: "nats://127.0.0.1:4222", namespace: "default", name: id, signal };
+      log = options.log ?? (await connectEventLog({ ...defaults, ...options, onWaiting, clock }));
       telemetry = options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace });
       state = "running";
       incarnation = begin();
@@ -245,15 +260,17 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
           onStopping: abandon,
           onStopped: restart,
           onBlocked: ({ ms, frames, over }) => emit({ type: "blocked", ms, where: placeOf(frames, OWN), over }),
-          onFailed: (error) => emit({ type: "trouble", what: "watch the event loop", error }),
+          onFailed: (error) => warn("watch the event loop", error),
         });
       await Promise.race([incarnation.start(), abandoned.promise]);
       await ready();
       return coordinator;
     },
     async stop() {
+      stopping.abort(new NotRunningError("The coordinator", "stopped"));
       if (state !== "running") return;
       state = "stopped";
+      connection?.stop();
       await ready();
       const left = abandoned;
       if (incarnation) await Promise.race([incarnation.stop(), left.promise]);

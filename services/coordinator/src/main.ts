@@ -19,10 +19,10 @@ SIGTERM or SIGINT: finishes what is under way and hands its partitions over; a s
 const { values, positionals } = orGiveUp(() => parseArgs({ allowPositionals: true, options: OPTIONS }));
 if (values.help || positionals.length === 0) help(HELP, values.help);
 
-const { log, ready, fail } = await startProgram("stepstream-coordinator", values);
+const { log, waitMs, ready, fail } = await startProgram("stepstream-coordinator", values);
 const workflows = await loadWorkflows(positionals);
 const { nats, namespace } = values;
-const coordinator = await createCoordinator({ nats, namespace, workflows, onEvent: logEvents(log, told) })
+const coordinator = await createCoordinator({ nats, namespace, waitMs, workflows, onEvent: logEvents(log, told) })
   .start()
   .catch(fail);
 const known = workflows.map(({ name, version }) => `${name} v${version}`).join(", ");

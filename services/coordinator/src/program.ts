@@ -1,4 +1,4 @@
-import { giveUp, load, type Told, words } from "@stepstream/program";
+import { giveUp, load, type Told, toldConnection, words } from "@stepstream/program";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { CoordinatorEvent } from "./shell/deps.ts";
 
@@ -45,5 +45,6 @@ export const told: Told<CoordinatorEvent> = {
       `the stored timers of partition ${partition} were lost, or not marked yet; ${runs} runs were read, and have theirs again`,
   ],
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],
-  trouble: ["warn", ({ what, error }) => `${what}: ${words(error)}`],
+  connection: ["warn", toldConnection],
+  trouble: ["warn", ({ what, run, error }) => `${what}${run === undefined ? "" : ` (run ${run})`}: ${words(error)}`],
 };

@@ -36,14 +36,21 @@ if (values.help || (positionals.length === 0 && !values.gates)) help(HELP, value
 const drainMs = Number(values.drain) * 1_000;
 if (!(drainMs >= 0)) giveUp(`--drain takes seconds, not "${values.drain}".`, 2);
 
-const { log, ready, fail } = await startProgram("stepstream-worker", values);
+const { log, waitMs, ready, fail } = await startProgram("stepstream-worker", values);
+const tell = logEvents(log, told);
 const worker = createWorker({
   nats: values.nats,
+  waitMs,
   namespace: values.namespace,
   ...(values.name ? { name: values.name } : {}),
   drainMs,
   logger: asLogger(log),
-  onEvent: logEvents(log, told),
+  onEvent(event) {
+    tell(event);
+    // Alive, it would do nothing: its supervisor starts another.
+    if (event.type === "connection" && event.state === "closed")
+      fail(new Error("the connection to nats-server has ended for good"));
+  },
 });
 if (values.gates) worker.gates();
 let handled = 0;

@@ -1,4 +1,4 @@
-import { load, type Told, words } from "@stepstream/program";
+import { load, type Told, toldConnection, words } from "@stepstream/program";
 import type { AnyStep } from "@stepstream/sdk";
 import type { Place, WorkerEvent } from "./shell/deps.ts";
 import type { Handler, Worker } from "./worker.ts";
@@ -34,6 +34,7 @@ export const told: Told<WorkerEvent> = {
     ({ ms, where, over, step }) =>
       `${step ? `step "${step}"` : "some code"} ${over ? "blocked" : "blocks"} the event loop for ${ms} ms, at ${where}`,
   ],
+  connection: ["warn", toldConnection],
   trouble: ["warn", ({ what, error }) => `${what}: ${words(error)}`],
 };
 

@@ -9,7 +9,7 @@ import {
   type WorkerPresence,
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
-import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
+import { type ConnectOptions, connectEventLog, untilServed } from "@stepstream/event-log/jetstream";
 import {
   type AnyStep,
   gate,
@@ -18,7 +18,7 @@ import {
   type HandlerOutput,
   type Literally,
 } from "@stepstream/sdk";
-import { createTelemetry, Repeats } from "@stepstream/telemetry";
+import { createTelemetry, kindOf, Repeats } from "@stepstream/telemetry";
 import { checkStallMs, type Watch } from "@stepstream/watchdog";
 import { type GateOptions, gateHandler } from "./gate.ts";
 import { reportBlocked } from "./shell/blocked.ts";
@@ -120,6 +120,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const announced = new Map<string, BreakerState>();
   const repeats = new Repeats();
   let lanes: Lane[] = [];
+  /** Ends the wait for a server, at the start. */
+  const stopping = new AbortController();
   let state: "new" | "running" | "stopping" | "stopped" = "new";
   let log: EventLog;
   let deps: Deps;
@@ -136,10 +138,11 @@ export function createWorker(options: WorkerOptions): Worker {
     }
   }
 
-  function warn(what: string, error: unknown): void {
-    const held = repeats.admit(what, clock.now());
-    if (held !== undefined)
-      emit({ type: "trouble", what: held > 0 ? `${what} (${held} more since the last)` : what, error });
+  function warn(what: string, error: unknown, run?: string): void {
+    const held = repeats.admit(kindOf(what, error), clock.now());
+    if (held === undefined) return;
+    const text = run === undefined ? what : `${what} (run ${run})`;
+    emit({ type: "trouble", what: held > 0 ? `${text} (${held} more since the last)` : text, error });
   }
 
   function breakerOf(step: AnyStep): Breaker | undefined {
@@ -213,9 +216,12 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   async function begin(): Promise<void> {
+    const onWaiting = options.onWaiting ?? ((error: unknown) => warn("wait for nats-server", error));
     let connectedAtMs: number;
     try {
-      log = options.log ?? (await connectEventLog({ nats: NATS, namespace: "default", ...options, name, clock }));
+      const { signal } = stopping;
+      const defaults = { nats: NATS, namespace: "default", signal };
+      log = options.log ?? (await connectEventLog({ ...defaults, ...options, name, onWaiting, clock }));
       connectedAtMs = clock.now();
     } catch (error) {
       state = "stopped";
@@ -240,7 +246,9 @@ export function createWorker(options: WorkerOptions): Worker {
     deps.cancels.listen(log);
     deps.pulse.start();
     if (options.watchdog !== false && (options.watchdog || !options.clock))
-      watch = reportBlocked(options.watchdog?.stallMs, emit);
+      watch = reportBlocked(options.watchdog?.stallMs, (event) =>
+        event.type === "trouble" ? warn(event.what, event.error) : emit(event),
+      );
     // What was delivered before the cut may be another's by now.
     subscriptions = [
       log.onError(warn),
@@ -250,8 +258,15 @@ export function createWorker(options: WorkerOptions): Worker {
       }),
       log.listen(log.subjects.rollCall, answerRollCall),
     ];
+    const connection = log.onConnection?.((change) => {
+      emit({ type: "connection", ...change });
+      // Nothing can be taken, reported or given back any more. Others get what is in hand.
+      if (change.state === "closed") worker.stop({ drainMs: 0 }).catch((error) => warn("stop", error));
+    });
+    if (connection) subscriptions.push(connection);
     try {
-      await Promise.all(lanes.map((lane) => lane.start()));
+      const patience = { waitMs: options.waitMs ?? 0, onWaiting, signal: stopping.signal };
+      await Promise.all(lanes.map((lane) => untilServed(clock, patience, () => lane.start())));
     } catch (error) {
       await drain(0);
       throw error;
@@ -284,6 +299,7 @@ export function createWorker(options: WorkerOptions): Worker {
       if (state === "new") state = "stopped";
       else if (state === "running") {
         state = "stopping";
+        stopping.abort(new NotRunningError("The worker", "stopped"));
         // One that is still connecting is stopped when it has; one that could not has nothing to stop.
         stopped = (async () => (await started!.then(yes, no)) && drain(drainMs))().then(() => {});
       }

@@ -8,14 +8,16 @@ import {
 import { LogUnavailableError } from "@stepstream/contracts";
 import { Callbacks } from "../callbacks.ts";
 import type { Clock } from "../clock.ts";
-import type { Subscription } from "../port.ts";
+import type { ConnectionChange, Subscription } from "../port.ts";
+import { isLoginRefused, lasting } from "./login.ts";
 
 /**
  * The connection, seen as: up, or down since a cut, and who wants to know.
  *
  * K1. Everybody hears of a cut before anybody hears of the reconnection that ends it. What was on
  *     its way when the cut came is void; nobody waits for it.
- * K2. It reconnects for ever. Only `close()` ends it.
+ * K2. It reconnects for ever, also where logins are refused. Only `close()` ends it. A connection whose own options say
+ *     otherwise, or that its owner closes, is reported as closed: it does not come back.
  * K3. `dead()` is true where a publish could go nowhere: nats.js would keep what is published while
  *     it is down, and drop it with the next dial; better to say so at once.
  * K4. One timer serves all time-outs (`everyTick`). It tells how late it is itself, so that a stalled
@@ -25,6 +27,7 @@ import type { Subscription } from "../port.ts";
  * Checked elsewhere:
  *   K1  test/conformance/suite.ts: is told once it is back, and that the flow was broken; and the flow goes on
  *   K2  test/conformance/jetstream.test.ts: has all it acknowledged; consumptions and timers go on; it is known to be another process
+ *   K2  test/e2e/login.test.ts: keeps trying while a password is rotated, says so, and goes on with the next that is accepted
  *   K3  test/conformance/jetstream.test.ts: is not even tried without a connection
  *   K4  test/conformance/jetstream.test.ts: fails after its time-out where the server stays silent
  *   K5  test/cli/connect.test.ts: says at once what it does not permit
@@ -39,6 +42,8 @@ export interface Link {
   onDown(fn: (why: string) => void): Subscription;
   onUp(fn: (serverId: string) => void): Subscription;
   onDenied(fn: (subject: string, why: string) => void): Subscription;
+  /** For people and programs: see there. */
+  onChange(fn: (change: ConnectionChange) => void): Subscription;
   everyTick(fn: (now: number, lateMs: number) => void): Subscription;
   /** How long what is read from the connection now may have lain unread: 0 but in and after a stall. */
   stallMs(): number;
@@ -72,7 +77,7 @@ export async function openLink(target: NatsTarget, name: string, clock: Clock): 
       ? fromUrls(target as string | string[])
       : (target as ConnectionOptions);
   try {
-    return linkOver(await connect({ ...DEFAULTS, name, ...options }), clock, true);
+    return linkOver(await connect({ ...DEFAULTS, name, ...lasting(options) }), clock, true);
   } catch (cause) {
     const servers = options.servers ?? `127.0.0.1:${options.port ?? 4222}`;
     const where = withoutSecrets(typeof servers === "string" ? servers : servers.join(", "));
@@ -125,8 +130,10 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   const ups = new Set<(serverId: string) => void>();
   const denials = new Set<(subject: string, why: string) => void>();
   const ticks = new Set<(now: number, lateMs: number) => void>();
+  const changes = new Set<(change: ConnectionChange) => void>();
   const callbacks = new Callbacks();
   let down = false;
+  let downAt = 0;
   let closing = false;
   let serverId = nc.info?.server_id ?? "";
   let timer: unknown;
@@ -139,7 +146,12 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   function cut(why: string): void {
     if (down) return;
     down = true;
+    downAt = clock.now();
     for (const fn of [...downs]) callbacks.call("a listener to cuts", fn, why);
+    if (!closing) changed({ state: "down", why });
+  }
+  function changed(change: ConnectionChange): void {
+    for (const fn of [...changes]) callbacks.call("a listener to the connection", fn, change);
   }
   const statuses = nc.status();
   async function watch(): Promise<void> {
@@ -151,12 +163,16 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
         down = false;
         serverId = nc.info?.server_id ?? serverId;
         for (const fn of [...ups]) callbacks.call("a listener to reconnections", fn, serverId);
+        changed({ state: "up", downMs: clock.now() - downAt });
+      } else if (status.type === "error" && isLoginRefused(status.error)) {
+        changed({ state: "refused", why: status.error.message });
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
         const { subject, message } = status.error;
         for (const fn of [...denials]) callbacks.call("a listener to refusals", fn, subject, message);
       }
     }
     cut("the connection was closed");
+    if (!closing) changed({ state: "closed", why: reasonOf(await nc.closed()) });
     closing = true;
     if (timer !== undefined) clock.clearTimeout(timer);
   }
@@ -188,6 +204,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
     onDown: (fn) => joined(downs, fn),
     onUp: (fn) => joined(ups, fn),
     onDenied: (fn) => joined(denials, fn),
+    onChange: (fn) => joined(changes, fn),
     everyTick(fn) {
       const sub = joined(ticks, fn);
       arm();
@@ -213,10 +230,14 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       closing = true;
       down = true;
       if (timer !== undefined) clock.clearTimeout(timer);
-      for (const fns of [downs, ups, denials, ticks]) fns.clear();
+      for (const fns of [downs, ups, denials, changes, ticks]) fns.clear();
       if (own) discard(nc);
     },
   };
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : "it was closed by this process";
 }
 
 /** Closes the socket now. `close()` alone waits for iterators that may never move again. */

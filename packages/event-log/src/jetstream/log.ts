@@ -15,8 +15,9 @@ import { createReader } from "./reader.ts";
 import { createRemover } from "./remover.ts";
 import { createRequests } from "./requests.ts";
 import { createTimerMarks, createTimers } from "./timers.ts";
+import { untilServed, type WaitOptions } from "./wait.ts";
 
-export interface ConnectOptions {
+export interface ConnectOptions extends WaitOptions {
   /** URLs of servers, options of nats.js, or a connection, which then stays yours to close. */
   nats: NatsTarget;
   /** Isolates tenants and tests on one server: 1 to 32 of A-Z a-z 0-9 _ -. */
@@ -45,7 +46,11 @@ const randomId = () => randomBytes(12).toString("base64url");
  * @throws {PartitionMismatchError} The namespace was made with another number of partitions.
  * @throws {NamespaceNotFoundError} There is no such namespace, and `create` is false.
  */
-export async function connectEventLog(options: ConnectOptions): Promise<EventLog> {
+export function connectEventLog(options: ConnectOptions): Promise<EventLog> {
+  return untilServed(options.clock ?? systemClock, options, () => connectOnce(options));
+}
+
+async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   const clock = options.clock ?? systemClock;
   const timeoutMs = options.timeoutMs ?? 5_000;
   const link = await openLink(options.nats, options.name ?? "stepstream", clock);
@@ -183,6 +188,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
     ask,
     answer,
     onReconnect: (fn) => kept(link.onUp(fn)),
+    onConnection: (fn) => kept(link.onChange(fn)),
     onError: (fn) => callbacks.onError(fn),
     async close() {
       await Promise.all([...open].map((one) => one.stop()));
@@ -191,7 +197,7 @@ export async function connectEventLog(options: ConnectOptions): Promise<EventLog
       requests.stop();
       await link.close();
     },
-    reopen: () => connectEventLog({ ...options, nats: anotherLike(options.nats), create: false }),
+    reopen: () => connectOnce({ ...options, nats: anotherLike(options.nats), create: false }),
     abandon() {
       const all = [...open];
       link.abandon();

@@ -90,7 +90,7 @@ export async function startChild(
       throw new LogUnavailableError(`start child ${child.run}`, "its inbox began with a message that is no start");
     }
   };
-  return retrying(deps, () => `start child ${child.run} of run ${parent.runId}`, append, wanted);
+  return retrying(deps, "start a child", append, wanted, parent.runId);
 }
 
 /** @returns undefined if it is no start of a run, or cannot be read. */
@@ -118,7 +118,7 @@ export async function stopChild(
   const type = child.onParentClose === "terminate" ? "TerminateRequested" : "CancelRequested";
   const message: InboxMessage = { v: 1, type, id, reason: `its parent ${parent.runId}: ${reason}` };
   const append = () => log.append(log.subjects.inbox(child.run), JSON.stringify(message), { id });
-  await retrying(deps, () => `stop child ${child.run} of run ${parent.runId}`, append, wanted);
+  await retrying(deps, "stop a child", append, wanted, parent.runId);
 }
 
 /** What is said of a child that was never started. */

@@ -89,7 +89,7 @@ export async function publishCommand(
     return true;
   };
   const needed = () => wanted() && slot.state === "open";
-  await retrying(deps, () => `publish the command of run ${run.runId}, slot ${slot.slot}`, publish, needed);
+  await retrying(deps, "publish a command", publish, needed, run.runId);
 }
 
 function isCommandOf(slot: Slot, text: string): boolean {

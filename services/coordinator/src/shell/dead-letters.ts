@@ -8,7 +8,7 @@ export async function deadLetter(deps: Deps, stored: Stored, error: StepstreamEr
   const { subject } = stored;
   await retrying(
     deps,
-    () => `keep ${subject} as a dead letter`,
+    "keep a dead letter",
     () => bury(deps.log, stored, error),
     () => true,
   );

@@ -1,4 +1,4 @@
-import type { Clock, EventLog } from "@stepstream/event-log";
+import type { Clock, ConnectionChange, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
 import type { Boundary } from "./boundary.ts";
@@ -36,10 +36,10 @@ export interface Deps {
   readonly emit: (event: CoordinatorEvent) => void;
   readonly forgotten: ForgottenAsks;
   /**
-   * Warns of input that is ignored, or of a bug that was contained: once in 10 s for each `what`, with how many were held
-   * back since. So `what` names the kind, not the message.
+   * Warns of a transient error, of input that is ignored, or of a bug that was contained: once in 10 s for each `what` and
+   * kind of error, with how many were held back since. So `what` names the kind, not the message; `run` is an example.
    */
-  readonly warn: (what: string, error: unknown) => void;
+  readonly warn: (what: string, error: unknown, run?: string) => void;
   readonly settings: Settings;
 }
 
@@ -125,7 +125,9 @@ export type CoordinatorEvent =
   /** Stored timers of a partition were gone (or it is new to this version): so many runs were read, and have theirs again. */
   | { type: "timersRestored"; partition: number; runs: number }
   | { type: "peers"; peers: readonly string[] }
-  | { type: "trouble"; what: string; error: unknown; run?: string };
+  | { type: "trouble"; what: string; error: unknown; run?: string }
+  /** The connection to the log has changed. After `closed` the coordinator starts again, on a new one. */
+  | ({ type: "connection" } & ConnectionChange);
 
 /** Thrown through everything that is under way when a run is let go; never seen outside. */
 export class Released extends Error {}

@@ -13,8 +13,10 @@ const IN_FLIGHT = 256;
  */
 export async function takeDueTimers(deps: Deps): Promise<Consumption> {
   const { log } = deps;
-  let inHand = 0;
+  /** By their sequence, with the delivery that counts: one that is redelivered while it is in hand replaces the other. */
+  const inHand = new Map<number, Delivery>();
   let consumption: Consumption | undefined;
+  let stopped = false;
 
   async function handle(delivery: Delivery): Promise<void> {
     const { run, slot } = log.subjects.parse(delivery.subject) ?? {};
@@ -25,13 +27,8 @@ export async function takeDueTimers(deps: Deps): Promise<Consumption> {
     const message: InboxMessage = { v: 1, type: "TimerFired", slot: slot > DEADLINE ? slot - DEADLINE : slot };
     const append = () =>
       log.append(log.subjects.inbox(run), JSON.stringify(message), { id: `due.${run}.${slot}.${delivery.seq}` });
-    await retrying(
-      deps,
-      () => `tell run ${run} of its timer`,
-      append,
-      () => true,
-    );
-    delivery.ack();
+    const told = await retrying(deps, "append a fired timer to an inbox", append, () => !stopped, run);
+    if (told) inHand.get(delivery.seq)?.ack();
   }
 
   consumption = await log.consume({
@@ -39,16 +36,23 @@ export async function takeDueTimers(deps: Deps): Promise<Consumption> {
     consumer: "due",
     filter: log.subjects.all.due(),
     ackWaitMs: 10_000,
-    demand: () => IN_FLIGHT - inHand,
+    demand: () => IN_FLIGHT - inHand.size,
     onDelivery: async (delivery) => {
-      inHand++;
+      const isInHand = inHand.has(delivery.seq);
+      inHand.set(delivery.seq, delivery);
+      if (isInHand) return;
       try {
         await handle(delivery);
       } finally {
-        inHand--;
+        inHand.delete(delivery.seq);
         consumption?.pull();
       }
     },
   });
+  const stop = consumption.stop.bind(consumption);
+  consumption.stop = () => {
+    stopped = true;
+    return stop();
+  };
   return consumption;
 }

@@ -17,6 +17,7 @@ import { LocalTimers } from "./local-timers.ts";
 import { retrying } from "./retrying.ts";
 
 const SETTLE_EVERY_MS = 1_000;
+const LOOK_AGAIN_MS = 1_000;
 /** The worker goes first; the coordinator only speaks up when it has not. */
 const DEADLINE_GRACE_MS = 2_000;
 
@@ -44,6 +45,8 @@ export class Effects {
   readonly #living = new Map<number, number>();
   /** Slots that are being cancelled. */
   readonly #settling = new Set<number>();
+  /** Slots that are being abandoned, or timed out, which takes as long as the log is away: one such work for each. */
+  readonly #ending = new Set<number>();
   /** Timers in the log, to be removed when their slots are done. */
   readonly #stored = new Set<number>();
   /** Steps whose deadline is known to this process only, and when it is to be stored, if that is later. */
@@ -218,12 +221,7 @@ export class Effects {
     const { log } = this.#deps;
     const { runId } = this.#run;
     const needed = () => this.#wanted() && slot.state !== "done";
-    await retrying(
-      this.#deps,
-      () => `store a timer of run ${runId}`,
-      () => log.setTimer(runId, number, atMs),
-      needed,
-    );
+    await retrying(this.#deps, "store a timer", () => log.setTimer(runId, number, atMs), needed, runId);
     this.#stored.add(number);
     // Done while it was being stored: nobody would remove it later.
     if (slot.state === "done") this.#removeTimer(number);
@@ -287,10 +285,18 @@ export class Effects {
 
   #lookAfter(slot: Slot): void {
     if (slot.state !== "open") return;
-    this.checkDeadline(slot).catch((error) => {
-      this.#trouble("look after a deadline", error);
-      this.#timers.set(`deadline.${slot.slot}`, 1_000, () => this.#lookAfter(slot));
+    this.#once(slot, "look after a deadline", async () => {
+      try {
+        await this.checkDeadline(slot);
+      } catch (error) {
+        this.#lookAgain(slot);
+        throw error;
+      }
     });
+  }
+
+  #lookAgain(slot: Slot): void {
+    this.#timers.set(`deadline.${slot.slot}`, LOOK_AGAIN_MS, () => this.#lookAfter(slot));
   }
 
   /** A step's time may be up, and no worker has said so. */
@@ -304,7 +310,7 @@ export class Effects {
     if (queueMs !== undefined && slot.attempt === 1 && age >= queueMs) {
       const command = await log.last(log.subjects.command(name, this.#run.runId, slot.slot), { fresh: true });
       // Not out yet, or done already: look again.
-      if (!command) return this.#timers.set(`deadline.${slot.slot}`, 1_000, () => this.#lookAfter(slot));
+      if (!command) return this.#lookAgain(slot);
       const { delivered } = await log.progress("COMMANDS", log.subjects.stepConsumer(name));
       if (command.seq > delivered) return this.#timeOut(slot, "queue");
       return this.#watchDeadline(slot, true);
@@ -337,7 +343,7 @@ export class Effects {
     const now = this.#deps.clock.now();
     this.#graceEnds ??= now + this.#graceMs();
     if (now >= this.#graceEnds) {
-      for (const slot of slots) void this.#abandon(slot).catch((error) => this.#trouble("abandon a slot", error));
+      for (const slot of slots) this.#once(slot, "abandon a slot", () => this.#abandon(slot));
     } else
       this.#askToStop(
         slots.map((slot) => slot.slot),
@@ -345,6 +351,15 @@ export class Effects {
       );
     const left = this.#graceEnds - now;
     this.#timers.set("settle", left > 0 ? Math.min(left, SETTLE_EVERY_MS) : SETTLE_EVERY_MS, () => this.#settle());
+  }
+
+  /** Does it, unless that is under way already. */
+  #once(slot: Slot, what: string, act: () => Promise<void>): void {
+    if (this.#ending.has(slot.slot)) return;
+    this.#ending.add(slot.slot);
+    act()
+      .catch((error) => this.#trouble(what, error))
+      .finally(() => this.#ending.delete(slot.slot));
   }
 
   async #abandon(slot: Slot): Promise<void> {
@@ -362,12 +377,8 @@ export class Effects {
     const { log } = this.#deps;
     const subject = log.subjects.command(slot.step!.definition.name, this.#run.runId, slot.slot);
     const own = ({ after }: { after?: unknown }) => after === slot.after;
-    await retrying(
-      this.#deps,
-      () => `remove ${subject}`,
-      () => removeCommand(log, subject, own),
-      this.#wanted,
-    );
+    const remove = () => removeCommand(log, subject, own);
+    await retrying(this.#deps, "remove a command", remove, this.#wanted, this.#run.runId);
   }
 
   /** Says to the run's inbox what only the coordinator can know. @returns whether it has been said. */
@@ -379,12 +390,11 @@ export class Effects {
     const { after } = this.#run.slots.get(message.slot) ?? {};
     const text = JSON.stringify({ ...message, after });
     const append = () => log.append(log.subjects.inbox(runId), text, { id });
-    return (await retrying(this.#deps, () => `tell run ${runId} ${message.type}`, append, wanted)) !== undefined;
+    return (await retrying(this.#deps, `append ${message.type} to an inbox`, append, wanted, runId)) !== undefined;
   }
 
   #trouble(what: string, error: unknown): void {
-    if (this.#wanted() && !(error instanceof Released))
-      this.#deps.emit({ type: "trouble", run: this.#run.runId, what: `${what} of run ${this.#run.runId}`, error });
+    if (this.#wanted() && !(error instanceof Released)) this.#deps.warn(what, error, this.#run.runId);
   }
 }
 

@@ -43,12 +43,7 @@ export async function afterEnd(
   const { log } = deps;
   const message = JSON.stringify(endOfChild(run.runId, parent, end));
   const append = () => log.append(log.subjects.inbox(parent.run), message, { id: `${run.mark}.${parent.slot}.ended` });
-  const told = await retrying(
-    deps,
-    () => `tell run ${parent.run} that its child ${run.runId} has ended`,
-    append,
-    wanted,
-  );
+  const told = await retrying(deps, "report the end of a child to its parent", append, wanted, run.runId);
   if (!(told && told.seq > 0) && wanted())
     throw new InvariantError("ended Z1", `run ${parent.run} was not told of its end`, { run: run.runId });
 }
@@ -94,5 +89,5 @@ async function clear(
     const timers = await log.list("TIMERS", subjects.all.timersOfRun(run));
     for (const slot of [...timers.keys()].flatMap(slotOf)) await log.cancelTimer(run, slot);
   };
-  await retrying(deps, () => `remove what run ${run} had open`, remove, wanted);
+  await retrying(deps, "remove what a terminated run had open", remove, wanted, run);
 }

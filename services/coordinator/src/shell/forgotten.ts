@@ -66,7 +66,7 @@ export class ForgottenAsks {
           this.#found.set(key(asked), same && show(same.positions[0]));
         }
       })
-      .catch((error) => deps.emit({ type: "trouble", run, what: `find what run ${run} has not awaited`, error }))
+      .catch((error) => deps.warn("find what a run has not awaited", error, run))
       .then(report);
   }
 }

@@ -94,7 +94,7 @@ export class Guests {
     if (known) return;
     this.#take(said).catch((error) => {
       this.#inHand.delete(key);
-      this.#deps.emit({ type: "trouble", run: said.run, what: `take run ${said.run} from ${said.from}`, error });
+      this.#deps.warn("take a run for another coordinator", error, said.run);
     });
   }
 

@@ -73,8 +73,9 @@ export async function readHistory(deps: Deps, run: string, holds: number, fresh 
     if (last && !readDecision(last)) {
       // The last is no decision: the one before it says where the part begins that counts.
       deps.warn(
-        `passed over a message of the journal of run ${run}`,
+        "passed over a message of a journal",
         new MalformedMessageError(place(last), "", "it is no decision"),
+        run,
       );
       segment = whole ? undefined : journal.map(readDecision).findLast((decision) => decision !== undefined)?.segment;
       journal = journal.filter(({ seq }) => seq > (segment?.journalAfter ?? 0));

@@ -1,19 +1,23 @@
-import type { Consumption, Subscription } from "@stepstream/event-log";
+import { LogRefusedError } from "@stepstream/contracts";
+import { type Consumption, Retry, type Subscription } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 import { takeDueTimers } from "./due.ts";
 import { Guests } from "./guests.ts";
 import { Membership } from "./membership.ts";
 import { observe } from "./observe.ts";
 import { Partition } from "./partition.ts";
+import { retrying } from "./retrying.ts";
 
 /**
  * What a coordinator is between its start and its end, or the moment at which code in its process was stopped: its place
  * among the others, its partitions and all that they have in memory.
  *
  * I1. Abandoned, it does nothing any more, as if its process had been killed: whoever follows it begins from the log.
+ * I2. However many partitions cannot be taken, one retry is pending, which takes all that are missing.
  *
  * Checked elsewhere:
  *   I1  ../../../../test/e2e/loops.test.ts: is stopped, tried once more and parked, and the others go on at once
+ *   I2  incarnation.test.ts: are tried again by one retry, less and less often, and one warning
  */
 export class Incarnation {
   readonly deps: Deps;
@@ -25,6 +29,7 @@ export class Incarnation {
   #errors: Subscription | undefined;
   #observing: { stop(): void } | undefined;
   #settled: unknown;
+  readonly #again: Retry;
   #running = true;
 
   constructor(deps: Omit<Deps, "hostOf">) {
@@ -33,6 +38,7 @@ export class Incarnation {
       this.#assign();
       for (const partition of this.#partitions.values()) partition.onPeers();
     });
+    this.#again = new Retry(deps.clock, () => this.#assign(), { firstMs: 500, longestMs: 5_000 });
     const partitionOf = (run: string) => this.#partitions.get(this.deps.log.subjects.partition(run));
     this.#guests = new Guests(this.deps, (done) => partitionOf(done.run)?.guestDone(done));
   }
@@ -49,7 +55,15 @@ export class Incarnation {
     this.#guests.start();
     this.#membership.start();
     this.#observing = telemetry.observe?.(() => observe(this.deps, this.partitions));
-    this.#due = await takeDueTimers(this.deps);
+    const due = await retrying(
+      this.deps,
+      "take due timers",
+      () => this.#takeDue(),
+      () => this.#running,
+    );
+    if (due instanceof LogRefusedError) throw due;
+    this.#due = due;
+    if (!this.#running) return void (await due?.stop());
     // Others answer at once; so partitions do not change hands twice.
     await new Promise<void>((resolve) => {
       this.#settled = clock.setTimeout(resolve, Math.min(250, settings.presenceMs / 4));
@@ -57,11 +71,22 @@ export class Incarnation {
     this.#assign();
   }
 
+  /** A refusal is not tried again: it is returned. */
+  async #takeDue(): Promise<Consumption | LogRefusedError> {
+    try {
+      return await takeDueTimers(this.deps);
+    } catch (error) {
+      if (error instanceof LogRefusedError) return error;
+      throw error;
+    }
+  }
+
   /** Finishes what is under way and hands its partitions over. */
   async stop(): Promise<void> {
     if (!this.#running) return;
     this.#running = false;
     this.deps.clock.clearTimeout(this.#settled);
+    this.#again.stop();
     this.#observing?.stop();
     for (const [n, partition] of this.#partitions) this.#release(n, partition);
     await Promise.all([...this.#releases, this.#guests.stop(), this.#due?.stop()]);
@@ -73,6 +98,7 @@ export class Incarnation {
   /** Ends at once and for good, whatever is under way. Sets flags only: it may be called in the middle of anything. */
   abandon(): void {
     this.#running = false;
+    this.#again.stop();
     this.#observing?.stop();
     this.#membership.abandon();
     this.#guests.abandon();
@@ -89,23 +115,34 @@ export class Incarnation {
     for (let n = 0; n < this.deps.log.subjects.partitions; n++) {
       const owned = this.#membership.owns(n);
       const partition = this.#partitions.get(n);
-      if (owned && !partition) this.#take(n);
+      // One that has just failed waits for the retry, whatever else calls this meanwhile.
+      if (owned && !partition && !this.#again.pending && !this.#membership.isolated) this.#take(n);
       else if (!owned && partition) this.#release(n, partition);
     }
   }
 
   #take(n: number): void {
-    const { clock, emit, telemetry } = this.deps;
+    const { emit, telemetry, warn } = this.deps;
     const partition = new Partition(this.deps, n);
     this.#partitions.set(n, partition);
     emit({ type: "partition", partition: n, owned: true });
     telemetry.partition?.(true);
-    partition.start().catch((error) => {
-      emit({ type: "trouble", what: `take partition ${n}`, error });
+    const failed = (error: unknown) => {
+      warn("take a partition", error);
+      // Released meanwhile, and perhaps taken again.
+      if (this.#partitions.get(n) !== partition) return;
       this.#partitions.delete(n);
+      emit({ type: "partition", partition: n, owned: false });
       telemetry.partition?.(false);
-      clock.setTimeout(() => this.#assign(), 1_000);
-    });
+      this.#again.schedule();
+    };
+    partition.start().then(() => this.#taken(), failed);
+  }
+
+  /** The waits begin again with the shortest once all are taken: others may still fail. */
+  #taken(): void {
+    const all = [...this.#partitions.values()].every((partition) => partition.started);
+    if (all && !this.#again.pending) this.#again.done();
   }
 
   #release(n: number, partition: Partition): void {

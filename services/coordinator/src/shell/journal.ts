@@ -77,7 +77,7 @@ export class Journal {
         return "before";
       }
     };
-    return (await retrying(this.#deps, () => `journal run ${this.#run}`, write, wanted)) ?? "moved";
+    return (await retrying(this.#deps, "write a journal", write, wanted, this.#run)) ?? "moved";
   }
 
   #violated(promise: string, what: string): never {

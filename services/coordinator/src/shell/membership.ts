@@ -4,6 +4,8 @@ import type { Deps } from "./deps.ts";
 
 /** More coordinators than partitions are of no use, and there are at most some hundreds of those. */
 const PEERS_MAX = 1_000;
+/** A beat that is late is not a cut. Less than what makes a peer gone. */
+const ECHOES_MISSED = 2;
 
 /**
  * Who is there, and who takes which partition.
@@ -12,6 +14,13 @@ const PEERS_MAX = 1_000;
  * a partition (rendezvous hashing: when one comes or goes, only its own share moves). The views may differ
  * for a while, and then two have the same partition: that costs speed, not safety. The journal's fence
  * is the safety.
+ *
+ * M1. A coordinator that does not receive its own presence learns nothing of others either: its link is down, or its
+ *     event loop was blocked. Then it takes no other for gone; once it receives its own again, the others have the usual
+ *     time to be heard.
+ *
+ * Checked elsewhere:
+ *   M1  membership.test.ts: take nobody for gone while they are cut off themselves
  */
 export class Membership {
   readonly #deps: Deps;
@@ -20,6 +29,8 @@ export class Membership {
   #subscriptions: Subscription[] = [];
   #timer: unknown;
   #stopped = false;
+  /** When its own presence came back from the server, the last time. Never, where the connection is set to no echo. */
+  #echoAt: number | undefined;
 
   constructor(deps: Deps, onChange: () => void) {
     this.#deps = deps;
@@ -55,6 +66,12 @@ export class Membership {
     return [...this.#seen.keys(), this.#deps.id].sort();
   }
 
+  /** It is cut off from the others (M1). */
+  get isolated(): boolean {
+    const { clock, settings } = this.#deps;
+    return this.#echoAt !== undefined && clock.now() - this.#echoAt > ECHOES_MISSED * settings.presenceMs;
+  }
+
   /** Is the partition this coordinator's? */
   owns(partition: number): boolean {
     const peers = this.peers;
@@ -79,7 +96,8 @@ export class Membership {
     this.#say(false);
     const now = clock.now();
     let gone = false;
-    for (const [id, { at }] of this.#seen) if (now - at > 3 * settings.presenceMs) gone = this.#seen.delete(id);
+    if (!this.isolated)
+      for (const [id, { at }] of this.#seen) if (now - at > 3 * settings.presenceMs) gone = this.#seen.delete(id);
     if (gone) this.#changed();
     this.#timer = clock.setTimeout(() => this.#beat(), settings.presenceMs);
   }
@@ -93,7 +111,8 @@ export class Membership {
       return this.#deps.warn(`ignored a message on ${this.#deps.log.subjects.presence}`, error);
     }
     const { id, leaving, workflows } = said;
-    if (id === this.#deps.id || this.#stopped) return;
+    if (this.#stopped) return;
+    if (id === this.#deps.id) return this.#hearSelf();
     const known = this.#seen.has(id);
     if (!known && this.#seen.size >= PEERS_MAX)
       return this.#deps.warn(`ignored a peer beyond ${PEERS_MAX}`, new RangeError(`coordinator ${id}`));
@@ -103,6 +122,15 @@ export class Membership {
     // A newcomer learns of us at once, not within the second.
     if (!leaving) this.#say(false);
     this.#changed();
+  }
+
+  #hearSelf(): void {
+    const now = this.#deps.clock.now();
+    const wasIsolated = this.isolated;
+    this.#echoAt = now;
+    if (!wasIsolated) return;
+    for (const peer of this.#seen.values()) peer.at = now;
+    this.#onChange();
   }
 
   #changed(): void {

@@ -32,12 +32,7 @@ export async function park(
     deps.emit({ type: "parked", run, error: fault, trace });
     return true;
   };
-  const isNew = await retrying(
-    deps,
-    () => `park run ${run}`,
-    write,
-    () => true,
-  );
+  const isNew = await retrying(deps, "park a run", write, () => true, run);
   return isNew ?? false;
 }
 
@@ -75,9 +70,10 @@ export async function unpark(deps: Deps, run: string, upTo: number): Promise<voi
   const { log } = deps;
   const removed = await retrying(
     deps,
-    () => `unpark run ${run}`,
+    "unpark a run",
     () => log.remove(log.subjects.parked(run), { upTo }),
     () => true,
+    run,
   );
   if (removed) deps.emit({ type: "unparked", run });
 }

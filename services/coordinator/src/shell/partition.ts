@@ -11,6 +11,7 @@ import type { Deps } from "./deps.ts";
 import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
 import { restoreTimers, runsWithLostTimers } from "./lost-timers.ts";
+import { Poll } from "./poll.ts";
 import { rearmDeadlines } from "./rearm.ts";
 import { type Arrival, RunActor } from "./run-actor.ts";
 import { StrandedPoll } from "./stranded.ts";
@@ -47,16 +48,24 @@ export class Partition {
   #consumption: Consumption | undefined;
   #questions: Subscription | undefined;
   #timers: unknown[] = [];
-  #restoring = false;
+  readonly #polls: Record<"parked" | "commands" | "timers", Poll>;
   #released = false;
   #abandoned = false;
   #serverId: string;
+  #lost: string[] | undefined;
 
   constructor(deps: Deps, number: number) {
     this.#deps = deps;
     this.#stranded = new StrandedPoll(deps, (run) => this.#released || this.#actor(run).wake());
     this.number = number;
     this.#serverId = deps.log.serverId;
+    const poll = (what: string, look: () => Promise<number | void>) =>
+      new Poll(deps.clock, look, (error) => this.#trouble(what, error));
+    this.#polls = {
+      parked: poll("look for parked runs", () => this.#unpark()),
+      commands: poll("look at the commands", () => this.#lookAtCommands()),
+      timers: poll("look for lost timers", () => this.#lookForLostTimers()),
+    };
   }
 
   async start(): Promise<void> {
@@ -79,17 +88,20 @@ export class Partition {
     this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
     this.#every(settings.unparkMs, () => this.#lookAround());
-    this.#restoring = true;
-    void this.#restore(lost).finally(() => {
-      this.#restoring = false;
-    });
+    this.#lost = lost;
     this.#lookAround();
+  }
+
+  /** Its inbox is being taken. */
+  get started(): boolean {
+    return this.#consumption !== undefined;
   }
 
   /** Lets the partition go: nothing more is taken, what is under way is finished, what is held goes back. */
   async release(): Promise<void> {
     this.#released = true;
     for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
+    for (const poll of Object.values(this.#polls)) poll.stop();
     this.#questions?.stop();
     await this.#consumption?.stop();
     await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
@@ -102,6 +114,7 @@ export class Partition {
     this.#released = true;
     this.#abandoned = true;
     for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
+    for (const poll of Object.values(this.#polls)) poll.stop();
     for (const actor of this.#actors.values()) actor.abandon();
     this.#actors.clear();
     this.#unacked.clear();
@@ -225,7 +238,7 @@ export class Partition {
 
   /** Somebody has come who may know what nobody knew. */
   onPeers(): void {
-    this.#unpark().catch((error) => this.#trouble("look for parked runs", error));
+    this.#polls.parked.now();
   }
 
   #onClosed(run: string, epoch: number | undefined): void {
@@ -253,21 +266,9 @@ export class Partition {
     for (const [run, at] of this.#recent) if (now - at > RECENT_MS) this.#recent.delete(run);
   }
 
-  /** Now and then: is there something that nobody has told us of? */
+  /** Now and then: is there something that no message reports? */
   #lookAround(): void {
-    this.#unpark().catch((error) => this.#trouble("look for parked runs", error));
-    this.#lookAtAllCommands();
-    this.#lookAtTimers();
-  }
-
-  #lookAtTimers(): void {
-    if (this.#restoring) return;
-    this.#restoring = true;
-    this.#lostTimers()
-      .then((runs) => this.#restore(runs))
-      .finally(() => {
-        this.#restoring = false;
-      });
+    for (const poll of Object.values(this.#polls)) poll.now();
   }
 
   /** The runs that may have lost timers. Without an answer it is looked again later. */
@@ -278,30 +279,25 @@ export class Partition {
     });
   }
 
-  async #restore(runs: string[] | undefined): Promise<void> {
+  async #lookForLostTimers(): Promise<void> {
+    // Those that were found before anything was handled; a look that fails begins from the marks again.
+    const runs = this.#lost ?? (await runsWithLostTimers(this.#deps, this.number));
+    this.#lost = undefined;
     const load = (run: string) => this.#actor(run).woken();
     const wanted = () => !this.#released;
-    if (runs)
-      await restoreTimers(this.#deps, this.number, runs, load, wanted).catch((error) =>
-        this.#trouble("restore lost timers", error),
-      );
+    if (runs && wanted()) await restoreTimers(this.#deps, this.number, runs, load, wanted);
   }
 
-  #lookAtAllCommands(): void {
-    this.#lookAtCommands().catch((error) => this.#trouble("look at the commands", error));
-  }
-
-  async #lookAtCommands(): Promise<void> {
+  async #lookAtCommands(): Promise<number | undefined> {
     const { log, settings } = this.#deps;
     const commands = await log.list("COMMANDS", log.subjects.all.commandsOfPartition(this.number));
     const wanted = () => !this.#released;
     const watched = (run: string) => this.#actors.has(run);
-    const lookAgain = (soon: boolean) => {
-      if (soon) this.#deps.clock.setTimeout(() => this.#released || this.#lookAtAllCommands(), settings.ackWaitMs);
-    };
-    const looked = this.#stranded.look(commands.keys()).then(lookAgain);
-    looked.catch((error) => this.#trouble("look for stranded commands", error));
-    await rearmDeadlines(this.#deps, this.number, commands, wanted, watched);
+    const [soon] = await Promise.all([
+      this.#stranded.look(commands.keys()),
+      rearmDeadlines(this.#deps, this.number, commands, wanted, watched),
+    ]);
+    return soon ? settings.ackWaitMs : undefined;
   }
 
   async #unpark(): Promise<void> {
@@ -332,6 +328,6 @@ export class Partition {
   }
 
   #trouble(what: string, error: unknown): void {
-    if (!this.#released) this.#deps.emit({ type: "trouble", what: `${what} of partition ${this.number}`, error });
+    if (!this.#released) this.#deps.warn(what, error);
   }
 }

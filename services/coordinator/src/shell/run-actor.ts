@@ -16,7 +16,7 @@ import {
   thorough,
   UnknownWorkflowError,
 } from "@stepstream/contracts";
-import type { Delivery } from "@stepstream/event-log";
+import { type Delivery, Retry } from "@stepstream/event-log";
 import type { Decisions } from "@stepstream/telemetry";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
@@ -98,6 +98,8 @@ export class RunActor {
   /** The workflow, where it is not known here. */
   #foreign: string | undefined;
   #again: unknown;
+  /** Reads the run again after that has failed. */
+  #waking: Retry | undefined;
   /** Its record of being parked goes when this message is done with elsewhere. */
   #unparkAt: { message: number; record: number } | undefined;
   /** Why it is parked, and what it was started as. */
@@ -159,9 +161,7 @@ export class RunActor {
     if (seq === this.#unparkAt?.message && againMs === undefined) {
       const { record } = this.#unparkAt;
       this.#unparkAt = undefined;
-      unpark(this.#deps, this.run, record).catch((error) =>
-        this.#deps.emit({ type: "trouble", run: this.run, what: "unpark a run", error }),
-      );
+      unpark(this.#deps, this.run, record).catch((error) => this.#deps.warn("unpark a run", error, this.run));
     }
     const arrival = this.#held.get(seq);
     if (!arrival) return;
@@ -173,7 +173,7 @@ export class RunActor {
 
   /** May be dropped from memory: nothing goes on, nothing is held. */
   get idle(): boolean {
-    if (this.#draining || this.#held.size > 0 || this.#unparkAt !== undefined) return false;
+    if (this.#draining || this.#held.size > 0 || this.#unparkAt !== undefined || this.#waking?.pending) return false;
     return this.#effects?.idle ?? true;
   }
 
@@ -182,6 +182,7 @@ export class RunActor {
     this.#state = "released";
     this.#effects?.stop();
     this.#deps.clock.clearTimeout(this.#again);
+    this.#waking?.stop();
     await this.#draining;
     for (const arrival of this.#held.values()) this.#host.handBack(arrival, 0);
     for (const arrival of this.#queue) this.#host.handBack(arrival, 0);
@@ -196,6 +197,7 @@ export class RunActor {
     this.#state = "released";
     this.#effects?.stop();
     this.#deps.clock.clearTimeout(this.#again);
+    this.#waking?.stop();
   }
 
   // ---------------------------------------------------------------- the mailbox
@@ -229,6 +231,7 @@ export class RunActor {
     this.#wake = false;
     try {
       await this.#handle(batch, woken);
+      if (woken) this.#waking?.done();
     } catch (error) {
       await this.#afterThrow(batch, woken, error);
     }
@@ -248,7 +251,7 @@ export class RunActor {
 
   /** Not even its trouble can be handled, e.g. because it cannot be parked: all of it comes again. */
   #giveBack(batch: Arrival[], woken: boolean, error: unknown): void {
-    this.#deps.emit({ type: "trouble", run: this.run, what: `give up handling run ${this.run} for now`, error });
+    this.#deps.warn("give up handling a run for now", error, this.run);
     for (const arrival of batch) {
       const { seq } = arrival.delivery;
       if (this.#held.delete(seq)) this.#host.onHeld(-1);
@@ -258,12 +261,13 @@ export class RunActor {
   }
 
   #wakeLater(): void {
-    this.#deps.clock.setTimeout(() => this.#state !== "released" && this.wake(), 1_000);
+    this.#waking ??= new Retry(this.#deps.clock, () => this.wake(), { firstMs: 1_000, longestMs: 5_000 });
+    this.#waking.schedule();
   }
 
   /** The messages come back in a second; a run that stays impossible to handle is parked with the reason. */
   async #onTrouble(batch: Arrival[], woken: boolean, error: unknown): Promise<void> {
-    this.#deps.emit({ type: "trouble", run: this.run, what: `handle run ${this.run}`, error });
+    this.#deps.warn("handle a run", error, this.run);
     this.#forget();
     // Its journal cannot be read, or a decision cannot be written: the same again would come to the same.
     if ([InvariantError, MalformedMessageError, MessageTooLargeError].some((kind) => error instanceof kind))
@@ -276,7 +280,8 @@ export class RunActor {
         this.#held.set(arrival.delivery.seq, arrival);
       } else back.push(arrival);
     }
-    if (back.some((a) => a.delivery.deliveries > MAX_DELIVERIES))
+    // A log that does not answer is not the run's fault, however often its messages come back.
+    if (!(error instanceof LogUnavailableError) && back.some((a) => a.delivery.deliveries > MAX_DELIVERIES))
       return this.#park(batch, new StalledError(this.run, `its messages cannot be handled: ${error}`));
     for (const arrival of back) this.#host.handBack(arrival, 1_000);
     if (woken) this.#wakeLater();

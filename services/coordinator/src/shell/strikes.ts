@@ -34,12 +34,7 @@ export async function strike(deps: Deps, { run, started, where, error }: Stopped
     await log.append(subject, JSON.stringify(record));
     return times;
   };
-  const times = await retrying(
-    deps,
-    () => `park run ${run}`,
-    write,
-    () => true,
-  );
+  const times = await retrying(deps, "park a run", write, () => true, run);
   if (times === undefined || times < 2) return false;
   loops.add(loop);
   if (started) loops.add(keyOf(started));

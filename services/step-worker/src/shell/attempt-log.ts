@@ -48,7 +48,7 @@ export class AttemptLog {
     const subject = log.subjects.attempts(this.#run, this.#slot);
     let unsure = false;
     try {
-      this.#lastSeq = await retrying(this.#deps, `append to ${subject}`, async () => {
+      const write = async () => {
         try {
           return (await log.append(subject, text, { expectLast: this.#lastSeq })).seq;
         } catch (error) {
@@ -58,7 +58,8 @@ export class AttemptLog {
           if (last?.text !== text) throw error;
           return last.seq;
         }
-      });
+      };
+      this.#lastSeq = await retrying(this.#deps, "record an attempt", write, this.#run);
       if (this.#lastSeq <= before) this.#violated("attempt-log A1", record, "it is not on top of the record before it");
       return true;
     } catch (error) {

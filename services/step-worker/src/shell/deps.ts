@@ -1,4 +1,4 @@
-import type { Clock, EventLog } from "@stepstream/event-log";
+import type { Clock, ConnectionChange, EventLog } from "@stepstream/event-log";
 import type { LogIds } from "@stepstream/telemetry";
 import type { BreakerState } from "./breaker.ts";
 import type { Cancels } from "./cancels.ts";
@@ -18,8 +18,11 @@ export interface Deps {
   readonly pulse: Pulse;
   readonly settings: Settings;
   readonly emit: (event: WorkerEvent) => void;
-  /** Warns of input that is ignored, or of a bug that was contained: once in 10 s for each `what`. */
-  readonly warn: (what: string, error: unknown) => void;
+  /**
+   * Warns of a transient error, of input that is ignored, or of a bug that was contained: once in 10 s for each `what` and
+   * kind of error, with how many were held back since. So `what` names the kind, not the message; `run` is an example.
+   */
+  readonly warn: (what: string, error: unknown, run?: string) => void;
   /** When its connection to the log came about, the last time; epoch milliseconds by its own clock. */
   readonly connectedAtMs: () => number;
   /** False once the worker has stopped for good: what is still under way is left to others. */
@@ -73,4 +76,6 @@ export type WorkerEvent =
    * is not stopped. With the attempt whose code it is, where that is known.
    */
   | ({ type: "blocked"; ms: number; where: string; over: boolean } & Partial<Place>)
-  | { type: "trouble"; what: string; error: unknown };
+  | { type: "trouble"; what: string; error: unknown }
+  /** The connection to the log has changed. After `closed` the worker has stopped: it can do nothing any more. */
+  | ({ type: "connection" } & ConnectionChange);

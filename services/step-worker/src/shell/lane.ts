@@ -138,7 +138,8 @@ export class Lane {
       if (held.end === undefined) this.#violated("work K1", held, "it is over, and was neither acked nor given back");
     } catch (error) {
       // It is neither acked nor nak'ed, and so comes again.
-      if (!(error instanceof Stopped)) this.#deps.emit({ type: "trouble", what: `work on ${subject}`, error });
+      if (!(error instanceof Stopped))
+        this.#deps.warn("work on a command", error, this.#deps.log.subjects.parse(subject)?.run);
     } finally {
       this.#deps.pulse.remove(held);
       if (this.#held.get(subject) === held) this.#held.delete(subject);

@@ -45,7 +45,7 @@ export async function isSettled(deps: Deps, command: RunStep): Promise<boolean> 
   const { log } = deps;
   const inbox = log.subjects.inbox(command.run);
   const options = { fromSeq: command.after + 1, fresh: true };
-  const messages = await retrying(deps, `read ${inbox}`, () => log.read(inbox, options));
+  const messages = await retrying(deps, "read an inbox", () => log.read(inbox, options), command.run);
   // Most of a wide run's inbox is about other slots: parse only what names this one.
   const mark = `"slot":${command.slot}`;
   return messages.some((stored) => {
@@ -61,11 +61,12 @@ export async function isSettled(deps: Deps, command: RunStep): Promise<boolean> 
 function readRecords(deps: Deps, command: RunStep, all: boolean): Promise<Stored[]> {
   const { log } = deps;
   const subject = log.subjects.attempts(command.run, command.slot);
-  return retrying(deps, `read ${subject}`, async () => {
+  const read = async () => {
     if (all) return log.read(subject, { fresh: true });
     const last = await log.last(subject, { fresh: true });
     return last ? [last] : [];
-  });
+  };
+  return retrying(deps, "read the records of attempts", read, command.run);
 }
 
 function recorded({ seq, at, text, subject }: Stored): Recorded {

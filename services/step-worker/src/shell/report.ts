@@ -72,7 +72,7 @@ export function superseded({ deps, held, where }: Pick<Job, "deps" | "held" | "w
 export async function violated(job: Job, error: InvariantError): Promise<void> {
   const { deps, held } = job;
   if (job.outcome === undefined) return givenUp(job, error);
-  deps.emit({ type: "trouble", what: `report an outcome of step "${job.where.step}" of run ${job.where.run}`, error });
+  deps.warn("report an outcome", error, job.where.run);
   if (job.outcome === "stored") held.ack();
   else held.leave();
 }
@@ -101,12 +101,12 @@ function markOf({ where, command }: Job): string {
 /** Says something to a run's inbox, for as long as it takes. */
 export function tell(deps: Deps, run: string, text: string, id: string): Promise<Appended> {
   const { log } = deps;
-  return retrying(deps, "tell a run", () => log.append(log.subjects.inbox(run), text, { id }));
+  return retrying(deps, "report an outcome", () => log.append(log.subjects.inbox(run), text, { id }), run);
 }
 
 /** Keeps a command that cannot be handled, for as long as it takes. */
 export async function bury(deps: Deps, held: Held, error: StepstreamError): Promise<void> {
   const { subject } = held.delivery;
-  await retrying(deps, `bury ${subject}`, () => buryIn(deps.log, held.delivery, error));
+  await retrying(deps, "keep a dead letter", () => buryIn(deps.log, held.delivery, error));
   deps.emit({ type: "dead", subject, error });
 }

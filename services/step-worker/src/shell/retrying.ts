@@ -1,5 +1,5 @@
 import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
-import { sleep } from "@stepstream/event-log";
+import { Backoff, sleep } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 
 /** The worker has stopped for good before it was done. Never seen outside. */
@@ -7,20 +7,23 @@ export class Stopped extends Error {}
 
 /**
  * Does something to the log until it is done, however long the log is away: what it does is safe to do again.
- * Waits 50 ms, doubling, at most 2 s.
+ * Waits longer after each failure, at most 2 s.
  *
+ * @param what - Names the kind; `run` is an example of it.
  * @throws {Stopped} The worker stopped first. And whatever `act` throws that is no trouble with the log.
  */
-export async function retrying<T>(deps: Deps, what: string, act: () => Promise<T>): Promise<T> {
-  for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 2_000)) {
+export async function retrying<T>(deps: Deps, what: string, act: () => Promise<T>, run?: string): Promise<T> {
+  let backoff: Backoff | undefined;
+  for (;;) {
     try {
       return await act();
     } catch (error) {
       if (!isTrouble(error)) throw error;
-      deps.emit({ type: "trouble", what, error });
+      deps.warn(what, error, run);
     }
     if (!deps.alive()) throw new Stopped();
-    await sleep(deps.clock, waitMs);
+    backoff ??= new Backoff(deps.clock);
+    await sleep(deps.clock, backoff.next());
     if (!deps.alive()) throw new Stopped();
   }
 }

@@ -215,7 +215,7 @@ export class Running {
           this.superseded = true;
           this.#abort(new StepCancelledError(this.where, "another worker has taken it over"));
         },
-        (error) => this.#deps.emit({ type: "trouble", what: "keep a heartbeat", error }),
+        (error) => this.#deps.warn("keep a heartbeat", error, this.where.run),
       )
       .finally(() => {
         this.#storing = false;
