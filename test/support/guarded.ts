@@ -10,6 +10,8 @@ import { findNatsServer, tellReaper } from "@stepstream/infra";
 export interface GuardedServer {
   /** Where it listens: `127.0.0.1:<port>`. */
   readonly address: string;
+  /** Gives it another configuration while it runs. */
+  reload(config: string): Promise<void>;
   /** Ends it with SIGKILL and removes its store. */
   stop(): Promise<void>;
 }
@@ -34,24 +36,36 @@ async function binary(): Promise<{ path?: string; why?: string }> {
 export async function startGuardedServer(config: string): Promise<GuardedServer> {
   const folder = await mkdtemp(join(tmpdir(), "stepstream-guarded-"));
   const file = join(folder, "nats.conf");
-  await writeFile(file, `listen: "127.0.0.1:-1"\njetstream { store_dir: ${JSON.stringify(folder)} }\n${config}\n`);
+  const write = (more: string) =>
+    writeFile(file, `listen: "127.0.0.1:-1"\njetstream { store_dir: ${JSON.stringify(folder)} }\n${more}\n`);
+  await write(config);
   const child = spawn(path!, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
   // Whatever becomes of the test, it does not outlive it.
   tellReaper(`folder ${folder}`);
   tellReaper(`+${child.pid}`);
   const said: string[] = [];
+  let reloaded = () => {};
   const address = await new Promise<string>((resolve, reject) => {
     let listens = "";
     createInterface({ input: child.stderr }).on("line", (line) => {
       said.push(line);
       listens ||= /Listening for client connections on (\S+)/.exec(line)?.[1] ?? "";
       if (line.includes("Server is ready")) resolve(listens);
+      if (line.includes("Reloaded server configuration")) reloaded();
     });
     child.once("error", reject);
     child.once("close", () => reject(new Error(`nats-server has ended:\n${said.slice(-5).join("\n")}`)));
   });
   return {
     address,
+    async reload(more) {
+      await write(more);
+      const done = new Promise<void>((resolve) => {
+        reloaded = resolve;
+      });
+      child.kill("SIGHUP");
+      await done;
+    },
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         const exit = once(child, "exit");

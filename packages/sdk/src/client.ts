@@ -18,7 +18,7 @@ import {
   type Signal,
   toWire,
 } from "@stepstream/contracts";
-import { type Clock, type EventLog, systemClock } from "@stepstream/event-log";
+import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import type { NatsTarget } from "@stepstream/event-log/jetstream";
 import { createTelemetry, type Telemetry } from "@stepstream/telemetry";
 import type { z } from "zod";
@@ -39,6 +39,11 @@ export interface ConnectOptions {
   namespace?: string;
   /** How many partitions the namespace has, if it is made now. Fixed from then on. */
   partitions?: number;
+  /**
+   * How long to wait for a server that does not answer yet. Default 0: `connect` fails at once. Afterwards the client
+   * reconnects for as long as it takes.
+   */
+  connectTimeout?: Duration;
   /** A log of your own instead of `nats`; it stays open when the client is closed. */
   log?: EventLog;
   /** Where time comes from. Default: the system. */
@@ -115,12 +120,19 @@ export class Client {
   readonly #clock: Clock;
   readonly #telemetry: ClientTelemetry;
   readonly #closed = new AbortController();
+  readonly #connection: Subscription | undefined;
+  #isOver = false;
 
   constructor(log: EventLog, ownLog: boolean, clock: Clock, telemetry: ClientTelemetry) {
     this.#log = log;
     this.#telemetry = telemetry;
     this.#clock = clock;
     this.#ownLog = ownLog;
+    // Nobody waits for what cannot come any more.
+    this.#connection = log.onConnection?.((change) => {
+      if (change.state === "closed")
+        this.#closed.abort(new NotRunningError("The client's connection", `closed for good (${change.why})`));
+    });
   }
 
   /**
@@ -291,7 +303,9 @@ export class Client {
 
   /** Ends all waiting for runs (not the runs), and the connection if it is the client's own. */
   async close(): Promise<void> {
-    if (this.#closed.signal.aborted) return;
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#connection?.stop();
     this.#closed.abort(new NotRunningError("The client", "closed"));
     if (this.#ownLog) await this.#log.close();
   }
@@ -372,6 +386,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   if (!Namespace.safeParse(namespace).success) refuse("namespace", namespace, "1 to 32 of A-Z a-z 0-9 _ -");
   // Only here: who brings a log needs no driver for NATS.
   const { connectEventLog } = await import("@stepstream/event-log/jetstream");
-  const own = await connectEventLog({ nats, namespace, clock, ...(partitions === undefined ? {} : { partitions }) });
+  const own = await connectEventLog({
+    ...{ nats, namespace, clock },
+    ...(partitions === undefined ? {} : { partitions }),
+    waitMs: durationMs(options.connectTimeout ?? 0, "connectTimeout"),
+  });
   return new Client(own, true, clock, telemetry);
 }

@@ -3,14 +3,17 @@ import type { Clock, EventLog, Stored } from "@stepstream/event-log";
 
 /** Silence after which the journal is read again, in case a live message was lost. Grows from … to … */
 const RECHECK_MS = { first: 2_000, factor: 1.5, last: 10_000 };
+/** After a reconnection, spread over so long. */
+const BACK_MS = 1_000;
 
 /**
  * Watches the journal of a run.
  *
  * W1. Live messages are followed before anything is read, so nothing falls between the two.
  * W2. Live messages may get lost; `reread` is repeated, less and less often, and finds what they told.
- * W3. While the log is away it keeps trying: a wait survives an outage.
- * W4. One subscription and one timer, both gone when it ends.
+ * W3. While the log is away it keeps trying: a wait survives an outage. It looks within a second after a reconnection:
+ *     what was stored meanwhile was not told live.
+ * W4. Subscriptions and one timer, all gone when it ends.
  *
  * @param watch.reread - What to look at, first at once and then now and again.
  * @param watch.see - Called with each message, live or read, possibly twice or late. True ends the watch.
@@ -47,16 +50,30 @@ export async function watchJournal(watch: {
   const abort = () => over.reject(signal!.reason);
   signal?.addEventListener("abort", abort, { once: true });
   const live = log.followJournal(run, show);
+  let isBack = false;
+  let wake = () => {};
+  const reconnected = log.onReconnect(() => {
+    isBack = true;
+    wake();
+  });
   try {
     for (let wait = RECHECK_MS.first; !isOver; wait = Math.min(wait * RECHECK_MS.factor, RECHECK_MS.last)) {
       const read = await Promise.race([over.promise, reread().catch(unavailable)]);
       if (read !== "over") for (const stored of read) show(stored);
       // Spread, so that thousands of waits do not all read at once.
-      if (!isOver) await pause(clock, wait * (0.75 + clock.random() / 2), over.promise);
+      if (isOver) break;
+      await pause(clock, wait * (0.75 + clock.random() / 2), over.promise, (resolve) => {
+        wake = resolve;
+      });
+      if (!isBack) continue;
+      isBack = false;
+      wait = RECHECK_MS.first;
+      if (!isOver) await pause(clock, clock.random() * BACK_MS, over.promise);
     }
     await over.promise;
   } finally {
     live.stop();
+    reconnected.stop();
     signal?.removeEventListener("abort", abort);
   }
 }
@@ -67,10 +84,16 @@ function unavailable(error: unknown): [] {
 }
 
 /** Until the time is over or `woken` is, whichever is first; leaves no timer behind. */
-async function pause(clock: Clock, ms: number, woken: Promise<unknown>): Promise<void> {
+async function pause(
+  clock: Clock,
+  ms: number,
+  woken: Promise<unknown>,
+  onWait: (wake: () => void) => void = () => {},
+): Promise<void> {
   let timer: unknown;
   const time = new Promise<void>((resolve) => {
     timer = clock.setTimeout(resolve, ms);
+    onWait(resolve);
   });
   await Promise.race([time, woken]).finally(() => clock.clearTimeout(timer));
 }

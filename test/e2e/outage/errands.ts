@@ -22,7 +22,7 @@ export const errand = workflow("errand", { input: z.number(), output: z.number()
   let sum = 0;
   for (let i = 0; i < 6; i++) {
     sum += await w.run(walk, n);
-    await w.sleep(i === 3 ? 4_000 : 100);
+    await w.sleep(i === n % 6 ? 4_000 : 100);
   }
   return sum;
 });

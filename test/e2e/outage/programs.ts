@@ -52,7 +52,13 @@ export class Program {
     }
   }
 
-  /** Resolves when it is gone, and all that it has logged is read. @returns Its exit code. */
+  /** Resolves with its exit code, once it is gone by itself and all that it has logged is read. */
+  get ended(): Promise<number | null> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return Promise.resolve(this.child.exitCode);
+    return once(this.child, "close").then(() => this.child.exitCode);
+  }
+
+  /** Ends it, and resolves when it is gone and all that it has logged is read. @returns Its exit code. */
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
     if (this.child.exitCode === null && this.child.signalCode === null) {
       const closed = once(this.child, "close");

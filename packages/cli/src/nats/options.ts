@@ -7,7 +7,7 @@ import {
   jwtAuthenticator,
   nkeyAuthenticator,
 } from "@nats-io/transport-node";
-import { fromUrls } from "@stepstream/event-log/jetstream";
+import { fromFile, fromUrls } from "@stepstream/event-log/jetstream";
 import { CliError, EXIT } from "../errors.ts";
 import { NatsContext, readContext, selectedContext } from "./context.ts";
 import { devServer } from "./dev-server.ts";
@@ -85,16 +85,24 @@ function named(servers: readonly string[]): { host?: string } {
 }
 
 async function authenticator(creds: string, nkey: string, context: NatsContext): Promise<Partial<ConnectionOptions>> {
-  if (creds) return { authenticator: credsAuthenticator(await bytes("credentials", home(creds))) };
-  if (nkey) return { authenticator: nkeyAuthenticator(await seed(home(nkey))) };
+  // Read again at each login: what is in the files may be rotated while the command runs.
+  if (creds) {
+    const path = await there("credentials", home(creds));
+    return { authenticator: credsAuthenticator(fromFile(path)) };
+  }
+  if (nkey) {
+    const path = await there("nkey seed", home(nkey));
+    seedIn(path, await bytes("nkey seed", path));
+    return { authenticator: nkeyAuthenticator(() => seedIn(path, fromFile(path)())) };
+  }
   const { user_jwt: jwt, user_seed: secret } = context;
   if (jwt) return { authenticator: jwtAuthenticator(jwt, secret ? new TextEncoder().encode(secret) : undefined) };
   return {};
 }
 
 /** A seed stands in a file, alone or among comments. */
-async function seed(path: string): Promise<Uint8Array> {
-  const text = new TextDecoder().decode(await bytes("nkey seed", path));
+function seedIn(path: string, content: Uint8Array): Uint8Array {
+  const text = new TextDecoder().decode(content);
   const found = /\bS[A-Z]A[A-Z2-7]+\b/.exec(text)?.[0];
   if (!found) throw new CliError(`${path} holds no nkey seed.`, EXIT.usage);
   return new TextEncoder().encode(found);

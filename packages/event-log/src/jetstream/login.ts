@@ -7,6 +7,8 @@ import {
   UserAuthenticationExpiredError,
 } from "@nats-io/transport-node";
 
+const WARN_EVERY_MS = 10_000;
+
 /**
  * Options of nats.js with which a connection does not end because a login was refused.
  *
@@ -26,19 +28,20 @@ export function lasting(options: ConnectionOptions): ConnectionOptions {
 
 function steady(authenticator: Authenticator): Authenticator {
   let last: { auth: Auth } | undefined;
-  let lastNonce: string | undefined;
+  let warnAt = 0;
   return (nonce) => {
     try {
-      last = { auth: authenticator(nonce) };
-      lastNonce = nonce;
-      return last.auth;
+      const auth = authenticator(nonce);
+      last = { auth };
+      return auth;
     } catch (error) {
-      // A signature of another nonce is refused, and the next login tries again.
       if (!last) throw error;
-      process.emitWarning(
-        `The credentials for nats-server cannot be read; logging in with those of before${lastNonce === nonce ? "" : " (which a server that asks for signatures refuses)"}: ${(error as Error).message}`,
-        { type: "StepstreamWarning" },
-      );
+      // What was signed for an earlier login is refused, and the next login asks again.
+      if (Date.now() >= warnAt) {
+        warnAt = Date.now() + WARN_EVERY_MS;
+        const text = `The credentials for nats-server cannot be read: ${(error as Error).message}. The login uses those of before.`;
+        process.emitWarning(text, { type: "StepstreamWarning" });
+      }
       return last.auth;
     }
   };

@@ -10,7 +10,7 @@ import {
   Slot,
 } from "@stepstream/contracts";
 import type { Stored } from "@stepstream/event-log";
-import type { Deps } from "./deps.ts";
+import { type Deps, Released } from "./deps.ts";
 import { Journal } from "./journal.ts";
 
 /** A run that was ended without its code. */
@@ -39,7 +39,7 @@ export interface ForcedEnd {
  *   E3  "journal J2"
  *
  * @returns undefined if there is no such request, or the run is over.
- * @throws {Error} Another coordinator has written meanwhile; nothing was written.
+ * @throws {Released} The run is not wanted here any more.
  */
 export async function endByForce(
   deps: Deps,
@@ -84,7 +84,11 @@ export async function endByForce(
   const segment = again ? undefined : Segment.safeParse(decisions.at(-1)?.json?.segment).data;
   const writer = new Journal(deps, run, by, journal.at(-1)?.seq ?? 0, segment);
   const written = await writer.append([{ event, text: JSON.stringify(event) }], request.seq, wanted);
-  if (written === "moved") throw new Error(`run ${run} has moved while it was terminated`);
+  if (written === "moved") {
+    if (!wanted()) throw new Released();
+    // Another coordinator has written meanwhile: perhaps the same.
+    return endByForce(deps, run, by, wanted);
+  }
   return {
     event,
     ...known,
