@@ -108,9 +108,13 @@ describe("a program's log, when it is no terminal", () => {
 
   it.each(["coordinator", "step-worker"])("says why a %s cannot start", (service) => {
     const module = service === "coordinator" ? HANDLERS.replace("handlers.ts", "known.ts") : HANDLERS;
-    const { status, stdout } = spawnSync(process.execPath, [main(service), module, "--nats", "nats://127.0.0.1:1"], {
-      encoding: "utf8",
-    });
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [main(service), module, "--nats", "nats://127.0.0.1:1", "--connect-timeout", "0s"],
+      {
+        encoding: "utf8",
+      },
+    );
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ level: 60, msg: expect.stringContaining("127.0.0.1:1") });
   });

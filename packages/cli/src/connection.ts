@@ -1,6 +1,7 @@
 import { connect as connectNats, type NatsConnection } from "@nats-io/transport-node";
-import type { EventLog } from "@stepstream/event-log";
-import { connectEventLog } from "@stepstream/event-log/jetstream";
+import { type Duration, durationMs, LogUnavailableError } from "@stepstream/contracts";
+import { type EventLog, systemClock } from "@stepstream/event-log";
+import { connectEventLog, lasting, untilServed, type WaitOptions } from "@stepstream/event-log/jetstream";
 import { type Client, connect } from "@stepstream/sdk";
 import type { Command } from "commander";
 import { CliError, EXIT } from "./errors.ts";
@@ -18,6 +19,7 @@ export interface Bus {
 
 export interface BusFlags extends NatsFlags {
   namespace?: string;
+  connectTimeout?: string;
 }
 
 /**
@@ -44,7 +46,8 @@ export async function withBus<T>(
   });
   lost.catch(() => {});
   try {
-    const log = await connectEventLog({ nats: nc, namespace, create: options.create ?? false });
+    const patience = waiting(flags, io);
+    const log = await connectEventLog({ nats: nc, namespace, create: options.create ?? false, ...patience });
     const client = await connect({ log });
     try {
       return await Promise.race([work({ log, client, namespace, nc }), lost]);
@@ -64,13 +67,43 @@ export function namespaceOf(flags: BusFlags, io: Io): string {
 /** A server that is restarted, or a cluster that chooses a leader, is back in ten seconds; a person waits no longer. */
 const RECONNECT = { maxReconnectAttempts: 20, reconnectTimeWait: 500 };
 
+const SAY_EVERY_MS = 10_000;
+
+/** How long to wait for a server, and what is said meanwhile. @throws {CliError} That is not a duration. */
+function waiting(flags: BusFlags, io: Io): WaitOptions {
+  const said = flags.connectTimeout || io.env.STEPSTREAM_CONNECT_TIMEOUT || "0s";
+  let nextAt = 0;
+  try {
+    return {
+      waitMs: durationMs(said as Duration, "--connect-timeout"),
+      signal: io.signal,
+      onWaiting({ message }) {
+        if (Date.now() < nextAt) return;
+        nextAt = Date.now() + SAY_EVERY_MS;
+        io.err.write(`waiting for nats-server: ${message}\n`);
+      },
+    };
+  } catch (cause) {
+    throw new CliError((cause as Error).message, EXIT.usage, { cause });
+  }
+}
+
 /** A plain connection, for those who ask what the namespace is like before they open it. */
 export async function dial(flags: BusFlags, io: Io): Promise<NatsConnection> {
   const options = await natsOptions(flags, io.env, io.cwd);
+  const where = [options.servers].flat().join(", ");
+  const once = async () => {
+    try {
+      return await connectNats({ ...RECONNECT, name: "stepstream cli", timeout: 5_000, ...lasting(options) });
+    } catch (cause) {
+      throw new LogUnavailableError(`the connection to ${where}`, (cause as Error).message, { cause });
+    }
+  };
   try {
-    return await connectNats({ ...RECONNECT, name: "stepstream cli", timeout: 5_000, ...options });
-  } catch (cause) {
-    const where = [options.servers].flat().join(", ");
+    return await untilServed(systemClock, waiting(flags, io), once);
+  } catch (error) {
+    if (!(error instanceof LogUnavailableError)) throw error;
+    const { cause } = error;
     const why = (cause as Error).message;
     if (/authorization|authentication|credential/i.test(why))
       throw new CliError(`${where} does not let us in: ${why}. See --creds, --user, --context.`, EXIT.bus, { cause });

@@ -60,6 +60,10 @@ export function createProgram(io: Io): Command {
     .option("--tls-cert <file>", "client certificate (NATS_CERT)")
     .option("--tls-key <file>", "its private key (NATS_KEY)")
     .option("--tls-ca <file>", "certificate authority (NATS_CA)")
+    .option(
+      "--connect-timeout <duration>",
+      "how long to wait for a server that does not answer yet, such as 30s (STEPSTREAM_CONNECT_TIMEOUT; default: 0s)",
+    )
     .option("--no-color", "no colours (NO_COLOR); a pipe has none anyway")
     .option("--stack", "errors with their stack traces")
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })

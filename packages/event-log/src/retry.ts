@@ -8,6 +8,10 @@ import type { Clock } from "./clock.ts";
  * T1. One purpose has at most one retry pending, however often and from wherever it is asked for.
  * T2. The waits grow, and no wait is longer than `longestMs`: what was wrong is noticed to be right within that time.
  * T3. Half of each wait is random, so that processes that failed together do not come back together.
+ *
+ * Checked elsewhere:
+ *   T1  retry.test.ts: is pending once, however often it is asked for, also by what it does
+ *   T2 T3  retry.test.ts: double up to the longest, and half of each is random
  */
 export interface RetryWaits {
   /** Default 50. */

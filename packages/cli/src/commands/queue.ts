@@ -6,6 +6,7 @@ import { painter } from "../print/colour.ts";
 import { live } from "../print/live.ts";
 import { readQueues } from "../queue/read.ts";
 import { shown } from "../queue/show.ts";
+import { whileAway } from "../view/follow.ts";
 
 const EXAMPLES = `
 Examples:
@@ -41,7 +42,8 @@ export function addQueue(program: Command, io: Io): void {
         const screen = live(io);
         try {
           while (!io.signal.aborted) {
-            screen.draw(await look());
+            const text = await look().catch(whileAway);
+            if (text !== undefined) screen.draw(text);
             await sleep(EVERY_MS, undefined, { signal: io.signal }).catch(() => {});
           }
         } finally {

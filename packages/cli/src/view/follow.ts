@@ -1,3 +1,4 @@
+import { LogUnavailableError } from "@stepstream/contracts";
 import type { Bus } from "../connection.ts";
 
 /** So long nothing was heard: look, for failed attempts are not told, and what is told may get lost. */
@@ -5,6 +6,7 @@ const LOOK_MS = 1_000;
 
 /**
  * Calls `look` now and whenever something may have happened to the run, at least once a second, until it returns true.
+ * A server that is away for a while does not end it: a connection that is lost for good does (`withBus`).
  *
  * @throws The reason of `signal`, when that is aborted.
  */
@@ -23,7 +25,7 @@ export async function followRun(
       signal.throwIfAborted();
       // What comes while it looks is seen the next time, at once.
       const woken = wake.promise;
-      if (await look()) return;
+      if (await look().catch(whileAway)) return;
       const timer = setTimeout(() => wake.resolve(), LOOK_MS);
       await woken;
       clearTimeout(timer);
@@ -33,4 +35,10 @@ export async function followRun(
     live.stop();
     signal.removeEventListener("abort", abort);
   }
+}
+
+/** Of a look that is repeated: nothing was seen, as long as the server is away. */
+export function whileAway(error: unknown): undefined {
+  if (error instanceof LogUnavailableError) return undefined;
+  throw error;
 }

@@ -27,7 +27,7 @@ import { isLoginRefused, lasting } from "./login.ts";
  * Checked elsewhere:
  *   K1  test/conformance/suite.ts: is told once it is back, and that the flow was broken; and the flow goes on
  *   K2  test/conformance/jetstream.test.ts: has all it acknowledged; consumptions and timers go on; it is known to be another process
- *   K2  test/e2e/login.test.ts: keeps trying while a password is rotated, says so, and goes on with the next that is accepted
+ *   K2  test/e2e/login.test.ts: keeps programs trying, which say so, and go on with their runs at once
  *   K3  test/conformance/jetstream.test.ts: is not even tried without a connection
  *   K4  test/conformance/jetstream.test.ts: fails after its time-out where the server stays silent
  *   K5  test/cli/connect.test.ts: says at once what it does not permit

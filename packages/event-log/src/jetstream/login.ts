@@ -16,6 +16,10 @@ const WARN_EVERY_MS = 10_000;
  *     caller's options say so: nats.js would close it for good, and throw nothing.
  * O2. Each login asks the authenticator again. One that throws (its file is just being written) logs in with what it
  *     returned the last time: nats.js would close the connection. Only the first login fails with what it throws.
+ *
+ * Checked elsewhere:
+ *   O1  test/e2e/login.test.ts: keeps programs trying, which say so, and go on with their runs at once
+ *   O2  test/e2e/login.test.ts: is read again at each login; a file that cannot be read ends nothing
  */
 export function lasting(options: ConnectionOptions): ConnectionOptions {
   const { authenticator } = options;

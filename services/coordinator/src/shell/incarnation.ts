@@ -17,7 +17,7 @@ import { retrying } from "./retrying.ts";
  *
  * Checked elsewhere:
  *   I1  ../../../../test/e2e/loops.test.ts: is stopped, tried once more and parked, and the others go on at once
- *   I2  incarnation.test.ts: are tried again by one retry, less and less often, and one warning
+ *   I2  ../../../../test/simulation/outage.test.ts: are tried again by one retry for all, less and less often, with one warning in ten seconds
  */
 export class Incarnation {
   readonly deps: Deps;

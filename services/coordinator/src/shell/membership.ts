@@ -20,7 +20,7 @@ const ECHOES_MISSED = 2;
  *     time to be heard.
  *
  * Checked elsewhere:
- *   M1  membership.test.ts: take nobody for gone while they are cut off themselves
+ *   M1  ../../../../test/simulation/outage.test.ts: take nobody for gone, and no partition, until they are back
  */
 export class Membership {
   readonly #deps: Deps;

@@ -4,7 +4,10 @@ import { type Clock, Retry } from "@stepstream/event-log";
  * Looks at something that no message reports.
  *
  * O1. One look at a time. What is asked for meanwhile is one more look after it.
- * O2. A look that fails is repeated, after growing waits, with one retry pending; so is one that asks for another.
+ * O2. A look that fails is repeated, after growing waits, with one retry pending; one that asks for another has one.
+ *
+ * Checked elsewhere:
+ *   O1 O2  poll.test.ts: are one at a time, and one more after those that were asked for meanwhile
  */
 export class Poll {
   readonly #clock: Clock;
