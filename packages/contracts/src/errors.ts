@@ -526,25 +526,39 @@ export class WrongLastSequenceError extends StepstreamError {
   }
 }
 
-/** No answer from the log: whether the message was stored is unknown. */
+/** What is known of a write whose answer is an error, or did not come. A read is "not stored". */
+export type WriteOutcome = "not stored" | "unknown";
+
+/** No answer from the log, or that it is unavailable for now. `detail.outcome` says whether a message may be stored. */
 export class LogUnavailableError extends StepstreamError {
   readonly code = "LOG_UNAVAILABLE";
   readonly retry = "later";
-  constructor(what: string, why: string, options?: ErrorOptions) {
+  /** @param options.outcome - Default "unknown". "not stored" also where nothing was to be stored, as by a read. */
+  constructor(what: string, why: string, options: ErrorOptions & { outcome?: WriteOutcome } = {}) {
+    const { outcome = "unknown", ...rest } = options;
+    const known = outcome === "unknown" ? "Whether it took effect is unknown" : "It took no effect";
     super(
-      `No answer from the event log to ${what}: ${why}${/[.?!]$/.test(why) ? "" : "."} Whether it took effect is unknown; doing it again is safe.`,
-      {},
-      options,
+      `No answer from the event log to ${what}: ${why}${/[.?!]$/.test(why) ? "" : "."} ${known}; doing it again is safe.`,
+      { outcome },
+      rest,
     );
   }
 }
 
-/** The log refused: full, too large, not permitted. Nothing was written. */
+const REFUSED = {
+  write: "Nothing was written.",
+  read: "Nothing was read.",
+  removal: "This message was not removed.",
+  setup: "Nothing was changed.",
+} as const;
+
+/** The log refused: full, too large, not permitted. Nothing was written, or read. */
 export class LogRefusedError extends StepstreamError {
   readonly code = "LOG_REFUSED";
   readonly retry = "later";
-  constructor(what: string, serverCode: number, why: string) {
-    super(`The event log refused ${what}: ${why} (server error ${serverCode}). Nothing was written.`, { serverCode });
+  /** @param kind - What was refused. */
+  constructor(what: string, serverCode: number, why: string, kind: keyof typeof REFUSED = "write") {
+    super(`The event log refused ${what}: ${why} (server error ${serverCode}). ${REFUSED[kind]}`, { serverCode });
   }
 }
 

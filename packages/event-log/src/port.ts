@@ -52,7 +52,7 @@ export interface EventLog {
   /**
    * Stores a message.
    * @throws {WrongLastSequenceError} The fence does not hold; nothing was written.
-   * @throws {LogUnavailableError} No acknowledgement came; it may or may not be stored.
+   * @throws {LogUnavailableError} No acknowledgement came; `detail.outcome` says whether it may be stored.
    * @throws {LogRefusedError} The server said no; nothing was written.
    */
   append(subject: string, text: string, options?: AppendOptions): Promise<Appended>;
@@ -162,6 +162,15 @@ export interface AppendOptions {
   expectLast?: number;
   /** `Nats-Msg-Id`: the same id within two minutes is stored once. */
   id?: string;
+  /**
+   * What to do where no answer comes and the message seems lost. (What the server says is not stored because it is
+   * unavailable is sent again in any case.)
+   *
+   * - "resend": send the same again, until the log's time-out. The default with a fence or an id, which keep it one.
+   * - "wait": only wait, until that time-out. The default without: it could be stored twice.
+   * - "fail": fail at once with `LogUnavailableError`, outcome "unknown": the caller looks before it sends again.
+   */
+  ifLost?: "resend" | "wait" | "fail";
 }
 
 export interface Appended {

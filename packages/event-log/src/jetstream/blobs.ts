@@ -97,7 +97,7 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   /** @returns false if other bytes have this name. */
   async function storeChunk(subject: string, bytes: Uint8Array): Promise<boolean> {
     try {
-      await publisher.publish(subject, bytes);
+      await publisher.publish(subject, bytes, { ifLost: "resend" });
       return true;
     } catch (error) {
       if (!isThere(error)) throw error;
@@ -162,7 +162,7 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
     await requests.many(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", (msg) => {
       if (msg.data.length > 0) data = msg.data;
       return true;
-    });
+    }, { again: `DIRECT.GET.${stream}` });
     if (data) return data;
     type Got = { message: { data?: string } };
     const got = await requests.api<Got>(`STREAM.MSG.GET.${stream}`, { last_by_subj: subject });

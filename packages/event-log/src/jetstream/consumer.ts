@@ -1,6 +1,7 @@
 import type { Subjects } from "@stepstream/contracts";
 import type { Backlog, ConsumeOptions, Progress } from "../port.ts";
-import { API, granted, isFault, type Requests } from "./requests.ts";
+import { API } from "./answers.ts";
+import { granted, isFault, type Requests } from "./requests.ts";
 
 /**
  * The durable pull consumers, as data.
@@ -29,7 +30,7 @@ export function consumerConfig(options: Pick<ConsumeOptions, "consumer" | "filte
 export async function ensureConsumer(requests: Requests, stream: string, options: ConsumeOptions): Promise<void> {
   const name = `CONSUMER.CREATE.${stream}.${options.consumer}.${options.filter}`;
   const ask = { stream_name: stream, config: consumerConfig(options), action: "" };
-  granted(`consumer ${options.consumer} of ${stream}`, await requests.api(name, ask, { timeoutMs: 15_000 }));
+  granted(`consumer ${options.consumer} of ${stream}`, await requests.api(name, ask, { timeoutMs: 15_000 }), "setup");
 }
 
 /** How far the consumer has come; nowhere if there is no such consumer. */

@@ -1,16 +1,15 @@
-import { JetStreamApiError, type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import {
   InvalidInputError,
   LogRefusedError,
-  LogUnavailableError,
   Namespace,
   NamespaceNotFoundError,
   PartitionMismatchError,
   ServerTooOldError,
   Subjects,
 } from "@stepstream/contracts";
+import { API } from "./answers.ts";
 import type { Link } from "./link.ts";
-import { API } from "./requests.ts";
+import { granted, isFault, type Requests } from "./requests.ts";
 import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "./streams.ts";
 
 /**
@@ -28,7 +27,7 @@ import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "
  */
 export async function ensureNamespace(
   link: Link,
-  timeoutMs: number,
+  requests: Requests,
   options: {
     namespace: string;
     partitions?: number | undefined;
@@ -45,9 +44,7 @@ export async function ensureNamespace(
 
   const wished = new Subjects(namespace, asked ?? DEFAULT_PARTITIONS);
   const [events, ...others] = streamsOf(wished, replicas);
-  // Making streams is no hot path: the official client does it.
-  const { streams } = await jetstreamManager(link.nc, { checkAPI: false, timeout: Math.max(timeoutMs, 15_000) });
-  const found = create ? await ensureStream(streams, events!) : await findStream(streams, events!.name);
+  const found = create ? await ensureStream(requests, events!) : await findStream(requests, events!.name);
   if (!found) throw new NamespaceNotFoundError(namespace);
   const stored = Number(found.metadata?.[PARTITIONS_KEY]);
   if (!Number.isInteger(stored) || stored < 1)
@@ -55,48 +52,37 @@ export async function ensureNamespace(
       `namespace "${namespace}"`,
       0,
       `its stream ${events!.name} was not made by Stepstream (no ${PARTITIONS_KEY} in its metadata)`,
+      "setup",
     );
   if (asked !== undefined && asked !== stored) throw new PartitionMismatchError(namespace, stored, asked);
-  if (create) await Promise.all(others.map((spec) => ensureStream(streams, spec)));
+  if (create) await Promise.all(others.map((spec) => ensureStream(requests, spec)));
   return stored === wished.partitions ? wished : new Subjects(namespace, stored);
 }
 
-async function ensureStream(streams: JetStreamManager["streams"], spec: StreamSpec): Promise<StreamConfig> {
-  const what = `stream ${spec.name}`;
-  const found = await findStream(streams, spec.name);
+interface StreamInfo {
+  config: { metadata?: Record<string, string> };
+}
+
+/** Placing a stream's replicas takes a cluster a while. */
+const CREATE_MS = 15_000;
+
+async function ensureStream(requests: Requests, spec: StreamSpec): Promise<StreamInfo["config"]> {
+  const found = await findStream(requests, spec.name);
   if (found) return found;
-  try {
-    return (await streams.add(spec as StreamSpec & StreamConfig)).config;
-  } catch (error) {
-    if (codeOf(error) !== API.streamNameInUse) throw ours(what, error);
-  }
+  const limit = { timeoutMs: CREATE_MS, firstMs: CREATE_MS / 3 };
+  const made = await requests.api<StreamInfo>(`STREAM.CREATE.${spec.name}`, spec, limit);
   // Somebody was faster, with other settings than ours: theirs count.
-  try {
-    return (await streams.info(spec.name)).config;
-  } catch (error) {
-    throw ours(what, error);
-  }
+  const there =
+    isFault(made) && made.fault.code === API.streamNameInUse
+      ? await requests.api<StreamInfo>(`STREAM.INFO.${spec.name}`)
+      : made;
+  return granted(`stream ${spec.name}`, there, "setup").config;
 }
 
-async function findStream(streams: JetStreamManager["streams"], name: string): Promise<StreamConfig | undefined> {
-  try {
-    return (await streams.info(name)).config;
-  } catch (error) {
-    if (codeOf(error) === API.streamNotFound) return undefined;
-    throw ours(`stream ${name}`, error);
-  }
-}
-
-function codeOf(error: unknown): number | undefined {
-  return error instanceof JetStreamApiError ? error.code : undefined;
-}
-
-/** The client's errors as ours: an answer that is a no, or no answer. */
-function ours(what: string, error: unknown): Error {
-  if (error instanceof JetStreamApiError) return new LogRefusedError(what, error.code, error.message);
-  return new LogUnavailableError(`look after ${what}`, error instanceof Error ? error.message : String(error), {
-    cause: error,
-  });
+async function findStream(requests: Requests, name: string): Promise<StreamInfo["config"] | undefined> {
+  const info = await requests.api<StreamInfo>(`STREAM.INFO.${name}`);
+  if (isFault(info) && info.fault.code === API.streamNotFound) return undefined;
+  return granted(`stream ${name}`, info, "setup").config;
 }
 
 const NEEDED = [2, 12] as const;

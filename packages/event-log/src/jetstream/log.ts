@@ -58,7 +58,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   const requests = createRequests(link, timeoutMs);
   let subjects: Subjects;
   try {
-    subjects = await ensureNamespace(link, timeoutMs, options);
+    subjects = await ensureNamespace(link, requests, options);
   } catch (error) {
     requests.stop();
     await link.close();
@@ -78,8 +78,18 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   }
 
   function publishOnce(subject: string, text: string, options?: PublishOptions): Promise<Appended> {
-    if (options?.id === undefined) return publisher.publish(subject, text, options);
-    return publisher.publish(subject, text, options, (appended) => verified(subject, text, options, appended));
+    if (options?.id === undefined && options?.expectLast === undefined) return publisher.publish(subject, text, options);
+    return publisher.publish(subject, text, options, {
+      onDuplicate: async (appended) => (options.id === undefined ? appended : verified(subject, text, options, appended)),
+      onMoved: () => copyOf(subject, text, options.expectLast ?? 0),
+    });
+  }
+
+  /** What the fence did not let pass may be an earlier copy of the same append (P6). */
+  async function copyOf(subject: string, text: string, expected: number): Promise<Appended | "pending" | undefined> {
+    const last = await reader.rawLast(subject);
+    if ((last?.seq ?? 0) === expected) return "pending";
+    return last && last.seq > expected && last.text === text ? { seq: last.seq, duplicate: true } : undefined;
   }
 
   /**

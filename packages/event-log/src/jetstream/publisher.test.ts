@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { errorOf, readAck } from "./publisher.ts";
+import { UNREADABLE } from "./answers.ts";
+import { readAck } from "./publisher.ts";
 
 const ack = (text: string) => readAck({ data: Buffer.from(text), string: () => text });
 
@@ -10,22 +11,10 @@ describe("an acknowledgement", () => {
     [
       "that refuses",
       '{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"S","seq":0}',
-      { code: 10071, why: "wrong last sequence: 3" },
+      { code: 10071, httpCode: 400, why: "wrong last sequence: 3" },
     ],
-    ["that comes from nobody", "", { code: 503 }],
-    ["that is no JSON", "+OK", { code: 503 }],
-    ["without a sequence", "{}", { code: 503 }],
+    ["that comes from nobody", "", { code: 0, httpCode: 503 }],
+    ["that is no JSON", "+OK", { code: UNREADABLE }],
+    ["without a sequence", "{}", { code: UNREADABLE }],
   ])("%s", (_sentence, text, answer) => expect(ack(text)).toMatchObject(answer));
-});
-
-describe("a refusal", () => {
-  it.each([
-    [10071, "WRONG_LAST_SEQUENCE", "reload"],
-    [10164, "WRONG_LAST_SEQUENCE", "reload"],
-    [503, "LOG_UNAVAILABLE", "later"],
-    [10077, "LOG_REFUSED", "later"],
-    [10054, "LOG_REFUSED", "later"],
-  ])("with code %i is %s", (code, ours, retry) => {
-    expect(errorOf("a.b", 3, { code, why: "so" })).toMatchObject({ code: ours, retry });
-  });
 });

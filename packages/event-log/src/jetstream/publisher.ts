@@ -1,8 +1,10 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { LogRefusedError, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
 import type { Appended, AppendOptions } from "../port.ts";
+import { errorOfAppend, isOnePerSubject, meaningOf, type ServerError, told, UNREADABLE } from "./answers.ts";
 import { clean, encoded } from "./headers.ts";
 import type { Link } from "./link.ts";
+import { Answered, LATE_MS, refusedWaitMs, type Sent } from "./tries.ts";
 
 /**
  * Publishes to a stream and waits for the acknowledgement. The hot path of everything: `js.publish()`
@@ -12,24 +14,30 @@ import type { Link } from "./link.ts";
  * P2. Every promise settles: by its acknowledgement, its time-out, or the cut of the connection.
  * P3. "It may be stored" (LogUnavailableError) and "it is not" (all others) are never mixed up.
  * P4. An acknowledgement that comes after its promise has settled is dropped.
+ * P5. What was surely not stored, because the server was unavailable, is sent again until its time-out. So is what has no
+ *     answer and seems lost (see tries.ts), unless it must not be stored twice (`ifLost`).
+ * P6. Of several copies any may be stored. The fence's answer to one then says nothing of the others: what is stored counts.
  *
  * Checked elsewhere:
  *   P1 P4  test/conformance/jetstream.test.ts: fails after its time-out, and what comes later answers nothing else
  *   P2  test/conformance/jetstream.test.ts: fails with the cut, at once, and is a duplicate the second time
- *   P3  publisher.test.ts: with code %i is %s
+ *   P3  answers.test.ts: is "%s" with code %i
+ *   P5 P6  test/conformance/answers.test.ts: an append
  */
 export interface Publisher {
-  /**
-   * @param onDuplicate - What the append comes to if the server takes it for a repeat. Default: that it was stored, as a
-   * duplicate.
-   */
-  publish(
-    subject: string,
-    data: string | Uint8Array,
-    options?: PublishOptions,
-    onDuplicate?: (appended: Appended) => Promise<Appended>,
-  ): Promise<Appended>;
+  publish(subject: string, data: string | Uint8Array, options?: PublishOptions, checks?: Checks): Promise<Appended>;
   stop(): void;
+}
+
+/** What has to be looked up of an answer before it counts. */
+export interface Checks {
+  /** What the append comes to if the server takes it for a repeat. Default: that it was stored, as a duplicate. */
+  onDuplicate?(appended: Appended): Promise<Appended>;
+  /**
+   * Whether an earlier copy is what the fence does not let pass. "pending": neither that nor another message is stored yet.
+   * undefined: another is. Default: undefined.
+   */
+  onMoved?(): Promise<Appended | "pending" | undefined>;
 }
 
 export interface PublishOptions extends AppendOptions {
@@ -37,23 +45,37 @@ export interface PublishOptions extends AppendOptions {
   lines?: string;
 }
 
-interface Pending {
+interface Pending extends Sent {
+  key: string;
   subject: string;
+  bytes: Uint8Array;
+  headers: MsgHdrs | undefined;
   expected: number | undefined;
+  ifLost: NonNullable<AppendOptions["ifLost"]>;
+  checks: Checks | undefined;
+  /** How far its stream has come. */
+  stream: Answered;
   deadline: number;
-  onDuplicate: ((appended: Appended) => Promise<Appended>) | undefined;
+  /** To be sent again then; undefined while an answer is waited for. */
+  againAt: number | undefined;
+  /** A copy has had no answer, or none that says whether it is stored. */
+  unsure: boolean;
+  /** Why there is no outcome yet. */
+  why: string | undefined;
+  /** What is stored is being looked up. */
+  checking: boolean;
   resolve(appended: Appended | Promise<Appended>): void;
   reject(error: Error): void;
 }
-
-/** "wrong last sequence", and the same seen by a stream with replicas. */
-const WRONG_LAST_SEQUENCE = new Set([10071, 10164]);
 
 export function createPublisher(link: Link, timeoutMs: number): Publisher {
   const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const pending = new Map<string, Pending>();
+  /** By the second token of the subject, which is of one stream. */
+  const streams = new Map<string, Answered>();
   let next = 0;
+  let sent = 0;
 
   const acks = nc.subscribe(`${inbox}*`, {
     // An error is that we may not listen: nats.js gives no message with it.
@@ -65,18 +87,58 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
 
   function onAck(msg: Msg): void {
     const key = msg.subject.slice(inbox.length);
-    const waiting = pending.get(key);
-    if (!waiting) return;
-    pending.delete(key);
+    const one = pending.get(key);
+    if (!one) return;
     const answer = readAck(msg);
-    if ("seq" in answer) waiting.resolve(answer.duplicate ? (waiting.onDuplicate?.(answer) ?? answer) : answer);
-    else waiting.reject(errorOf(waiting.subject, waiting.expected, answer));
+    if (!("seq" in answer)) return onError(one, answer);
+    // What is answered at once, as a repeat is, does not tell of what the stream has stored before it.
+    one.stream.note(answer.duplicate ? 0 : one.number, clock.now());
+    pending.delete(key);
+    one.resolve(answer.duplicate ? (one.checks?.onDuplicate?.(answer) ?? answer) : answer);
+  }
+
+  function onError(one: Pending, error: ServerError): void {
+    const meaning = meaningOf(error);
+    if (meaning === "unavailable" || meaning === "unknown") {
+      one.unsure ||= meaning === "unknown";
+      one.why = told(error);
+      if (meaning === "unknown" && one.ifLost !== "resend") return fail(one, one.why);
+      one.againAt = clock.now() + refusedWaitMs(one.tries);
+      return;
+    }
+    // Of the one copy there is, or what holds for every copy.
+    if (!one.unsure || isOnePerSubject(error)) {
+      pending.delete(one.key);
+      return one.reject(errorOfAppend(one.subject, one.expected, error));
+    }
+    if (meaning === "moved") return callbacks.call("looking for an append", lookFor, one);
+    fail(one, `its answer was lost, and a repeat was refused: ${told(error)}`);
+  }
+
+  async function lookFor(one: Pending): Promise<void> {
+    if (one.checking) return;
+    one.checking = true;
+    const found = await (one.checks?.onMoved?.() ?? Promise.resolve(undefined)).catch(() => "pending" as const);
+    one.checking = false;
+    if (pending.get(one.key) !== one) return;
+    if (found === "pending") {
+      one.why = "another copy of it is being stored";
+      one.againAt = clock.now() + refusedWaitMs(one.tries);
+      return;
+    }
+    pending.delete(one.key);
+    if (found) one.resolve(found);
+    else one.reject(new WrongLastSequenceError(one.subject, one.expected ?? 0));
+  }
+
+  function fail(one: Pending, why: string): void {
+    pending.delete(one.key);
+    const outcome = one.unsure || one.againAt === undefined ? "unknown" : "not stored";
+    one.reject(new LogUnavailableError(`an append to ${one.subject}`, why, { outcome }));
   }
 
   function lose(why: string): void {
-    const lost = [...pending.values()];
-    pending.clear();
-    for (const one of lost) one.reject(new LogUnavailableError(`an append to ${one.subject}`, why));
+    for (const one of [...pending.values()]) fail(one, why);
   }
   const down = link.onDown(lose);
   const denials = link.onDenied((subject, why) => {
@@ -91,29 +153,80 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
   const ticks = link.everyTick((now, lateMs) => {
     // Acknowledgements may lie unread behind a stall of our own: let the next tick judge.
     if (lateMs > 1_000) return;
-    for (const [key, one] of pending) {
-      if (one.deadline > now) break;
-      pending.delete(key);
-      one.reject(new LogUnavailableError(`an append to ${one.subject}`, `none within ${timeoutMs} ms`));
+    for (const one of pending.values()) {
+      if (one.deadline <= now) {
+        fail(one, one.why ?? `none within ${timeoutMs} ms`);
+        continue;
+      }
+      if (one.againAt !== undefined) {
+        if (one.againAt <= now) send(one, now);
+        continue;
+      }
+      if (one.ifLost === "wait" || lateMs > LATE_MS || !one.stream.seemsLost(one, now)) continue;
+      one.unsure = true;
+      if (one.ifLost === "resend") send(one, now);
+      else fail(one, `none within ${now - one.sentAt} ms`);
     }
   });
 
+  function streamOf(subject: string): Answered {
+    const from = subject.indexOf(".") + 1;
+    const kind = subject.slice(from, subject.indexOf(".", from));
+    let stream = streams.get(kind);
+    if (!stream) {
+      stream = new Answered();
+      streams.set(kind, stream);
+    }
+    return stream;
+  }
+
+  function send(one: Pending, now: number): void {
+    one.number = ++sent;
+    one.sentAt = now;
+    one.tries++;
+    one.againAt = undefined;
+    const { key, subject, bytes, headers } = one;
+    const reply = inbox + key;
+    nc.publish(subject, bytes, headers ? { reply, headers } : { reply });
+  }
+
   return {
-    publish(subject, data, options, onDuplicate) {
+    publish(subject, data, options, checks) {
       return new Promise<Appended>((resolve, reject) => {
+        const what = `an append to ${subject}`;
         if (link.dead())
-          return reject(new LogUnavailableError(`an append to ${subject}`, "there is no connection at present"));
-        const key = (next++).toString(36);
+          return reject(
+            new LogUnavailableError(what, "there is no connection at present", { outcome: "not stored" }),
+          );
+        const now = clock.now();
         const expected = options?.expectLast;
-        const headers = options && headersFor(options);
-        try {
+        const one: Pending = {
+          key: (next++).toString(36),
+          subject,
           // Buffer.from takes short texts from a pool; nats.js would allocate each.
-          const bytes = typeof data === "string" ? Buffer.from(data) : data;
-          nc.publish(subject, bytes, headers ? { reply: inbox + key, headers } : { reply: inbox + key });
+          bytes: typeof data === "string" ? Buffer.from(data) : data,
+          headers: options && headersFor(options),
+          expected,
+          ifLost: options?.ifLost ?? (options?.id === undefined && expected === undefined ? "wait" : "resend"),
+          checks,
+          stream: streamOf(subject),
+          number: 0,
+          sentAt: now,
+          tries: 0,
+          deadline: now + timeoutMs,
+          againAt: undefined,
+          unsure: false,
+          why: undefined,
+          checking: false,
+          resolve,
+          reject,
+        };
+        try {
+          send(one, now);
         } catch (cause) {
-          return reject(new LogRefusedError(`an append to ${subject}`, 0, (cause as Error).message));
+          return reject(new LogRefusedError(what, 0, (cause as Error).message));
         }
-        pending.set(key, { subject, expected, deadline: clock.now() + timeoutMs, onDuplicate, resolve, reject });
+        pending.set(one.key, one);
       });
     },
     stop() {
@@ -133,26 +246,20 @@ function headersFor({ expectLast, id, lines }: PublishOptions): MsgHdrs | undefi
   return encoded(`${block}${lines ?? ""}\r\n`);
 }
 
-export type Refusal = { code: number; why: string };
-
-/** Exported for its test. `code` 503 stands for "nobody listens there". */
-export function readAck(msg: Pick<Msg, "data" | "headers" | "string">): Appended | Refusal {
+/** Exported for its test. */
+export function readAck(msg: Pick<Msg, "data" | "headers" | "string">): Appended | ServerError {
+  const unreadable = (why: string): ServerError => ({ code: UNREADABLE, httpCode: 0, why });
   if (msg.data.length === 0)
-    return { code: 503, why: "no stream listens to it (is JetStream on, is the stream there?)" };
+    return { code: 0, httpCode: 503, why: "no stream listens to it (is JetStream on, is the stream there?)" };
   let ack: { seq?: number; duplicate?: boolean; error?: { err_code?: number; code?: number; description?: string } };
   try {
     ack = JSON.parse(msg.string());
   } catch {
-    return { code: 503, why: "the acknowledgement cannot be read" };
+    return unreadable("the acknowledgement cannot be read");
   }
-  if (ack.error)
-    return { code: ack.error.err_code ?? ack.error.code ?? 0, why: ack.error.description ?? "no reason given" };
-  if (typeof ack.seq !== "number") return { code: 503, why: "the acknowledgement names no sequence" };
+  const { error } = ack;
+  if (error)
+    return { code: error.err_code ?? 0, httpCode: error.code ?? 0, why: error.description ?? "no reason given" };
+  if (typeof ack.seq !== "number") return unreadable("the acknowledgement names no sequence");
   return { seq: ack.seq, duplicate: ack.duplicate === true };
-}
-
-export function errorOf(subject: string, expected: number | undefined, { code, why }: Refusal): Error {
-  if (WRONG_LAST_SEQUENCE.has(code)) return new WrongLastSequenceError(subject, expected ?? 0);
-  if (code === 503) return new LogUnavailableError(`an append to ${subject}`, why);
-  return new LogRefusedError(`an append to ${subject}`, code, why);
 }

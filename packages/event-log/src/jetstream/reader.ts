@@ -4,7 +4,7 @@ import { LogRefusedError } from "@stepstream/contracts";
 import type { ReadOptions, Stored } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
 import { added, headerBlock, statusOfAnswer } from "./incoming.ts";
-import { granted, isFault, type Requests } from "./requests.ts";
+import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
 
 /**
  * Reads what is stored.
@@ -26,6 +26,8 @@ export interface Reader {
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
   /** A message as it is on the bus: where it was too large, the reference to it. */
   raw(stream: StreamKind, seq: number): Promise<{ subject: string; text: string } | undefined>;
+  /** The last of a subject as it is on the bus, and as the leader has it. */
+  rawLast(subject: string): Promise<{ seq: number; text: string } | undefined>;
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
   /** The oldest message from `fromSeq` on whose subject matches, as the leader has it. */
   oldest(stream: StreamKind, filter: string, fromSeq: number): Promise<{ subject: string; seq: number } | undefined>;
@@ -37,6 +39,17 @@ export interface Reader {
 const BATCH = 1_000;
 /** Listing hundreds of thousands of subjects takes the server a while. */
 const SLOW_MS = 30_000;
+/** Silence after which a listing is asked for again: a short one takes milliseconds, and of a long one answers come late. */
+const LISTING_MS = 1_000;
+
+/** Direct gets of a stream are answered one after the other. */
+const again = (stream: string) => ({ again: `DIRECT.GET.${stream}` });
+
+/** @throws {Unavailable} For now. @throws {LogRefusedError} Where the status is another than that of a message, 0. */
+function mustBeMessage(subject: string, code: number, why: string): void {
+  if (code >= 500 || code === 429) throw new Unavailable(`${why} (status ${code})`);
+  if (code !== 0) throw new LogRefusedError(`a read of ${subject}`, code, why, "read");
+}
 
 interface RawMessage {
   subject: string;
@@ -74,13 +87,13 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
         if (msg.data.length === 0) {
           const { code, why } = statusOfAnswer(block);
           if (code === 204) more = Number(added(block, "Nats-Num-Pending")) > 0;
-          else if (code !== 404 && code !== 0) throw new LogRefusedError(`a read of ${subject}`, code, why);
+          else if (code !== 404) mustBeMessage(subject, code, why);
           if (code !== 0) return true;
         }
         last = Number(added(block, "Nats-Sequence"));
         onMessage(last, msg, block);
         return false;
-      });
+      }, again(stream));
       if (!more || last === 0) return;
       from = last + 1;
     }
@@ -106,7 +119,14 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     return stored(raw.subject, raw.seq, raw.time, text, block);
   }
 
+  async function rawLast(subject: string): Promise<{ seq: number; text: string } | undefined> {
+    const raw = await fromLeader(streamName(subject), { last_by_subj: subject });
+    return raw && { seq: raw.seq, text: Buffer.from(raw.data ?? "", "base64").toString("utf8") };
+  }
+
   return {
+    rawLast,
+
     async read(subject, { fromSeq = 1, fresh = false } = {}) {
       const stream = streamName(subject);
       const from = Math.max(1, fromSeq);
@@ -139,11 +159,11 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       await requests.many(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", (msg) => {
         const block = headerBlock(msg);
         const { code, why } = msg.data.length === 0 ? statusOfAnswer(block) : { code: 0, why: "" };
-        if (code !== 0 && code !== 404) throw new LogRefusedError(`a read of ${subject}`, code, why);
+        if (code !== 404) mustBeMessage(subject, code, why);
         const seq = Number(added(block, "Nats-Sequence"));
         if (code === 0) found = stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
         return true;
-      });
+      }, again(stream));
       return found;
     },
 
@@ -160,7 +180,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
         const ask = { subjects_filter: filter, offset };
         const page = granted(
           `a listing of ${filter}`,
-          await requests.api<Page>(`STREAM.INFO.${stream}`, ask, { timeoutMs: SLOW_MS }),
+          await requests.api<Page>(`STREAM.INFO.${stream}`, ask, { timeoutMs: SLOW_MS, firstMs: LISTING_MS }),
         );
         const counts = Object.entries(page.state.subjects ?? {});
         for (const [subject, count] of counts) found.set(subject, count);

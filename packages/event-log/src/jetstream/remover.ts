@@ -1,7 +1,8 @@
 import type { Subjects } from "@stepstream/contracts";
-import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
+import { LogRefusedError } from "@stepstream/contracts";
+import { API } from "./answers.ts";
 import type { Reader } from "./reader.ts";
-import { API, granted, isFault, type Requests } from "./requests.ts";
+import { granted, isFault, type Requests } from "./requests.ts";
 
 /**
  * Removes what is stored.
@@ -42,13 +43,12 @@ export function createRemover(requests: Requests, reader: Reader, subjects: Subj
     const what = `a removal of message ${seq} of ${stream}`;
     const answer = await requests.api<object>(`STREAM.MSG.DELETE.${stream}`, { seq, no_erase: true });
     if (!isFault(answer)) return true;
-    const { code, httpCode, why } = answer.fault;
+    const { code, why } = answer.fault;
     if (code === API.sequenceNotFound) return false;
-    if (httpCode === 503) throw new LogUnavailableError(what, why);
     // "Delete failed" has many reasons; that there is nothing to delete is one of them.
     const there = await requests.api<object>(`STREAM.MSG.GET.${stream}`, { seq });
     if (isFault(there) && there.fault.httpCode === 404 && there.fault.code === API.noMessage) return false;
-    throw new LogRefusedError(what, code, why);
+    throw new LogRefusedError(what, code, why, "removal");
   }
 
   return {
@@ -68,7 +68,7 @@ export function createRemover(requests: Requests, reader: Reader, subjects: Subj
 
     async removeTimer(subject) {
       const purged = await requests.api(`STREAM.PURGE.${streamName(subject)}`, { filter: subject });
-      granted(`a removal of ${subject}`, purged);
+      granted(`a removal of ${subject}`, purged, "removal");
     },
   };
 }

@@ -1,7 +1,9 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
+import { meaningOf, type ServerError, told } from "./answers.ts";
 import { headerBlock, statusOfAnswer } from "./incoming.ts";
 import type { Link } from "./link.ts";
+import { Answered, LATE_MS, refusedWaitMs, type Sent } from "./tries.ts";
 
 /**
  * Asks the server. nats.js makes a subscription for each question with more than one answer; here
@@ -9,15 +11,18 @@ import type { Link } from "./link.ts";
  *
  * Q1. Every promise settles: by the last answer, the time-out, or the cut of the connection.
  * Q2. The time-out is one of silence: it starts anew with every part of an answer.
+ * Q3. A question that may be asked twice (`again`) is: where the server is unavailable for now, and where the question seems
+ *     lost (see tries.ts). The time-out is that of all tries together. Parts of answers to different tries never mix.
  *
  * Checked elsewhere:
  *   Q1  test/conformance/jetstream.test.ts: fails after its time-out where the server stays silent
  *   Q2  test/conformance/jetstream.test.ts: waits as long as they come, each within the time-out
+ *   Q3  test/conformance/answers.test.ts: a read
  */
 export interface Requests {
   /** One question; `onPart` is given each part of the answer and tells whether it was the last. */
-  many(subject: string, body: string, onPart: (msg: Msg) => boolean, options?: AskOptions): Promise<void>;
-  /** One question to the JetStream API, answered by one JSON object. */
+  many(subject: string, body: string, onPart: (msg: Msg) => boolean, options?: ManyOptions): Promise<void>;
+  /** One question to the JetStream API, answered by one JSON object. All that are asked may be asked twice. */
   api<T>(name: string, body?: unknown, options?: AskOptions): Promise<T | ApiFault>;
   stop(): void;
 }
@@ -26,16 +31,41 @@ export interface AskOptions {
   headers?: MsgHdrs;
   /** Longest silence. Default: that of the connection, 5 s. */
   timeoutMs?: number;
+  /** Silence after which it may be asked again. Default 500. */
+  firstMs?: number;
+}
+
+export interface ManyOptions extends AskOptions {
+  /** It may be asked twice; of what is asked under the same name, the server answers one after the other. */
+  again?: string;
+  /** Something is to be changed: without an answer it is unknown whether it is. Default false. */
+  changes?: boolean;
 }
 
 export interface ApiFault {
-  fault: { code: number; httpCode: number; why: string };
+  fault: ServerError;
 }
 
-interface Open {
+/** Thrown by `onPart`: the server could not answer for now. */
+export class Unavailable extends Error {}
+
+interface Open extends Sent {
   what: string;
+  subject: string;
+  body: string;
+  headers: MsgHdrs | undefined;
   deadline: number;
   timeoutMs: number;
+  firstMs: number;
+  /** Of those that are asked again. */
+  answered: Answered | undefined;
+  /** One for each try. */
+  keys: string[];
+  /** The one that is being answered: the others do not count any more. */
+  chosen: string | undefined;
+  againAt: number | undefined;
+  why: string | undefined;
+  changes: boolean;
   onPart(msg: Msg): boolean;
   resolve(): void;
   reject(error: Error): void;
@@ -44,7 +74,9 @@ interface Open {
 export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
   const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
-  const open = new Map<string, Open>();
+  const all = new Set<Open>();
+  const byKey = new Map<string, Open>();
+  const groups = new Map<string, Answered>();
   let next = 0;
 
   const answers = nc.subscribe(`${inbox}*`, {
@@ -56,51 +88,103 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
 
   function onAnswer(msg: Msg): void {
     const key = msg.subject.slice(inbox.length);
-    const one = open.get(key);
+    const one = byKey.get(key);
     if (!one) return;
-    one.deadline = clock.now() + one.timeoutMs;
     try {
       if (msg.data.length === 0 && statusOfAnswer(headerBlock(msg)).code === 503)
-        throw new LogUnavailableError(one.what, "nobody answers there (is JetStream on, is the stream there?)");
-      if (!one.onPart(msg)) return;
-      open.delete(key);
+        throw new Unavailable("nobody answers there (is JetStream on, is the stream there?)");
+      const isLast = one.onPart(msg);
+      const now = clock.now();
+      if (one.chosen === undefined) {
+        one.chosen = key;
+        for (const other of one.keys) if (other !== key) byKey.delete(other);
+        one.answered?.note(key === one.keys.at(-1) ? one.number : 0, now);
+      }
+      one.deadline = now + one.timeoutMs;
+      if (!isLast) return;
+      forget(one);
       one.resolve();
     } catch (error) {
-      open.delete(key);
+      if (error instanceof Unavailable) return onUnavailable(one, error.message);
+      forget(one);
       one.reject(error as Error);
     }
   }
 
+  function onUnavailable(one: Open, why: string): void {
+    // What has been answered in part cannot be asked again: its beginning was used.
+    if (!one.answered || one.chosen !== undefined) return fail(one, why);
+    one.why = why;
+    one.againAt = clock.now() + refusedWaitMs(one.tries);
+  }
+
+  function forget(one: Open): void {
+    all.delete(one);
+    for (const key of one.keys) byKey.delete(key);
+  }
+
+  function fail(one: Open, why: string): void {
+    forget(one);
+    one.reject(new LogUnavailableError(one.what, why, { outcome: one.changes ? "unknown" : "not stored" }));
+  }
+
   function lose(why: string): void {
-    const lost = [...open.values()];
-    open.clear();
-    for (const one of lost) one.reject(new LogUnavailableError(one.what, why));
+    for (const one of [...all]) fail(one, why);
   }
   const down = link.onDown(lose);
   const ticks = link.everyTick((now, lateMs) => {
     if (lateMs > 1_000) return;
-    for (const [key, one] of open) {
-      if (one.deadline > now) continue;
-      open.delete(key);
-      one.reject(new LogUnavailableError(one.what, `none within ${one.timeoutMs} ms`));
+    for (const one of [...all]) {
+      if (one.deadline <= now) {
+        const silence = `none within ${one.timeoutMs} ms`;
+        fail(one, one.why === undefined ? silence : `${silence}; the last answer was: ${one.why}`);
+      } else if (!one.answered || one.chosen !== undefined) continue;
+      else if (one.againAt !== undefined ? one.againAt <= now : lateMs <= LATE_MS && one.answered.seemsLost(one, now))
+        send(one, now);
     }
   });
 
-  function many(subject: string, body: string, onPart: (msg: Msg) => boolean, options: AskOptions = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
+  function send(one: Open, now: number): void {
+    const key = (next++).toString(36);
+    one.number = next;
+    one.sentAt = now;
+    one.tries++;
+    one.againAt = undefined;
+    const { subject, body, headers } = one;
+    nc.publish(subject, body, { reply: inbox + key, ...(headers ? { headers } : {}) });
+    one.keys.push(key);
+    byKey.set(key, one);
+  }
+
+  function groupOf(name: string | undefined): Answered | undefined {
+    if (name === undefined) return undefined;
+    const known = groups.get(name);
+    if (known) return known;
+    const group = new Answered();
+    groups.set(name, group);
+    return group;
+  }
+
+  function many(subject: string, body: string, onPart: (msg: Msg) => boolean, options: ManyOptions = {}) {
+    return new Promise<void>((resolve, reject) => {
       const what = `a request on ${subject}`;
-      if (link.dead()) return reject(new LogUnavailableError(what, "there is no connection at present"));
-      const key = (next++).toString(36);
-      const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+      if (link.dead())
+        return reject(
+          new LogUnavailableError(what, "there is no connection at present", { outcome: "not stored" }),
+        );
+      const { headers, timeoutMs = defaultTimeoutMs, firstMs = 500, again, changes = false } = options;
+      const now = clock.now();
+      const one: Open = {
+        ...{ what, subject, body, headers, timeoutMs, firstMs, changes, onPart, resolve, reject },
+        ...{ number: 0, sentAt: now, tries: 0, deadline: now + timeoutMs, answered: groupOf(again) },
+        ...{ keys: [], chosen: undefined, againAt: undefined, why: undefined },
+      };
       try {
-        nc.publish(subject, body, {
-          reply: inbox + key,
-          ...(options.headers ? { headers: options.headers } : {}),
-        });
+        send(one, now);
       } catch (cause) {
-        return reject(new LogRefusedError(what, 0, (cause as Error).message));
+        return reject(new LogRefusedError(what, 0, (cause as Error).message, changes ? "write" : "read"));
       }
-      open.set(key, { what, deadline: clock.now() + timeoutMs, timeoutMs, onPart, resolve, reject });
+      all.add(one);
     });
   }
 
@@ -110,18 +194,15 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
       let answer: any;
       const read = (msg: Msg) => {
         answer = msg.json();
+        const fault = faultOf(answer);
+        if (fault && ["unavailable", "unknown"].includes(meaningOf(fault))) throw new Unavailable(told(fault));
         return true;
       };
-      await many(`$JS.API.${name}`, body === undefined ? "" : JSON.stringify(body), read, options);
-      if (answer.error)
-        return {
-          fault: {
-            code: answer.error.err_code ?? 0,
-            httpCode: answer.error.code ?? 0,
-            why: answer.error.description ?? "no reason given",
-          },
-        };
-      return answer as T;
+      const text = body === undefined ? "" : JSON.stringify(body);
+      const changes = !READS.test(name);
+      await many(`$JS.API.${name}`, text, read, { ...options, again: name, changes });
+      const fault = faultOf(answer);
+      return fault ? { fault } : (answer as T);
     },
     stop() {
       down.stop();
@@ -131,21 +212,22 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
   };
 }
 
+const READS = /^(STREAM|CONSUMER)\.(INFO|LIST|NAMES|MSG\.GET)\b/;
+
+function faultOf({ error }: { error?: { err_code?: number; code?: number; description?: string } }) {
+  if (!error) return undefined;
+  return { code: error.err_code ?? 0, httpCode: error.code ?? 0, why: error.description ?? "no reason given" };
+}
+
 export function isFault(answer: unknown): answer is ApiFault {
   return typeof answer === "object" && answer !== null && "fault" in answer;
 }
 
-/** @throws {LogRefusedError} If the server said no. */
-export function granted<T>(what: string, answer: T | ApiFault): T {
-  if (isFault(answer)) throw new LogRefusedError(what, answer.fault.code, answer.fault.why);
+/**
+ * @param kind - What was asked for.
+ * @throws {LogRefusedError} If the server said no.
+ */
+export function granted<T>(what: string, answer: T | ApiFault, kind: "read" | "removal" | "setup" = "read"): T {
+  if (isFault(answer)) throw new LogRefusedError(what, answer.fault.code, answer.fault.why, kind);
   return answer;
 }
-
-/** Codes of the JetStream API that are answers, not faults. */
-export const API = {
-  consumerNotFound: 10014,
-  streamNotFound: 10059,
-  noMessage: 10037,
-  sequenceNotFound: 10043,
-  streamNameInUse: 10058,
-} as const;

@@ -33,6 +33,7 @@ export function createTimers(publisher: Publisher, remover: Remover, subjects: S
     async set(run, slot, atMs) {
       await publisher.publish(subjects.timer(run, slot), DUE, {
         lines: scheduleLines(atMs, subjects.due(run, slot)),
+        ifLost: "resend", // T2
       });
     },
     async cancel(run, slot) {
@@ -53,7 +54,7 @@ const DONE = "done";
 export function createTimerMarks(publisher: Publisher, reader: Reader, subjects: Subjects): TimerMarks {
   const subjectOf = (partition: number, mark: string) => `${subjects.namespace}.timer.${partition}.-.${mark}`;
   const write = async (partition: number, mark: string) =>
-    void (await publisher.publish(subjectOf(partition, mark), '{"v":1,"type":"TimerMark"}'));
+    void (await publisher.publish(subjectOf(partition, mark), '{"v":1,"type":"TimerMark"}', { ifLost: "resend" }));
   return {
     async intact(partition) {
       const marks = await Promise.all([BEGUN, DONE].map((mark) => reader.last(subjectOf(partition, mark))));
