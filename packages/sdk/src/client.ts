@@ -23,12 +23,12 @@ import type { NatsTarget } from "@stepstream/event-log/jetstream";
 import { createTelemetry, type Telemetry } from "@stepstream/telemetry";
 import type { z } from "zod";
 import { runStep, type StepJob } from "./builtin/run-step.ts";
-import { within } from "./call-timeout.ts";
+import { timeoutMs, within } from "./call-timeout.ts";
 import { type HandleOf, RunHandle } from "./run-handle.ts";
 import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
 import { Schedules } from "./schedule/client.ts";
 import { startInstead } from "./start-instead.ts";
-import { checkRunId, newId, type Start, startRun } from "./start-run.ts";
+import { checkRunId, newId, type Start, startRun, untilAnswered } from "./start-run.ts";
 import { type AnyStep, policiesOf, type StepInput, type StepOutput } from "./step.ts";
 import type { AnyWorkflow, None, RunOptions, WorkflowInput, WorkflowSignals } from "./workflow.ts";
 
@@ -278,20 +278,26 @@ export class Client {
     if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit);
     const name = typeof workflow === "string" ? workflow : workflow?.name;
     if (workflow !== undefined) checkName("name of a workflow", name);
-    return within(this.#clock, "the list of runs", timeout, () => this.#list(name, status, limit));
+    return within(this.#clock, "the list of runs", timeout, () => this.#list(name, status, limit, timeoutMs(timeout)));
   }
 
-  async #list(name: string | undefined, status: RunState | undefined, limit: number): Promise<RunStatus[]> {
+  async #list(
+    name: string | undefined,
+    status: RunState | undefined,
+    limit: number,
+    patienceMs: number,
+  ): Promise<RunStatus[]> {
     const { subjects } = this.#log;
+    const read = <T>(act: () => Promise<T>) => untilAnswered(this.#clock, "list runs", act, patienceMs);
     const found: RunStatus[] = [];
     const ids: string[] = [];
     for (let p = 0; p < subjects.partitions; p++)
-      for (const subject of (await this.#log.list("EVENTS", subjects.all.inbox(p))).keys()) {
+      for (const subject of (await read(() => this.#log.list("EVENTS", subjects.all.inbox(p)))).keys()) {
         const run = subjects.parse(subject)?.run;
         if (run !== undefined) ids.push(run);
       }
     while (ids.length > 0 && found.length < limit) {
-      const some = await Promise.all(ids.splice(0, LIST_CONCURRENCY).map((id) => this.#statusIfRun(id)));
+      const some = await Promise.all(ids.splice(0, LIST_CONCURRENCY).map((id) => read(() => this.#statusIfRun(id))));
       found.push(
         ...some
           .filter((r) => r !== undefined)
@@ -348,7 +354,7 @@ export class Client {
     checkName("name of a workflow", name);
     const act = (signal: AbortSignal) =>
       this.#telemetry.start({ id, workflow: name, version }, (carried) => {
-        const start = { run: id, extra: { ...carried, ...extra } };
+        const start = { run: id, extra: { ...carried, ...extra }, patienceMs: timeoutMs(callTimeout) };
         if (onConflict !== "terminate") return startRun({ log, clock }, workflow, input, { ...start, onConflict });
         return startInstead(this.#context, workflow, input, start, signal);
       });

@@ -25,14 +25,19 @@ import { untilAnswered } from "./start-run.ts";
 export async function deleteRun(
   { log, clock }: { log: EventLog; clock: Clock },
   run: string,
-  signal?: AbortSignal,
+  { signal, patienceMs }: { signal?: AbortSignal; patienceMs?: number | undefined } = {},
 ): Promise<number> {
   const { subjects } = log;
   const act = <T>(fn: () => Promise<T>) =>
-    untilAnswered(clock, `delete run ${run}`, () => {
-      signal?.throwIfAborted();
-      return fn();
-    });
+    untilAnswered(
+      clock,
+      `delete run ${run}`,
+      () => {
+        signal?.throwIfAborted();
+        return fn();
+      },
+      patienceMs,
+    );
   const journal = await act(() => log.read(subjects.journal(run), { fresh: true }));
   const inbox = await act(() => log.last(subjects.inbox(run), { fresh: true }));
   const last = journal.findLast((stored) => eventsOf(stored).length > 0);
@@ -53,6 +58,6 @@ export async function deleteRun(
   if (inbox) await act(() => log.remove(subjects.inbox(run), { upTo: inbox.seq }));
   // There is no run any more: what is left of it would only be in the way of the next.
   const rest = () => log.remove(subjects.journal(run), { upTo: journal.at(-1)!.seq });
-  await untilAnswered(clock, `delete run ${run}`, rest);
+  await untilAnswered(clock, `delete run ${run}`, rest, patienceMs);
   return slots;
 }

@@ -167,7 +167,9 @@ export class RunHandle<
   async status(options: CallOptions = {}): Promise<RunStatus> {
     checkOptions("status", options);
     const { log, clock } = this.#context;
-    return within(clock, `the status of run ${this.id}`, options.timeout, () => readStatus(log, this.id));
+    return within(clock, `the status of run ${this.id}`, options.timeout, () =>
+      untilAnswered(clock, `look at run ${this.id}`, () => readStatus(log, this.id), timeoutMs(options.timeout)),
+    );
   }
 
   /**
@@ -181,7 +183,7 @@ export class RunHandle<
     const what = `progress of run ${this.id}`;
     const ms = options.timeout === undefined ? undefined : timeoutMs(options.timeout);
     const until = clock.now() + (ms ?? 0);
-    await within(clock, what, ms, () => this.#mustExist());
+    await within(clock, what, ms, () => this.#mustExist(ms));
     const stop = new AbortController();
     const late = (ms: number) => stop.abort(new CallTimeoutError(what, ms, "The run goes on."));
     const timer = ms === undefined ? undefined : clock.setTimeout(() => late(ms), Math.max(0, until - clock.now()));
@@ -200,7 +202,7 @@ export class RunHandle<
     checkOptions("history", options);
     const { log, clock } = this.#context;
     const history = await within(clock, `the history of run ${this.id}`, options.timeout, () =>
-      readHistory(log, this.id),
+      untilAnswered(clock, `read run ${this.id}`, () => readHistory(log, this.id), timeoutMs(options.timeout)),
     );
     if (history.length === 0) throw new RunNotFoundError(this.id, this.#context.log.subjects.namespace);
     return history;
@@ -394,7 +396,7 @@ export class RunHandle<
       clock,
       `the deletion of run ${this.id}`,
       options.timeout,
-      (signal) => deleteRun(this.#context, this.id, signal),
+      (signal) => deleteRun(this.#context, this.id, { signal, patienceMs: timeoutMs(options.timeout) }),
       () => "It may be deleted in part; deleting it again is safe.",
     );
     this.#known = false;
@@ -441,11 +443,12 @@ export class RunHandle<
     return watchJournal({ ...source, run: this.id, reread, see, signal: either });
   }
 
-  async #mustExist(): Promise<void> {
+  async #mustExist(patienceMs?: number): Promise<void> {
     if (this.#known) return;
     const { log, clock } = this.#context;
     const inbox = log.subjects.inbox(this.id);
-    const last = await untilAnswered(clock, `look at run ${this.id}`, () => log.last(inbox, { fresh: true }));
+    const look = () => log.last(inbox, { fresh: true });
+    const last = await untilAnswered(clock, `look at run ${this.id}`, look, patienceMs);
     if (!last) throw new RunNotFoundError(this.id, log.subjects.namespace);
     this.#known = true;
   }

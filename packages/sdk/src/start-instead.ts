@@ -25,7 +25,7 @@ export async function startInstead(
   start: Omit<Parameters<typeof startRun>[3], "onConflict">,
   signal: AbortSignal,
 ): Promise<Start> {
-  const { run } = start;
+  const { run, patienceMs } = start;
   let slots: number | undefined;
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
@@ -37,13 +37,17 @@ export async function startInstead(
     }
     signal.throwIfAborted();
     try {
-      await new RunHandle(context, run).terminate({ reason: "another is started in its place", signal });
+      await new RunHandle(context, run).terminate({
+        reason: "another is started in its place",
+        signal,
+        ...(patienceMs === undefined ? {} : { timeout: patienceMs }),
+      });
     } catch (error) {
       if (!(error instanceof RunClosedError || error instanceof RunNotFoundError)) throw error;
     }
     signal.throwIfAborted();
     try {
-      slots = Math.max(slots ?? 0, await deleteRun(context, run, signal));
+      slots = Math.max(slots ?? 0, await deleteRun(context, run, { signal, patienceMs }));
     } catch (error) {
       if (!(error instanceof RunStillGoingError || error instanceof RunNotFoundError)) throw error;
     }

@@ -21,7 +21,8 @@ export interface Start {
   readonly seq: number;
 }
 
-const PATIENCE_MS = 30_000;
+/** So long a call waits for an answer of the log, where its caller sets no other limit. */
+export const PATIENCE_MS = 30_000;
 /** So often what is left of a deleted run is removed before it is given up. */
 const TRIES = 5;
 const BACKOFF = exponential({ initial: "100ms", max: "2s", jitter: "equal" });
@@ -30,12 +31,12 @@ const BACKOFF = exponential({ initial: "100ms", max: "2s", jitter: "equal" });
  * Starts a run: one message, fenced so that it can only be the first of its inbox.
  *
  * S1. The input is checked first; the raw value is what travels, and the run parses it.
- * S2. No answer is not a failure: the same message is sent again, for up to 30 s.
+ * S2. No answer is not a failure: the same message is sent again, until the caller's time is over (30 s by default).
  * S3. A start that is refused reads the first message. Its own: it had been stored all along.
  *
  * @throws {InvalidInputError} The input does not fit, or cannot be sent; nothing was sent.
  * @throws {RunAlreadyExistsError} There is a run with this id (and `onConflict` is "reject", or its workflow another).
- * @throws {LogUnavailableError} No answer for 30 s. Starting again with the same run id is safe.
+ * @throws {LogUnavailableError} No answer in `patienceMs`. Starting again with the same run id is safe.
  *
  * Checked elsewhere:
  *   S1  client.test.ts: sends nothing that does not fit, and says where it does not
@@ -49,11 +50,14 @@ export async function startRun(
   options: {
     run: string;
     onConflict: "reject" | "attach";
+    /** Default 30 s. */
+    patienceMs?: number | undefined;
     /** What else the message says. */
     extra?: Pick<RunStarted, "trace" | "baggage" | "delayMs" | "timeoutMs" | "slots" | "signals">;
   },
 ): Promise<Start> {
-  const { run, onConflict, extra = {} } = options;
+  const { run, onConflict, patienceMs, extra = {} } = options;
+  const act = <T>(what: string, fn: () => Promise<T>) => untilAnswered(clock, `${what} run ${run}`, fn, patienceMs);
   checkRunId(run);
   const id = newId(clock);
   const text = startMessage(workflow, input, id, extra);
@@ -61,14 +65,14 @@ export async function startRun(
   for (let attempt = 1; ; attempt++) {
     try {
       const append = () => log.append(subject, text, { expectLast: 0, id });
-      return { status: "started", seq: (await untilAnswered(clock, `start run ${run}`, append)).seq };
+      return { status: "started", seq: (await act("start", append)).seq };
     } catch (error) {
       if (!(error instanceof WrongLastSequenceError)) throw error;
     }
     // Read before the inbox: what it has is older than any start that comes after the look at the inbox.
     const journal = log.subjects.journal(run);
-    const decided = await untilAnswered(clock, `look at run ${run}`, () => log.last(journal, { fresh: true }));
-    const first = await untilAnswered(clock, `look at run ${run}`, () => readStart(log, run, { fresh: true }));
+    const decided = await act("look at", () => log.last(journal, { fresh: true }));
+    const first = await act("look at", () => readStart(log, run, { fresh: true }));
     if (first?.started?.id === id) return { status: "started", seq: first.stored.seq };
     if (onConflict === "attach" && first?.started?.workflow === workflow.name)
       return { status: "attached", seq: first.stored.seq };
@@ -76,8 +80,8 @@ export async function startRun(
     // deletion was interrupted.
     const upTo = first?.stray;
     if (upTo === undefined || attempt === TRIES) throw new RunAlreadyExistsError(run);
-    await untilAnswered(clock, `start run ${run}`, () => log.remove(subject, { upTo }));
-    if (decided) await untilAnswered(clock, `start run ${run}`, () => log.remove(journal, { upTo: decided.seq }));
+    await act("start", () => log.remove(subject, { upTo }));
+    if (decided) await act("start", () => log.remove(journal, { upTo: decided.seq }));
   }
 }
 
@@ -119,18 +123,33 @@ function startMessage(workflow: AnyWorkflow, input: unknown, id: string, extra: 
   return encode(`the start of a run of ${what}`, message);
 }
 
-/** Does it again, with growing waits, while the log does not answer. For what may safely be done twice. */
-export async function untilAnswered<T>(clock: Clock, what: string, act: () => Promise<T>): Promise<T> {
-  const deadline = clock.now() + PATIENCE_MS;
+/**
+ * Does it again, with growing waits, while the log is unavailable: an election, a server that restarts, a lost answer. For
+ * what may safely be done twice.
+ *
+ * @param patienceMs - After which it gives up. Default 30 s.
+ * @throws {LogUnavailableError} It gave up: with the last error as its cause.
+ */
+export async function untilAnswered<T>(
+  clock: Clock,
+  what: string,
+  act: () => Promise<T>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  const deadline = clock.now() + patienceMs;
+  // Once it was unknown whether it took effect, it stays unknown.
+  let outcome: "not stored" | "unknown" = "not stored";
   for (let failed = 1; ; failed++) {
     try {
       return await act();
     } catch (error) {
       if (!(error instanceof LogUnavailableError)) throw error;
+      if (error.detail.outcome !== "not stored") outcome = "unknown";
       const wait = backoffMs(failed, BACKOFF, clock.random());
       if (clock.now() + wait > deadline)
-        throw new LogUnavailableError(what, `${failed} tries in ${PATIENCE_MS / 1000} s; is nats-server up?`, {
+        throw new LogUnavailableError(what, `${failed} tries in ${patienceMs / 1000} s; is nats-server up?`, {
           cause: error,
+          outcome,
         });
       await sleep(clock, wait);
     }

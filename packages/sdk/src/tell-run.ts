@@ -12,7 +12,7 @@ import {
   type TerminalEvent,
 } from "@stepstream/contracts";
 import type { Clock, EventLog, Stored } from "@stepstream/event-log";
-import { within } from "./call-timeout.ts";
+import { timeoutMs, within } from "./call-timeout.ts";
 import { endOf, eventsOf, isOwnEnd, lastDecision, readStatus, reasonIn, stateOf } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 import { watchJournal } from "./watch-journal.ts";
@@ -86,7 +86,8 @@ async function tell<T>(
   const { log, clock, run, repeatable } = context;
   const journal = log.subjects.journal(run);
   const inbox = log.subjects.inbox(run);
-  const look = <R>(act: () => Promise<R>) => untilAnswered(clock, `look at run ${run}`, act);
+  const patienceMs = timeoutMs(context.timeout);
+  const look = <R>(act: () => Promise<R>) => untilAnswered(clock, `look at run ${run}`, act, patienceMs);
   const last = await look(() => log.last(inbox, { fresh: true }));
   if (!last) throw new RunNotFoundError(run, log.subjects.namespace);
   const before = await look(() => lastDecision(log, run));
@@ -107,14 +108,15 @@ async function tell<T>(
 
   // The server compares ids across all runs, and another may have been sent something under an id of the caller's.
   // Then the run alone knows a repeat for one.
-  const once = repeatable ? {} : { id: message.id };
+  const once = repeatable ? { ifLost: "resend" as const } : { id: message.id };
   const text = encode(`a message to run ${run}`, message);
   sent.stage = "sent";
-  const { seq } = await untilAnswered(clock, `tell run ${run} (${message.type})`, () => {
+  const send = () => {
     // It may have been given up while the bus was away.
     context.signal.throwIfAborted();
     return log.append(inbox, text, once);
-  });
+  };
+  const { seq } = await untilAnswered(clock, `tell run ${run} (${message.type})`, send, patienceMs);
   sent.stage = "stored";
 
   let end: TerminalEvent | undefined;

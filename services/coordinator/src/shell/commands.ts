@@ -36,22 +36,23 @@ function policyText(step: StepSlot): string {
   return text;
 }
 
-/**
- * A command may be out, may have been handled, or may never have been stored. It may even have been run already and forgotten: message ids are remembered
- * for two minutes, and by a server that restarts only for messages it still holds. So nobody tries it again
- * blindly: the run is read, as after a takeover.
- */
+/** The command was handled already, and its outcome is in the inbox: what is in memory of the run is old. */
 export class UnansweredError extends Error {}
 
 /**
  * Publishes a slot's command. A second coordinator that does it too does no harm: while the command is outstanding by
  * the fence, for two minutes after by its message id.
  *
+ * Where no answer comes it may be out, may have been handled, or may never have been stored. It may even have been run
+ * already and forgotten: message ids are remembered for two minutes, and by a server that restarts only for messages it
+ * still holds. So it is not sent again blindly, but as after a takeover: only if it is not outstanding, *then* its outcome is
+ * not in the inbox. The run stays in memory meanwhile. What was surely not stored, as in an election, is just sent again.
+ *
  * A command that was removed without an outcome, because it was stranded, has left its id behind, and so may a foreign
  * message have: then it is published under another id, the same for every coordinator that does it.
  *
  * @param stranded - The sequence of the slot's command that no worker will get: it is removed first.
- * @throws {UnansweredError} No answer came; or the command was there, is gone, and its outcome is in the inbox.
+ * @throws {UnansweredError} The command is gone, and its outcome is in the inbox.
  */
 export async function publishCommand(
   deps: Deps,
@@ -65,21 +66,31 @@ export async function publishCommand(
   const subject = log.subjects.command(step.definition.name, run.runId, slot.slot);
   const text = commandText(run, slot, step, telemetry.traceOf(run.started!, run.runId));
   const id = `${run.mark}.${slot.slot}.${slot.attempt}`;
+  let mayBeOut = false;
   const publish = async (): Promise<void> => {
-    try {
-      if (stranded !== undefined) await log.remove(subject, { upTo: stranded });
-      for (let unused = stranded === undefined ? id : `${id}.${stranded}`; ; ) {
-        const { gone, seq } = await log.append(subject, text, { expectLast: 0, id: unused });
+    if (stranded !== undefined) await log.remove(subject, { upTo: stranded });
+    if (mayBeOut && (await isOut())) return;
+    for (let unused = stranded === undefined ? id : `${id}.${stranded}`; ; ) {
+      try {
+        const { gone, seq } = await log.append(subject, text, { expectLast: 0, id: unused, ifLost: "fail" });
         if (!gone) return;
-        if (await isAnswered(deps, run.runId, slot))
-          throw new UnansweredError(`the command ${unused} was handled already`);
+        await mustNotBeAnswered(unused);
         unused = `${id}.${seq}`;
+      } catch (error) {
+        if (error instanceof LogUnavailableError && error.detail.outcome !== "not stored") mayBeOut = true;
+        if (!(error instanceof WrongLastSequenceError)) throw error;
+        if (!(await removeStale())) return;
       }
-    } catch (error) {
-      if (error instanceof LogUnavailableError) throw new UnansweredError(error.message, { cause: error });
-      if (!(error instanceof WrongLastSequenceError)) throw error;
-      if (await removeStale()) await publish();
     }
+  };
+  const isOut = async () => {
+    const last = await log.last(subject, { fresh: true });
+    if (last && isCommandOf(slot, last.text)) return true;
+    await mustNotBeAnswered(id);
+    return false;
+  };
+  const mustNotBeAnswered = async (used: string) => {
+    if (await isAnswered(deps, run.runId, slot)) throw new UnansweredError(`the command ${used} was handled already`);
   };
   // A run of the same id was deleted while the acknowledgement of one of its commands was lost.
   const removeStale = async () => {
