@@ -159,10 +159,15 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
   /** A replica may not have it yet; the leader has. */
   async function chunk(subject: string): Promise<Uint8Array | undefined> {
     let data: Uint8Array | undefined;
-    await requests.many(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", (msg) => {
-      if (msg.data.length > 0) data = msg.data;
-      return true;
-    }, { again: `DIRECT.GET.${stream}` });
+    await requests.many(
+      `$JS.API.DIRECT.GET.${stream}.${subject}`,
+      "",
+      (msg) => {
+        if (msg.data.length > 0) data = msg.data;
+        return true;
+      },
+      { again: `DIRECT.GET.${stream}` },
+    );
     if (data) return data;
     type Got = { message: { data?: string } };
     const got = await requests.api<Got>(`STREAM.MSG.GET.${stream}`, { last_by_subj: subject });

@@ -78,9 +78,11 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   }
 
   function publishOnce(subject: string, text: string, options?: PublishOptions): Promise<Appended> {
-    if (options?.id === undefined && options?.expectLast === undefined) return publisher.publish(subject, text, options);
+    if (options?.id === undefined && options?.expectLast === undefined)
+      return publisher.publish(subject, text, options);
     return publisher.publish(subject, text, options, {
-      onDuplicate: async (appended) => (options.id === undefined ? appended : verified(subject, text, options, appended)),
+      onDuplicate: async (appended) =>
+        options.id === undefined ? appended : verified(subject, text, options, appended),
       onMoved: () => copyOf(subject, text, options.expectLast ?? 0),
     });
   }

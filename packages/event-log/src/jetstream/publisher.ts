@@ -195,9 +195,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
       return new Promise<Appended>((resolve, reject) => {
         const what = `an append to ${subject}`;
         if (link.dead())
-          return reject(
-            new LogUnavailableError(what, "there is no connection at present", { outcome: "not stored" }),
-          );
+          return reject(new LogUnavailableError(what, "there is no connection at present", { outcome: "not stored" }));
         const now = clock.now();
         const expected = options?.expectLast;
         const one: Pending = {

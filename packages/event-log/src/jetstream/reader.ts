@@ -82,18 +82,23 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       let last = 0;
       let more = false;
       const body = `{"seq":${from},"next_by_subj":${JSON.stringify(subject)},"batch":${BATCH}}`;
-      await requests.many(`$JS.API.DIRECT.GET.${stream}`, body, (msg) => {
-        const block = headerBlock(msg);
-        if (msg.data.length === 0) {
-          const { code, why } = statusOfAnswer(block);
-          if (code === 204) more = Number(added(block, "Nats-Num-Pending")) > 0;
-          else if (code !== 404) mustBeMessage(subject, code, why);
-          if (code !== 0) return true;
-        }
-        last = Number(added(block, "Nats-Sequence"));
-        onMessage(last, msg, block);
-        return false;
-      }, again(stream));
+      await requests.many(
+        `$JS.API.DIRECT.GET.${stream}`,
+        body,
+        (msg) => {
+          const block = headerBlock(msg);
+          if (msg.data.length === 0) {
+            const { code, why } = statusOfAnswer(block);
+            if (code === 204) more = Number(added(block, "Nats-Num-Pending")) > 0;
+            else if (code !== 404) mustBeMessage(subject, code, why);
+            if (code !== 0) return true;
+          }
+          last = Number(added(block, "Nats-Sequence"));
+          onMessage(last, msg, block);
+          return false;
+        },
+        again(stream),
+      );
       if (!more || last === 0) return;
       from = last + 1;
     }
@@ -156,14 +161,19 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
         return raw && ofLeader(raw);
       }
       let found: Stored | Promise<Stored> | undefined;
-      await requests.many(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", (msg) => {
-        const block = headerBlock(msg);
-        const { code, why } = msg.data.length === 0 ? statusOfAnswer(block) : { code: 0, why: "" };
-        if (code !== 404) mustBeMessage(subject, code, why);
-        const seq = Number(added(block, "Nats-Sequence"));
-        if (code === 0) found = stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
-        return true;
-      }, again(stream));
+      await requests.many(
+        `$JS.API.DIRECT.GET.${stream}.${subject}`,
+        "",
+        (msg) => {
+          const block = headerBlock(msg);
+          const { code, why } = msg.data.length === 0 ? statusOfAnswer(block) : { code: 0, why: "" };
+          if (code !== 404) mustBeMessage(subject, code, why);
+          const seq = Number(added(block, "Nats-Sequence"));
+          if (code === 0) found = stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
+          return true;
+        },
+        again(stream),
+      );
       return found;
     },
 

@@ -169,9 +169,7 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
     return new Promise<void>((resolve, reject) => {
       const what = `a request on ${subject}`;
       if (link.dead())
-        return reject(
-          new LogUnavailableError(what, "there is no connection at present", { outcome: "not stored" }),
-        );
+        return reject(new LogUnavailableError(what, "there is no connection at present", { outcome: "not stored" }));
       const { headers, timeoutMs = defaultTimeoutMs, firstMs = 500, again, changes = false } = options;
       const now = clock.now();
       const one: Open = {
