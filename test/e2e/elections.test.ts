@@ -1,0 +1,144 @@
+/** Three servers: leaders that step down, and one that is killed, under clients, coordinators and workers. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect as dial, type NatsConnection } from "@nats-io/transport-node";
+import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
+import { connectEventLog } from "@stepstream/event-log/jetstream";
+import { type Client, connect, step, workflow } from "@stepstream/sdk";
+import { createWorker, type Worker } from "@stepstream/step-worker";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { type Cluster, startCluster } from "../support/cluster.ts";
+
+const numbers = { input: z.number(), output: z.number() };
+const counter = workflow(
+  "counter",
+  {
+    input: z.void(),
+    output: z.number(),
+    signals: { add: z.number() },
+    updates: { add: { input: z.number(), output: z.number() } },
+  },
+  async (_input, w) => {
+    let sum = 0;
+    w.onUpdate("add", (n) => {
+      sum += n;
+      return sum;
+    });
+    for (;;) {
+      const n = await w.waitFor("add");
+      if (n === 0) return sum;
+      sum += n;
+    }
+  },
+);
+const slow = step("slow", { ...numbers, retry: { maxAttempts: 3 } });
+const three = workflow("three", numbers, async (n, w) => {
+  let value = n;
+  for (let i = 0; i < 3; i++) value = await w.run(slow, value);
+  return value;
+});
+
+const STREAMS = ["EVENTS", "COMMANDS", "TIMERS"] as const;
+
+let cluster: Cluster | undefined;
+let admin: NatsConnection;
+let client: Client;
+let worker: Worker;
+const coordinators: Coordinator[] = [];
+const namespace = `elections-${process.pid}`;
+
+beforeAll(async () => {
+  cluster = await startCluster();
+  if (!cluster) return;
+  const nats = [...cluster.urls];
+  admin = await dial({ servers: nats, maxReconnectAttempts: -1 });
+  await (await connectEventLog({ nats, namespace, partitions: 4, replicas: 3 })).close();
+  for (let i = 0; i < 2; i++)
+    coordinators.push(await createCoordinator({ nats, namespace, workflows: [counter, three] }).start());
+  const logger = { info() {}, warn() {}, error() {} };
+  worker = await createWorker({ nats, namespace, logger })
+    .handle(slow, async (n) => {
+      await sleep(200);
+      return n + 1;
+    })
+    .start();
+  client = await connect({ nats, namespace });
+});
+afterAll(async () => {
+  await client?.close();
+  await worker?.stop({ drainMs: 0 });
+  await Promise.all(coordinators.map((coordinator) => coordinator.stop()));
+  await admin?.close();
+  await cluster?.stop();
+});
+
+async function leaderOf(kind: string): Promise<string | undefined> {
+  const info = await admin.request(`$JS.API.STREAM.INFO.${namespace}_${kind}`, "", { timeout: 2_000 });
+  return info.json<{ cluster?: { leader?: string } }>().cluster?.leader;
+}
+
+describe("a cluster of three", () => {
+  it("whose leaders step down ten times in 20 s fails no call, and loses none", async (test) => {
+    if (!cluster) return test.skip();
+    let over = false;
+    const stepDown = async () => {
+      for (let round = 0; round < 10; round++) {
+        for (const kind of STREAMS)
+          await admin
+            .request(`$JS.API.STREAM.LEADER.STEPDOWN.${namespace}_${kind}`, "", { timeout: 1_000 })
+            .catch(() => {});
+        await sleep(2_000);
+      }
+      over = true;
+    };
+    let calls = 0;
+    let longestMs = 0;
+    const timed = async <T>(call: Promise<T>): Promise<T> => {
+      const calledAt = performance.now();
+      const value = await call;
+      calls++;
+      longestMs = Math.max(longestMs, performance.now() - calledAt);
+      return value;
+    };
+    const one = async (i: number) => {
+      const run = await timed(client.start(counter, undefined, { id: `counter-${i}` }));
+      let sum = 0;
+      for (let n = 1; !over; n++, sum += 3) {
+        await timed(run.signal("add", 1));
+        await timed(run.update("add", 2));
+        if (n % 10 === 0) expect((await timed(run.status())).status).toBe("running");
+        await sleep(20);
+      }
+      await timed(run.signal("add", 0));
+      expect(await run.result({ timeout: "20s" })).toBe(sum);
+    };
+    const starter = async () => {
+      for (let i = 0; !over; i++, await sleep(250)) {
+        const run = await timed(client.start(three, i, { id: `three-${i}` }));
+        expect(await run.result({ timeout: "20s" })).toBe(i + 3);
+      }
+    };
+    await Promise.all([stepDown(), starter(), ...Array.from({ length: 6 }, (_, i) => one(i))]);
+    console.log(`${calls} calls, the longest ${Math.round(longestMs)} ms`);
+    expect(calls).toBeGreaterThan(200);
+    expect(longestMs).toBeLessThan(10_000);
+  });
+
+  it("that loses the leader of COMMANDS for good goes on with all runs within 10 s", async (test) => {
+    if (!cluster) return test.skip();
+    const leader = await leaderOf("COMMANDS");
+    const runs = await Promise.all(Array.from({ length: 100 }, (_, i) => client.start(three, i, { id: `kill-${i}` })));
+    const ended: number[] = [];
+    const results = runs.map(async (run) => {
+      const result = await run.result({ timeout: "40s" });
+      ended.push(performance.now());
+      return result;
+    });
+    await sleep(300);
+    const killedAt = performance.now();
+    await cluster.kill(Number(leader!.slice(1)));
+    expect(await Promise.all(results)).toEqual(runs.map((_, i) => i + 3));
+    console.log(`the last run ended ${Math.round(Math.max(...ended) - killedAt)} ms after the kill`);
+    expect(Math.max(...ended) - killedAt).toBeLessThan(20_000);
+  });
+});
