@@ -109,7 +109,8 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     // A command that is gone has been handled, or it was another's: only the run's history tells.
     if (!first && subjects.streamOf(subject) === "COMMANDS") return { ...appended, gone: true };
     const { id: taken, ...rest } = options;
-    return publisher.publish(subject, text, { ...rest, id: `${taken}.${randomId()}` });
+    const another = { ...rest, id: `${taken}.${randomId()}` };
+    return publisher.publish(subject, text, another, { onMoved: () => copyOf(subject, text, rest.expectLast ?? 0) });
   }
 
   /** What `close()` has to end. */
