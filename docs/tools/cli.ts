@@ -1,11 +1,11 @@
 import { Readable } from "node:stream";
-import { createProgram } from "@stepstream/cli";
+import { wholeProgram } from "@stepstream/cli";
 import type { Command } from "commander";
 
 /** The reference of the command line: what each command's `--help` says. */
-export function cliPage(): string {
+export async function cliPage(): Promise<string> {
   const quiet = { write: () => true, columns: 100 };
-  const program = createProgram({
+  const program = await wholeProgram({
     in: Readable.from([]),
     out: quiet,
     err: quiet,
@@ -26,7 +26,7 @@ export function cliPage(): string {
 
 function* all(command: Command): Generator<Command> {
   yield command;
-  for (const one of command.commands) if (!one.name().startsWith("__")) yield* all(one);
+  for (const one of command.commands) if (!one.name().startsWith("__") && one.name() !== "help") yield* all(one);
 }
 
 function nameOf(command: Command): string {

@@ -13,7 +13,7 @@ import { brokenLinks } from "./links.ts";
 const FOLDER = new URL("../reference/", import.meta.url);
 const HEAD = "<!-- Written by `npm run docs` from the code: change it there. -->\n\n";
 
-const pages = new Map([["cli.md", cliPage()], ...(await apiPages())].map(([file, text]) => [file!, HEAD + text]));
+const pages = new Map([["cli.md", await cliPage()], ...(await apiPages())].map(([file, text]) => [file!, HEAD + text]));
 const there = new Set(await readdir(FOLDER).catch(() => []));
 const stale: string[] = [];
 for (const [file, text] of pages)

@@ -91,7 +91,7 @@ async function record(run: RunHandle<string, any, any, any>) {
 
 /** `stepstream replay --all`, as it is run before a deploy. It fails (exit code 1) if a run would not go on. */
 async function checked({ nats, namespace }: Stage["bus"], module: string): Promise<string> {
-  const program = path("../../packages/cli/bin/stepstream.mjs");
+  const program = path("../../packages/cli/bin/stepstream.cjs");
   const args = [program, "replay", "--all", "--nats", nats, "--namespace", namespace, "--workflows", module];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   return stdout.trim();

@@ -16,7 +16,7 @@ import { certificates, operator, userKey } from "../support/credentials.ts";
 import { type GuardedServer, noGuardedServer, startGuardedServer } from "../support/guarded.ts";
 import { add, cli, sum } from "./scene.ts";
 
-const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.mjs", import.meta.url));
+const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.cjs", import.meta.url));
 const NAMESPACE = "shop";
 const PASSWORD = "p@ss/w:rd";
 /** What docs/guides/deploying.md says that a user of Stepstream needs. */
@@ -286,7 +286,9 @@ describe("what is not there", () => {
     });
     try {
       const [err, [code]] = await Promise.all([text(child.stderr), once(child, "exit")]);
-      expect(err).toBe(`error: 127.0.0.1:${port} does not answer (timeout). Does nats-server run there?\n`);
+      expect(err).toBe(
+        `using 127.0.0.1:${port} (--nats), namespace "default"\nerror: 127.0.0.1:${port} does not answer (timeout). Does nats-server run there?\n`,
+      );
       expect(code).toBe(4);
     } finally {
       child.kill("SIGKILL");

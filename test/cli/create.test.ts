@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.mjs", import.meta.url));
+const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.cjs", import.meta.url));
 const PACK = fileURLToPath(new URL("../../scripts/pack/main.ts", import.meta.url));
 
 let folder: string;
@@ -114,7 +114,7 @@ it("from packages passes its own tests at once, type-checks, and runs", { timeou
 
   const child = spawn(
     process.execPath,
-    [bin("@stepstream/cli/bin/stepstream.mjs"), "dev", "src/workflows.ts", "src/handlers.ts", "--no-data"],
+    [bin("@stepstream/cli/bin/stepstream.cjs"), "dev", "src/workflows.ts", "src/handlers.ts", "--no-data"],
     { cwd: project, env: { ...env, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "inherit"] },
   );
   const exited = once(child, "exit");
@@ -131,10 +131,10 @@ it("from packages passes its own tests at once, type-checks, and runs", { timeou
     const ran = await run(
       project,
       process.execPath,
-      bin("@stepstream/cli/bin/stepstream.mjs"),
+      bin("@stepstream/cli/bin/stepstream.cjs"),
       ...["--nats", url, "start", "order", "--input", input, "--id", "order-1", "--wait"],
     );
-    expect(ran.err).toBe("");
+    expect(ran.err).toBe(`using ${url} (--nats), namespace "default"\n`);
     expect(JSON.parse(ran.out)).toEqual({ receipt: "receipt-order-1/1", parcel: "parcel-1" });
   } finally {
     child.kill("SIGTERM");

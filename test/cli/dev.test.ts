@@ -8,12 +8,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect } from "@stepstream/sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { nameless } from "../../packages/cli/src/commands/start.ts";
+import { nameless } from "../../packages/cli/src/actions/start.ts";
 import { noTerminal, openTerminal, type Terminal } from "../support/terminal.ts";
 import { mark } from "./left-behind.ts";
 import { cli } from "./scene.ts";
 
-const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.mjs", import.meta.url));
+const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.cjs", import.meta.url));
 const TEMPLATE = new URL("../../packages/cli/template/", import.meta.url);
 const MODULES = new URL("../node_modules", import.meta.url);
 const DEV = [STEPSTREAM, "dev", "src/workflows.ts", "src/handlers.ts"];
@@ -67,12 +67,15 @@ describe.skipIf(noTerminal)("stepstream dev in a terminal", () => {
     const client = await connect({ nats: url! });
     const first = await client.start(order, { orderId: "1", cents: 995 }, { id: "first" });
     await terminal.until("run         │ first #2 waits");
+    // What the server refuses has not happened, although it was on the bus.
+    await expect(client.start(order, { orderId: "1", cents: 995 }, { id: "first" })).rejects.toThrow("first");
 
     // Saved while the run sleeps: it goes on in the coordinator and the worker that come after.
     await edit("src/handlers.ts", (text) => text.replace("parcel-", "changed-"));
     await terminal.until("src/handlers.ts changed: restarting coordinator, worker");
     expect(await first.result()).toMatchObject({ receipt: "receipt-first/1" });
     await terminal.until(/first completed in \d/);
+    expect(terminal.screen().match(/first started/g)).toHaveLength(1);
 
     await edit("src/handlers.ts", (text) => `${text}const wrong = ;\n`);
     await terminal.until(/│ const wrong = ;\n.*│ +\^\n/);
@@ -84,7 +87,7 @@ describe.skipIf(noTerminal)("stepstream dev in a terminal", () => {
     await client.close();
 
     terminal.type("\x03");
-    expect(await terminal.exited).toBe(0);
+    expect(await terminal.exited).toBe(130);
     expect(terminal.screen()).toMatch(/dev +│ stopping/);
     expect(await marked.left()).toEqual([]);
     expect(existsSync(join(project, ".stepstream", "dev.json"))).toBe(false);

@@ -58,7 +58,7 @@ describe("queue", () => {
         if (++looks === 1) interrupt.abort();
       },
     });
-    expect([looks, code]).toEqual([1, 0]);
+    expect([looks, code]).toEqual([1, 130]);
   });
 });
 

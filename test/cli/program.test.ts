@@ -6,15 +6,15 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { createProgram } from "@stepstream/cli";
+import { wholeProgram } from "@stepstream/cli";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { noTerminal, openTerminal, type Terminal } from "../support/terminal.ts";
 import { cli, holding, type Scene, setScene } from "./scene.ts";
 
-const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.mjs", import.meta.url));
+const STEPSTREAM = fileURLToPath(new URL("../../packages/cli/bin/stepstream.cjs", import.meta.url));
 const ESCAPE = "\x1b[";
 
-type Command = ReturnType<typeof createProgram>;
+type Command = Awaited<ReturnType<typeof wholeProgram>>;
 
 let scene: Scene;
 let env: Record<string, string | undefined>;
@@ -33,7 +33,7 @@ function commandsOf(command: Command, above: readonly string[] = []): string[][]
     .flatMap((one) => [[...above, one.name()], ...commandsOf(one, [...above, one.name()])]);
 }
 const io = { out: { write() {} }, err: { write() {} }, env: {} } as never;
-const COMMANDS = commandsOf(createProgram(io)).map((words) => words.join(" "));
+const COMMANDS = commandsOf(await wholeProgram(io)).map((words) => words.join(" "));
 
 describe("--help", () => {
   it.each(COMMANDS)("of %s says what it does, with examples that can be parsed", async (name) => {
@@ -108,7 +108,7 @@ describe("the process", () => {
     await expect(ran).rejects.toMatchObject({
       code: 3,
       stdout: "",
-      stderr: expect.stringMatching(/^error: There is no/),
+      stderr: expect.stringMatching(/^using nats:.*\nerror: There is no/),
     });
   });
 
@@ -124,6 +124,47 @@ describe("the process", () => {
     });
     child.kill("SIGINT");
     expect(await exited).toEqual([130, null]);
+  });
+
+  /** Commands that wait, each for something that does not come; they have written when they wait. */
+  const WAITING = [
+    ["queue", "--watch"],
+    ["watch", "held"],
+    ["result", "held"],
+    ["start", "holding", "--wait"],
+    ["query", "held", "nothing", "--timeout", "1m"],
+    ["update", "held", "nothing", "--timeout", "1m"],
+    ["cancel", "held-too", "--wait"],
+    ["schedule", "show", "nothing-of-that-name", "--timeout", "1m"],
+    ["signal", "held", "x", "-"],
+  ];
+  it.skipIf(process.platform === "win32").each(WAITING)("ends %s %s with 130 on Ctrl-C", async (...args) => {
+    const child = spawn(process.execPath, [STEPSTREAM, ...args], { env, stdio: ["pipe", "pipe", "pipe"] });
+    child.stdout.resume();
+    const exited = once(child, "exit");
+    await new Promise<void>((resolve) => {
+      let said = "";
+      child.stderr.setEncoding("utf8").on("data", (text) => {
+        said += text;
+        if (said.includes("using nats:")) resolve();
+      });
+    });
+    child.kill("SIGINT");
+    expect(await exited).toEqual([130, null]);
+  });
+
+  it.skipIf(process.platform === "win32")("ends with 0 soon after nobody reads on", async () => {
+    const shell = (line: string) =>
+      promisify(execFile)(
+        "bash",
+        ["-c", `set -o pipefail; ${line.replaceAll("stepstream", '"$0" "$1"')}`, process.execPath, STEPSTREAM],
+        {
+          env: env as never,
+          timeout: 10_000,
+        },
+      );
+    expect((await shell("stepstream queue --watch | head -1")).stdout).toMatch(/^STEP +WAITING/);
+    expect((await shell("stepstream queue --watch --json | head -1")).stdout).toMatch(/^\{"step":/);
   });
 
   it("does not mind that nobody reads on", async () => {

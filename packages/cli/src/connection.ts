@@ -1,17 +1,20 @@
-import { connect as connectNats, type NatsConnection } from "@nats-io/transport-node";
-import { type Duration, durationMs, LogUnavailableError } from "@stepstream/contracts";
-import { type EventLog, systemClock } from "@stepstream/event-log";
-import { connectEventLog, lasting, untilServed, type WaitOptions } from "@stepstream/event-log/jetstream";
-import { type Client, connect } from "@stepstream/sdk";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Duration } from "@stepstream/contracts";
+import type { EventLog } from "@stepstream/event-log";
+import type { WaitOptions } from "@stepstream/event-log/jetstream";
+import type { Connection, NatsFlags } from "@stepstream/program/connection";
+import type { Client } from "@stepstream/sdk";
 import type { Command } from "commander";
-import { CliError, EXIT } from "./errors.ts";
+import { CliError, EXIT } from "./exit.ts";
 import type { Io } from "./io.ts";
-import { type NatsFlags, natsOptions } from "./nats/options.ts";
+import { painter } from "./print/colour.ts";
 
 /** What a command has of the bus. */
 export interface Bus {
   readonly log: EventLog;
-  readonly client: Client;
+  /** The client, which is loaded when it is asked for: half of the commands need none. */
+  client(): Promise<Client>;
   readonly namespace: string;
   /** The server's API: for what the log has no word for. */
   readonly nc: NatsConnection;
@@ -38,7 +41,15 @@ export async function withBus<T>(
 ): Promise<T> {
   const flags = command.optsWithGlobals<BusFlags>();
   const namespace = namespaceOf(flags, io);
-  const nc = await dial(flags, io);
+  const { signal } = io;
+  // Not every call can be given up; but nobody waits for its end after Ctrl-C.
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => {});
+  const dialled = dial(flags, io);
+  const nc = await Promise.race([dialled, aborted]);
   // Whoever waits for a run would wait for ever on a connection that is no more.
   const lost = nc.closed().then((cause) => {
     const why = cause ? ` (${cause.message})` : "";
@@ -46,17 +57,27 @@ export async function withBus<T>(
   });
   lost.catch(() => {});
   try {
-    const patience = waiting(flags, io);
-    const log = await connectEventLog({ nats: nc, namespace, create: options.create ?? false, ...patience });
-    const client = await connect({ log });
+    const { connectEventLog } = await import("@stepstream/event-log/jetstream");
+    const opening = connectEventLog({ nats: nc, namespace, create: options.create ?? false, ...(await waiting(flags, io)) });
+    const log = await Promise.race([opening, lost, aborted]);
+    let connected: Promise<Client> | undefined;
+    const client = () => {
+      connected ??= import("@stepstream/sdk").then(({ connect }) => connect({ log }));
+      return connected;
+    };
     try {
-      return await Promise.race([work({ log, client, namespace, nc }), lost]);
+      return await Promise.race([work({ log, client, namespace, nc }), lost, aborted]);
     } finally {
-      await client.close();
-      await log.close();
+      await unlessAborted(connected?.then((one) => one.close()));
+      await unlessAborted(log.close());
     }
   } finally {
-    await nc.close();
+    await unlessAborted(nc.close());
+  }
+
+  /** A server that does not answer keeps nobody from leaving. */
+  async function unlessAborted(closing: Promise<void> | undefined): Promise<void> {
+    await (signal.aborted ? Promise.race([closing, sleep(200)]) : closing);
   }
 }
 
@@ -67,10 +88,23 @@ export function namespaceOf(flags: BusFlags, io: Io): string {
 /** A server that is restarted, or a cluster that chooses a leader, is back in ten seconds; a person waits no longer. */
 const RECONNECT = { maxReconnectAttempts: 20, reconnectTimeWait: 500 };
 
+async function connectionOf(flags: BusFlags, io: Io): Promise<Connection> {
+  const { connectionOf } = await import("@stepstream/program/connection");
+  const connection = await connectionOf(flags, io.env, io.cwd);
+  const namespace = namespaceOf(flags, io);
+  // Who asks for nothing, and gets the default, need not be told. Programs that read JSON know what they ask for.
+  if (!io.json && (connection.from !== undefined || namespace !== "default")) {
+    const from = connection.from === undefined ? "" : ` (${connection.from})`;
+    io.err.write(`${painter(io, io.err)("gray", `using ${connection.where}${from}, namespace "${namespace}"`)}\n`);
+  }
+  return connection;
+}
+
 const SAY_EVERY_MS = 10_000;
 
 /** How long to wait for a server, and what is said meanwhile. @throws {CliError} That is not a duration. */
-function waiting(flags: BusFlags, io: Io): WaitOptions {
+async function waiting(flags: BusFlags, io: Io): Promise<WaitOptions> {
+  const { durationMs } = await import("@stepstream/contracts");
   const said = flags.connectTimeout || io.env.STEPSTREAM_CONNECT_TIMEOUT || "0s";
   let nextAt = 0;
   try {
@@ -80,7 +114,7 @@ function waiting(flags: BusFlags, io: Io): WaitOptions {
       onWaiting({ message }) {
         if (Date.now() < nextAt) return;
         nextAt = Date.now() + SAY_EVERY_MS;
-        io.err.write(`waiting for nats-server: ${message}\n`);
+        if (!io.json) io.err.write(`waiting for nats-server: ${message}\n`);
       },
     };
   } catch (cause) {
@@ -88,19 +122,24 @@ function waiting(flags: BusFlags, io: Io): WaitOptions {
   }
 }
 
-/** A plain connection, for those who ask what the namespace is like before they open it. */
-export async function dial(flags: BusFlags, io: Io): Promise<NatsConnection> {
-  const options = await natsOptions(flags, io.env, io.cwd);
-  const where = [options.servers].flat().join(", ");
+/** A plain connection: the server's API. */
+async function dial(flags: BusFlags, io: Io): Promise<NatsConnection> {
+  const { options, where } = await connectionOf(flags, io);
+  const [{ connect }, { LogUnavailableError }, { systemClock }, { lasting, untilServed }] = await Promise.all([
+    import("@nats-io/transport-node"),
+    import("@stepstream/contracts"),
+    import("@stepstream/event-log"),
+    import("@stepstream/event-log/jetstream"),
+  ]);
   const once = async () => {
     try {
-      return await connectNats({ ...RECONNECT, name: "stepstream cli", timeout: 5_000, ...lasting(options) });
+      return await connect({ ...RECONNECT, name: "stepstream cli", timeout: 5_000, ...lasting(options) });
     } catch (cause) {
       throw new LogUnavailableError(`the connection to ${where}`, (cause as Error).message, { cause });
     }
   };
   try {
-    return await untilServed(systemClock, waiting(flags, io), once);
+    return await untilServed(systemClock, await waiting(flags, io), once);
   } catch (error) {
     if (!(error instanceof LogUnavailableError)) throw error;
     const { cause } = error;

@@ -6,41 +6,8 @@ import {
   RunParkedError,
   StepstreamError,
 } from "@stepstream/contracts";
-
-/** What the process ends with. Scripts can rely on these. */
-export const EXIT = {
-  ok: 0,
-  /** The answer is no: the run failed, a replay diverges, the doctor found an error. */
-  no: 1,
-  /** Wrong usage: unknown option, input that does not fit. */
-  usage: 2,
-  /** There is no such run, schedule, dead letter, namespace. */
-  notFound: 3,
-  /** The bus does not answer, or refuses. */
-  bus: 4,
-  /** The state forbids it: the run exists, or is over. */
-  state: 5,
-  interrupted: 130,
-} as const;
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
-
-/** What went wrong, in words for people: what, and what to do next. */
-export class CliError extends Error {
-  readonly exitCode: ExitCode;
-  constructor(message: string, exitCode: ExitCode = EXIT.no, options?: ErrorOptions) {
-    super(message, options);
-    this.exitCode = exitCode;
-  }
-}
-
-/** Thrown by a command that has said all there is to say: ends with this code, and nothing more is printed. */
-export class Exit extends Error {
-  readonly code: ExitCode;
-  constructor(code: ExitCode) {
-    super(`exit code ${code}`);
-    this.code = code;
-  }
-}
+import { UsageError } from "@stepstream/program/usage-error";
+import { CliError, EXIT, type ExitCode } from "./exit.ts";
 
 const BY_CODE: Record<string, ExitCode> = {
   INVALID_INPUT: EXIT.usage,
@@ -64,9 +31,42 @@ const BY_CODE: Record<string, ExitCode> = {
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exitCode;
   if (error instanceof StepstreamError) return BY_CODE[error.code] ?? EXIT.no;
+  if (error instanceof UsageError) return EXIT.usage;
   // What the SDK throws for an id, a duration, a name that is none.
   if (error instanceof RangeError) return EXIT.usage;
   return EXIT.no;
+}
+
+/** What has no code of its own has that of its exit code. */
+const CODES: Record<ExitCode, string> = {
+  0: "OK",
+  1: "FAILED",
+  2: "USAGE",
+  3: "NOT_FOUND",
+  4: "BUS_UNAVAILABLE",
+  5: "WRONG_STATE",
+  130: "INTERRUPTED",
+};
+
+/** An error of `--json`, wherever it stands: code, message, and what caused it (see print/json.ts, J3). */
+export interface ErrorJson {
+  code: string;
+  message: string;
+  cause?: ErrorJson;
+}
+
+export function errorOf(error: unknown, depth = 0): ErrorJson {
+  const code = error instanceof StepstreamError ? error.code : CODES[exitCodeOf(error)];
+  const cause = error instanceof Error && error.cause !== undefined && depth < 8 ? error.cause : undefined;
+  return {
+    code: error instanceof Error && !isOurs(error) ? "INTERNAL" : code,
+    message: messageOf(error),
+    ...(cause !== undefined && { cause: errorOf(cause, depth + 1) }),
+  };
+}
+
+function isOurs(error: Error): boolean {
+  return [CliError, UsageError, StepstreamError, RangeError].some((one) => error instanceof one);
 }
 
 /** The command that helps next. @returns undefined where the message says all. */

@@ -8,8 +8,10 @@ export interface Io {
   readonly err: Sink;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** Aborted by the first SIGINT or SIGTERM; a second one ends the process. */
+  /** Aborted by the first SIGINT or SIGTERM, where a second one ends the process; and when nobody reads `out` any more. */
   readonly signal: AbortSignal;
+  /** Whether the answer is JSON: then errors are, too, and hints are not printed. */
+  readonly json?: boolean;
   /** Epoch milliseconds. */
   now(): number;
 }
@@ -28,34 +30,45 @@ const ONCE_MS = 300;
 
 /** The real ones. */
 export function processIo(): Io {
-  const interrupted = new AbortController();
+  const ended = new AbortController();
   let since = 0;
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.on(signal, () => {
-      if (!interrupted.signal.aborted) {
+      if (!ended.signal.aborted) {
         since = Date.now();
-        interrupted.abort(new Interrupted());
+        ended.abort(new Interrupted(signal));
       } else if (Date.now() - since > ONCE_MS) process.exit(130);
     });
-  // Whoever reads the answer may have seen enough: `stepstream ls | head -1`.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
+  // Whoever reads the answer may have seen enough: `stepstream ls | head -1`. It shows with the next thing that is written.
+  const gone = () => ended.abort(new ReaderGone());
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE" && error.code !== "EIO" && error.code !== "ERR_STREAM_DESTROYED") throw error;
+      gone();
+    });
   return {
     in: process.stdin,
     out: process.stdout,
     err: process.stderr,
     env: process.env,
     cwd: process.cwd(),
-    signal: interrupted.signal,
+    signal: ended.signal,
     now: Date.now,
   };
 }
 
-/** Why `Io.signal` is aborted. */
+/** Why `Io.signal` is aborted: somebody wants it to end. */
 export class Interrupted extends Error {
-  constructor() {
+  readonly by: "SIGINT" | "SIGTERM";
+  constructor(by: "SIGINT" | "SIGTERM" = "SIGINT") {
     super("interrupted");
+    this.by = by;
+  }
+}
+
+/** Why `Io.signal` is aborted: nobody reads what it writes. */
+export class ReaderGone extends Error {
+  constructor() {
+    super("nobody reads on");
   }
 }

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { encodeValue, fromWire } from "@stepstream/contracts";
-import { CliError, EXIT } from "./errors.ts";
+import { CliError, EXIT } from "./exit.ts";
 import type { Io } from "./io.ts";
 
 /**

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { builtinWorkflows } from "@stepstream/sdk/builtin";
-import { CliError, EXIT } from "./errors.ts";
+import { CliError, EXIT } from "./exit.ts";
 
 /**
  * The workflows that modules export, under any name, and the built-in ones. By `<name>@<version>`.

@@ -1,27 +1,11 @@
 import { readFileSync } from "node:fs";
+import { CONNECTION_FLAGS, NAMESPACE_FLAG, WAIT_FLAG } from "@stepstream/program/flags";
 import { Command, CommanderError } from "commander";
-import { addCancel } from "./commands/cancel.ts";
-import { addCompletion } from "./commands/completion.ts";
-import { addCreate } from "./commands/create.ts";
-import { addDead } from "./commands/dead.ts";
-import { addDelete } from "./commands/delete.ts";
-import { addDev } from "./commands/dev.ts";
-import { addDoctor } from "./commands/doctor.ts";
-import { addHistory } from "./commands/history.ts";
-import { addLs } from "./commands/ls.ts";
-import { addQuery } from "./commands/query.ts";
-import { addQueue } from "./commands/queue.ts";
-import { addReplay } from "./commands/replay.ts";
-import { addResult } from "./commands/result.ts";
-import { addSchedule } from "./commands/schedule.ts";
-import { addShow } from "./commands/show.ts";
-import { addSignal } from "./commands/signal.ts";
-import { addStart } from "./commands/start.ts";
-import { addTerminate } from "./commands/terminate.ts";
-import { addUpdate } from "./commands/update.ts";
-import { addWatch } from "./commands/watch.ts";
-import { EXIT, Exit, exitCodeOf, lines, nextCommand } from "./errors.ts";
-import { Interrupted, type Io } from "./io.ts";
+import { allDefined, defined, settle } from "./commands/defined.ts";
+import { COMMANDS } from "./commands/table.ts";
+import type { ErrorJson } from "./errors.ts";
+import { EXIT, Exit } from "./exit.ts";
+import { Interrupted, type Io, ReaderGone } from "./io.ts";
 import { painter } from "./print/colour.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
@@ -41,79 +25,38 @@ Examples:
 
 "stepstream <command> --help" has options and examples of each.`;
 
-/** The program: all commands, and what they share. */
+/** The program: what all commands share, and their names. What else a command is comes when it is used. */
 export function createProgram(io: Io): Command {
   const program = new Command("stepstream")
     .description("Start, look at, steer, replay and debug runs.")
-    .version(version, "-V, --version")
-    .option(
-      "--nats <url>",
-      "servers, by commas (NATS_URL; default: a stepstream dev in this folder, the selected NATS context, or 127.0.0.1:4222)",
-    )
-    .option("--context <name>", "a context of the nats command (NATS_CONTEXT)")
-    .option("-n, --namespace <name>", 'which namespace (STEPSTREAM_NAMESPACE; default: "default")')
-    .option("--creds <file>", "credentials (NATS_CREDS)")
-    .option("--user <name>", "(NATS_USER)")
-    .option("--password <password>", "(NATS_PASSWORD, which is not seen by others on this machine)")
-    .option("--token <token>", "(NATS_TOKEN)")
-    .option("--nkey <file>", "the seed of an nkey (NATS_NKEY)")
-    .option("--tls-cert <file>", "client certificate (NATS_CERT)")
-    .option("--tls-key <file>", "its private key (NATS_KEY)")
-    .option("--tls-ca <file>", "certificate authority (NATS_CA)")
-    .option(
-      "--connect-timeout <duration>",
-      "how long to wait for a server that does not answer yet, such as 30s (STEPSTREAM_CONNECT_TIMEOUT; default: 0s)",
-    )
+    .version(version, "-V, --version");
+  for (const flag of [CONNECTION_FLAGS[0], CONNECTION_FLAGS[1], NAMESPACE_FLAG, ...CONNECTION_FLAGS.slice(2)]) {
+    const short = flag === NAMESPACE_FLAG ? "-n, " : "";
+    program.option(`${short}--${flag.name} ${flag.value}`, `${flag.about} (${flag.variable})`);
+  }
+  program
+    .option(`--${WAIT_FLAG.name} ${WAIT_FLAG.value}`, `${WAIT_FLAG.about} (${WAIT_FLAG.variable}; default: 0s)`)
     .option("--no-color", "no colours (NO_COLOR); a pipe has none anyway")
     .option("--stack", "errors with their stack traces")
-    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureHelp({
+      showGlobalOptions: true,
+      sortSubcommands: false,
+      // Whether it has options is not known before it is defined: all of them have some.
+      subcommandTerm: (command) =>
+        `${command.name()} ${command.usage().replace(/\[(options|command)\] ?/g, "")}`.trim(),
+    })
     .addHelpText("after", AFTER)
     .showSuggestionAfterError();
-  for (const add of COMMANDS) add(program, io);
+  for (const { usage, description, hidden = false } of COMMANDS)
+    program.command(usage, { hidden }).description(description);
+  program.hook("preSubcommand", async (_program, command) => void (await defined(command, io)));
   settle(program, io);
   return program;
 }
 
-const COMMANDS = [
-  addCreate,
-  addDev,
-  addStart,
-  addLs,
-  addShow,
-  addWatch,
-  addHistory,
-  addReplay,
-  addResult,
-  addSignal,
-  addQuery,
-  addUpdate,
-  addCancel,
-  addTerminate,
-  addDelete,
-  addSchedule,
-  addQueue,
-  addDead,
-  addDoctor,
-  addCompletion,
-];
-
-/** Where help and complaints go, also those of commands of commands. */
-function settle(command: Command, io: Io): void {
-  command.exitOverride().configureOutput({
-    writeOut: (text) => void io.out.write(text),
-    writeErr: (text) => void io.err.write(text),
-    getOutHelpWidth: () => io.out.columns ?? 100,
-    getErrHelpWidth: () => io.err.columns ?? 100,
-    getOutHasColors: () => false,
-    getErrHasColors: () => false,
-  });
-  if (command.parent) command.helpCommand(false);
-  if (command.parent && command.commands.length === 0) command.showHelpAfterError(`See "${fullName(command)} --help".`);
-  for (const one of command.commands) settle(one, io);
-}
-
-function fullName(command: Command): string {
-  return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name();
+/** The same with the options, examples and actions of all commands: for completion and docs. */
+export async function wholeProgram(io: Io): Promise<Command> {
+  return allDefined(createProgram(io), io);
 }
 
 /**
@@ -122,16 +65,42 @@ function fullName(command: Command): string {
  * @returns What the process should end with; nothing is thrown.
  */
 export async function runCli(argv: readonly string[], given: Io): Promise<number> {
-  const io = argv.includes("--no-color") ? { ...given, env: { ...given.env, NO_COLOR: "1" } } : given;
-  const program = createProgram(io);
+  const end = argv.indexOf("--");
+  const flags = new Set(end < 0 ? argv : argv.slice(0, end));
+  const io = {
+    ...given,
+    json: flags.has("--json"),
+    env: flags.has("--no-color") ? { ...given.env, NO_COLOR: "1" } : given.env,
+  };
+  return endOf(io.signal, await codeOf(argv, io));
+}
+
+/** Ctrl-C is 130 whatever became of it. What SIGTERM ends well has ended well; where nobody reads on, nobody minds. */
+function endOf({ aborted, reason }: AbortSignal, code: number): number {
+  if (!aborted) return code;
+  if (reason instanceof ReaderGone) return EXIT.ok;
+  return reason instanceof Interrupted && reason.by === "SIGTERM" && code === EXIT.ok ? EXIT.ok : EXIT.interrupted;
+}
+
+async function codeOf(argv: readonly string[], io: Io): Promise<number> {
   try {
-    await program.parseAsync(argv, { from: "user" });
+    await createProgram(io).parseAsync(argv, { from: "user" });
     return EXIT.ok;
   } catch (error) {
     if (error instanceof Exit) return error.code;
     // Help and version are no failures; the rest commander has told already.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    if (io.signal.aborted && (error instanceof Interrupted || error === io.signal.reason)) return EXIT.interrupted;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      const message = error.message.replace(/^error: /, "");
+      if (io.json) printError(io, { code: "USAGE", message }, EXIT.usage);
+      return EXIT.usage;
+    }
+    if (io.signal.aborted) return EXIT.interrupted;
+    const { errorOf, exitCodeOf, lines, nextCommand } = await import("./errors.ts");
+    if (io.json) {
+      printError(io, errorOf(error), exitCodeOf(error), nextCommand(error));
+      return exitCodeOf(error);
+    }
     const paint = painter(io, io.err);
     const [what = "", ...causes] = lines(error);
     io.err.write(`${paint("red", "error:")} ${what}\n`);
@@ -141,4 +110,9 @@ export async function runCli(argv: readonly string[], given: Io): Promise<number
     if (argv.includes("--stack") && error instanceof Error) io.err.write(`${error.stack}\n`);
     return exitCodeOf(error);
   }
+}
+
+/** With --json: one line on standard error, so that standard output has answers and nothing else. */
+function printError(io: Io, error: ErrorJson, exitCode: number, next?: string): void {
+  io.err.write(`${JSON.stringify({ error, exitCode, ...(next !== undefined && { next }) })}\n`);
 }

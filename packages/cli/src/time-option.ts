@@ -1,5 +1,5 @@
 import { type Duration, durationMs } from "@stepstream/contracts";
-import { CliError, EXIT } from "./errors.ts";
+import { CliError, EXIT } from "./exit.ts";
 
 /**
  * A point in time from the command line: how long ago (`2h`, `1d`), or a date (`2026-11-23`, `2026-11-23T02:00:00Z`;

@@ -48,7 +48,8 @@ export async function startProgram(name: string, values: Values): Promise<Progra
       log.info(`${signal}: finishing what is under way`);
       await stopWork();
       await telemetry.stop();
-      process.exit(0);
+      // Who presses Ctrl-C has interrupted it; who sends SIGTERM wants it to end, and it has ended well.
+      process.exit(signal === "SIGINT" ? 130 : 0);
     });
   return {
     log,

@@ -1,16 +1,8 @@
-import { type Duration, RunAlreadyExistsError, RunClosedError, RunNotFoundError } from "@stepstream/contracts";
-import type { Overlap, ScheduleHandle, ScheduleTimes } from "@stepstream/sdk/schedule";
+import type { Duration } from "@stepstream/contracts";
+import type { Overlap } from "@stepstream/sdk/schedule";
 import { type Command, Option } from "commander";
-import { type Bus, withBus } from "../connection.ts";
-import { CliError, EXIT } from "../errors.ts";
 import { examplesOf } from "../examples.ts";
 import type { Io } from "../io.ts";
-import { pretty, readJson } from "../json.ts";
-import { painter, stateStyle } from "../print/colour.ts";
-import { table } from "../print/table.ts";
-import { ago } from "../print/time.ts";
-import { described } from "../view/schedule.ts";
-import { nameless, workflowOf } from "./start.ts";
 
 const EXAMPLES = `
 Examples:
@@ -32,112 +24,59 @@ const OVERLAPS: readonly Overlap[] = [
   "allow-all",
 ];
 
-export function addSchedule(program: Command, io: Io): void {
-  const schedule = program
-    .command("schedule")
-    .description("runs that are started by the clock")
-    .addHelpText("after", EXAMPLES);
+export function define(schedule: Command, io: Io): void {
+  schedule.addHelpText("after", EXAMPLES);
   addCreate(schedule, io);
   addLs(schedule, io);
 
   /** A command on one schedule that is there. */
-  function on<F extends object>(
-    command: Command,
-    act: (handle: ScheduleHandle, flags: F & Waiting) => Promise<string | void>,
-    wait = "30s",
-  ) {
+  function on(command: Command, act: keyof typeof import("../actions/schedule.ts").ON_ONE, wait = "30s") {
     command
       .option("--timeout <duration>", `how long to wait for the answer (default: ${wait})`)
+      .option("--json", "as JSON")
       .addHelpText("after", examplesOf(EXAMPLES, `schedule ${command.name()}`))
-      .action((id: string, flags: F & Waiting, command: Command) =>
-        withBus(command, io, async ({ client, namespace }) => {
-          const said = await act(client.schedules.get(id), flags).catch((error) => refuse(id, namespace, error));
-          if (said) io.err.write(`${said}\n`);
-        }),
+      .action(async (id: string, flags: object) =>
+        (await import("../actions/schedule.ts")).onOne(command, io, act, id, flags),
       );
   }
 
-  on<{ json?: boolean }>(
-    schedule
-      .command("show <id>")
-      .description("what it is, what it has started, what comes next")
-      .option("--json", "as JSON"),
-    async (handle, flags) => {
-      const what = await handle.describe(waiting(flags));
-      io.out.write(`${flags.json ? pretty(what) : described(what, io.now(), painter(io, io.out))}\n`);
-    },
-    "5s",
-  );
-  on<{ note?: string }>(
+  on(schedule.command("show <id>").description("what it is, what it has started, what comes next"), "show", "5s");
+  on(
     schedule.command("pause <id>").description("nothing starts by itself until resume").option("--note <text>"),
-    async (handle, { note, ...flags }) => {
-      await handle.pause(note, waiting(flags));
-      return `schedule ${handle.id} is paused`;
-    },
+    "pause",
   );
-  on<{ note?: string }>(
-    schedule.command("resume <id>").description("go on after a pause").option("--note <text>"),
-    async (handle, { note, ...flags }) => {
-      await handle.resume(note, waiting(flags));
-      return `schedule ${handle.id} goes on`;
-    },
-  );
-  on<{ overlap?: Overlap; id?: string }>(
+  on(schedule.command("resume <id>").description("go on after a pause").option("--note <text>"), "resume");
+  on(
     schedule
       .command("trigger <id>")
       .description("start a run now, also in a pause; prints what became of it")
       .addOption(overlap())
       .option("--id <id>", "the trigger's identity: the same again is the same trigger"),
-    async (handle, flags) => void io.out.write(`${pretty(await handle.trigger(flags))}\n`),
+    "trigger",
   );
-  on<{ from: string; to: string; overlap?: Overlap }>(
+  on(
     schedule
       .command("backfill <id>")
       .description("start the runs of times that have been, at most 1,000")
       .requiredOption("--from <time>", "ISO 8601 with a zone; itself included")
       .requiredOption("--to <time>", "ISO 8601 with a zone; itself included, not later than now")
       .addOption(overlap()),
-    async (handle, flags) => void io.out.write(`${pretty(await handle.backfill(flags))}\n`),
+    "backfill",
   );
-  on<{ history?: boolean }>(
+  on(
     schedule
       .command("delete <id>")
       .description("nothing is started any more; runs that are on go on")
       .option("--history", "also delete what is stored of it, so that its id is free"),
-    async (handle, flags) => {
-      await handle.delete(flags);
-      return `schedule ${handle.id} is over`;
-    },
+    "delete",
   );
-}
-
-/** A schedule is a run, and its errors speak of that run. */
-function refuse(id: string, namespace: string, error: unknown): never {
-  if (error instanceof RunNotFoundError)
-    throw new CliError(`There is no schedule ${id} in namespace "${namespace}".`, EXIT.notFound);
-  if (error instanceof RunClosedError) throw new CliError(`Schedule ${id} is over; nothing was changed.`, EXIT.state);
-  if (error instanceof RunAlreadyExistsError)
-    throw new CliError(
-      `There is, or was, a schedule ${id} already; nothing was changed. --change makes it what is said here; ` +
-        `"stepstream schedule delete ${id} --history" makes its id free.`,
-      EXIT.state,
-    );
-  throw error;
-}
-
-interface Waiting {
-  timeout?: Duration;
-}
-
-function waiting({ timeout }: Waiting): Waiting {
-  return timeout === undefined ? {} : { timeout };
 }
 
 function overlap(): Option {
   return new Option("--overlap <how>", "if a run is on").choices(OVERLAPS);
 }
 
-interface CreateFlags {
+export interface CreateFlags {
   cron?: string[];
   every?: Duration;
   offset?: Duration;
@@ -154,6 +93,7 @@ interface CreateFlags {
   idPrefix?: string;
   timeout?: Duration;
   change?: boolean;
+  json?: boolean;
 }
 
 function addCreate(schedule: Command, io: Io): void {
@@ -175,31 +115,12 @@ function addCreate(schedule: Command, io: Io): void {
     .option("-i, --input <json>", "the input of its runs: JSON, @file, or -")
     .option("--id-prefix <prefix>", "what the ids of its runs begin with (default: its own id)")
     .option("--timeout <duration>", "a run fails if it has not ended in this time")
+    .option("--json", "print what was done as JSON")
     .option("--change", "if there is a schedule with this id, make it what is said here")
     .addHelpText("after", examplesOf(EXAMPLES, "schedule create"))
-    .action((id: string, name: string, flags: CreateFlags, command: Command) =>
-      withBus(command, io, (bus) => create(bus, io, id, name, flags)),
+    .action(async (id: string, name: string, flags: CreateFlags, command: Command) =>
+      (await import("../actions/schedule.ts")).create(command, io, id, name, flags),
     );
-}
-
-async function create(bus: Bus, io: Io, id: string, called: string, flags: CreateFlags): Promise<void> {
-  const { input: said, limit, cron, change, ...rest } = flags;
-  const input = await readJson("--input", said, io);
-  const times = {
-    ...rest,
-    ...(cron && { cron: cron.length === 1 ? cron[0]! : cron }),
-    ...(limit !== undefined && { limit: whole("--limit", limit) }),
-  } as ScheduleTimes;
-  const { name, version } = await workflowOf(bus.log, called);
-  await bus.client.schedules
-    .create(id, { ...times, workflow: nameless(name, version), input, onConflict: change ? "change" : "reject" })
-    .catch((error) => refuse(id, bus.namespace, error));
-  io.err.write(`schedule ${id} starts runs of ${name}@${version}\n`);
-}
-
-function whole(option: string, said: string): number {
-  if (/^[1-9]\d{0,8}$/.test(said)) return Number(said);
-  throw new CliError(`${option} is a whole number from 1, not "${said}".`, EXIT.usage);
 }
 
 function addLs(schedule: Command, io: Io): void {
@@ -208,20 +129,7 @@ function addLs(schedule: Command, io: Io): void {
     .description("schedules that are not over, newest first")
     .option("--json", "as JSON, a line each")
     .addHelpText("after", examplesOf(EXAMPLES, "schedule ls"))
-    .action((flags: { json?: boolean }, command: Command) =>
-      withBus(command, io, async ({ client }) => {
-        const all = await client.schedules.list({ limit: 1_000 });
-        if (flags.json) {
-          for (const one of all) io.out.write(`${JSON.stringify(one)}\n`);
-          return;
-        }
-        const paint = painter(io, io.out);
-        const rows = all.map((one) => [
-          one.id,
-          paint(stateStyle(one.status), one.status),
-          ago(io.now() - one.createdAt),
-        ]);
-        io.out.write(`${table([{ title: "SCHEDULE" }, { title: "STATUS" }, { title: "MADE" }], rows)}\n`);
-      }),
+    .action(async (flags: { json?: boolean }, command: Command) =>
+      (await import("../actions/schedule.ts")).ls(command, io, flags),
     );
 }

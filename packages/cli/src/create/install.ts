@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { CliError } from "../errors.ts";
+import { CliError } from "../exit.ts";
 
 export type PackageManager = "npm" | "pnpm" | "yarn" | "bun";
 

@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CliError, EXIT } from "../errors.ts";
+import { CliError, EXIT } from "../exit.ts";
 import type { PackageSource } from "./source.ts";
 
 const TEMPLATE = fileURLToPath(new URL("../../template/", import.meta.url));
@@ -68,6 +68,7 @@ async function manifestOf(name: string, source: PackageSource): Promise<object> 
     engines: cli.engines,
     scripts: {
       dev: "stepstream dev src/workflows.ts src/handlers.ts",
+      pretest: "stepstream --version", // an old Node.js would find no test, and pass: it is refused here
       test: "node --test",
       lint: "oxlint",
       typecheck: "tsc",

@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CliError, EXIT } from "../errors.ts";
+import { CliError, EXIT } from "../exit.ts";
 
 /**
  * Where a new project gets the packages of Stepstream from.

@@ -1,7 +1,9 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { findNatsServer, type NatsServer, startNatsServer } from "@stepstream/infra";
-import { CliError, EXIT } from "../errors.ts";
+import { DEV_FOLDER, devServer, isAlive } from "@stepstream/program/connection";
+import { CliError, EXIT } from "../exit.ts";
 
 /** Where the runs of `stepstream dev` live. */
 export interface DevBus {
@@ -18,10 +20,12 @@ export interface DevBus {
 export interface BusWish {
   /** The URL of a server that runs. Then all else means nothing. */
   nats: string | undefined;
-  /** Default: 4222, or a free one if that is taken. */
+  /** Default: the one of the last time, else 4222, else a free one. */
   port: number | undefined;
   /** Absolute; undefined: a temporary folder. */
   data: string | undefined;
+  /** The project's folder: from it, and from all below, the command line finds the server. */
+  project: string;
 }
 
 const USUAL_PORT = 4222;
@@ -42,8 +46,12 @@ export async function devBus(
   try {
     const start = (port: number) =>
       startNatsServer({ found, port, log: trouble(say), ...(data !== undefined && { storeDir: join(data, "nats") }) });
-    const server = await startOn(wish.port, start);
-    if (data !== undefined) await writeFile(join(data, LOCK), JSON.stringify({ pid: process.pid, nats: server.url }));
+    const server = await startOn(wish.port, await portBefore(wish.data), start, say);
+    if (data !== undefined) {
+      await writeFile(join(data, LOCK), JSON.stringify({ pid: process.pid, nats: server.url }));
+      await writeFile(join(data, PORT), new URL(server.url).port);
+    }
+    const withdraw = await announce(wish.project, server.url);
     const about = found.kind === "binary" ? `nats-server ${found.version}` : `${found.kind} image`;
     return {
       url: server.url,
@@ -51,6 +59,7 @@ export async function devBus(
       data,
       ours: true,
       stop: async () => {
+        await withdraw();
         await server.stop();
         await release();
       },
@@ -61,14 +70,58 @@ export async function devBus(
   }
 }
 
-async function startOn(port: number | undefined, start: (port: number) => Promise<NatsServer>): Promise<NatsServer> {
+/** The port that it had the last time: what was noted then, a URL in an editor or a terminal, is still right. */
+async function portBefore(data: string | undefined): Promise<number | undefined> {
+  const text = data === undefined ? "" : await readFile(join(data, PORT), "utf8").catch(() => "");
+  const port = Number(text);
+  return Number.isInteger(port) && port > 0 && port < 65_536 ? port : undefined;
+}
+
+/** A server that was killed a moment ago may not have let go of its port yet. */
+const AGAIN = { times: 5, ms: 200 };
+
+async function startOn(
+  port: number | undefined,
+  before: number | undefined,
+  start: (port: number) => Promise<NatsServer>,
+  say: (line: string) => void,
+): Promise<NatsServer> {
   if (port !== undefined) return start(port);
-  try {
-    return await start(USUAL_PORT);
-  } catch (error) {
-    if (/could not listen|already allocated/.test(String(error))) return start(0);
-    throw error;
-  }
+  if (before !== undefined)
+    for (let time = 1; time <= AGAIN.times; time++) {
+      const server = await start(before).catch(unlessTaken);
+      if (server) return server;
+      if (time < AGAIN.times) await sleep(AGAIN.ms);
+    }
+  const usual = before === USUAL_PORT ? undefined : await start(USUAL_PORT).catch(unlessTaken);
+  const server = usual ?? (await start(0));
+  if (before !== undefined)
+    say(`port ${before}, which it had before, is taken: it is on ${new URL(server.url).port} now`);
+  return server;
+}
+
+function unlessTaken(error: unknown): undefined {
+  if (!/could not listen|already allocated/.test(String(error))) throw error;
+}
+
+/**
+ * Says in the project's folder where the server is, also if its data is elsewhere, or nowhere. The first one to say so is
+ * found. @returns What takes it back, and leaves no folder behind that was not there.
+ */
+async function announce(project: string, nats: string): Promise<() => Promise<void>> {
+  const folder = join(project, DEV_FOLDER);
+  const file = join(folder, LOCK);
+  const there = await devServer(project);
+  if (there && there.folder === project) return async () => {}; // it is this one, or another was first
+  const made = await mkdir(folder, { recursive: true });
+  if (made !== undefined) await writeFile(join(folder, ".gitignore"), "*\n");
+  await writeFile(file, JSON.stringify({ pid: process.pid, nats }));
+  return async () => {
+    await rm(file, { force: true });
+    if (made === undefined) return;
+    await rm(join(folder, ".gitignore"), { force: true });
+    await rmdir(folder).catch(() => {}); // somebody else has put something there
+  };
 }
 
 /** Of what nats-server logs: what is wrong. */
@@ -80,6 +133,7 @@ function trouble(say: (line: string) => void): (line: string) => void {
 }
 
 const LOCK = "dev.json";
+const PORT = "port";
 
 /** Two servers on one store would destroy it. @returns What lets go of it. */
 async function hold(data: string): Promise<() => Promise<void>> {
@@ -104,14 +158,5 @@ async function hold(data: string): Promise<() => Promise<void>> {
         EXIT.state,
       );
     await release();
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -1,4 +1,6 @@
-import { connectEventLog } from "@stepstream/event-log/jetstream";
+import { DeliverPolicy, jetstream } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { connectEventLog, fromUrls } from "@stepstream/event-log/jetstream";
 import type { Io } from "../io.ts";
 import { rollCall } from "../roll-call.ts";
 import { banner } from "./banner.ts";
@@ -14,10 +16,12 @@ export interface DevOptions {
   namespace: string;
   /** A server that runs already. */
   nats: string | undefined;
-  /** Of the server that is started. Default: 4222, or a free one if that is taken. */
+  /** Of the server that is started. Default: the one of the last time, else 4222, else a free one. */
   port: number | undefined;
   /** Absolute; undefined: a temporary folder. */
   data: string | undefined;
+  /** The project's folder. */
+  project: string;
   workers: number;
   /** Whether workers run the commands of gates. Default: on a server of our own. */
   gates: boolean | undefined;
@@ -39,9 +43,11 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
   try {
     const bus = await devBus(options, io.env, (line) => log.line("nats", line));
     ends.push(bus.stop);
-    const events = await connectEventLog({ nats: bus.url, namespace: options.namespace, name: "stepstream dev" });
+    const nc = await connect({ ...fromUrls(bus.url), name: "stepstream dev", maxReconnectAttempts: -1 });
+    ends.push(() => nc.close());
+    const events = await connectEventLog({ nats: nc, namespace: options.namespace });
     ends.push(() => events.close());
-    narrate();
+    await narrate();
     const traces = options.traces ? await devTraces((line) => log.line("traces", line, "yellow")) : undefined;
     if (traces) ends.push(traces.stop);
     const team = new Team(
@@ -54,20 +60,31 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
     await Promise.race([team.start(), interrupted]);
     if (!io.signal.aborted) {
       const present = await rollCall(events);
+      if (io.json) log.line("dev", `ready: ${bus.url}`);
       log.raw(banner({ bus, namespace: options.namespace, present, tracesAt: traces?.at }, log.paint, io.cwd));
     }
     await interrupted;
     log.line("dev", "stopping");
 
-    function narrate(): void {
+    /**
+     * Tells what is stored, and nothing else: a start that the server refuses, because there is a run with this id, is on
+     * the bus as well, and so is a signal that came twice.
+     */
+    async function narrate(): Promise<void> {
       const narrator = new Narrator();
-      const hear = (kind: "inbox" | "journal", subject: string) =>
-        events.listen(subject, (text, from) => {
-          const run = from.slice(from.lastIndexOf(".") + 1);
-          for (const told of narrator.tell(kind, run, text, io.now())) log.line("run", told.text, told.style);
-        });
-      hear("inbox", `${options.namespace}.inbox.*.*`);
-      hear("journal", `${options.namespace}.live.journal.*.*`);
+      const stream = events.subjects.streamName("EVENTS");
+      // Without a filter: with several the server looks at every subject that there is.
+      const consumer = await jetstream(nc).consumers.get(stream, { deliver_policy: DeliverPolicy.New });
+      const messages = await consumer.consume();
+      ends.push(async () => void (await messages.close()));
+      void (async () => {
+        for await (const msg of messages) {
+          const parts = events.subjects.parse(msg.subject);
+          if (parts?.kind !== "inbox" && parts?.kind !== "journal") continue;
+          const lines = narrator.tell(parts.kind, parts.run, msg.string(), io.now());
+          for (const told of lines) log.line("run", told.text, told.style);
+        }
+      })().catch((error: Error) => log.line("dev", `runs are not told any more: ${error.message}`, "yellow"));
     }
   } finally {
     for (const end of ends.reverse()) await end();

@@ -29,6 +29,10 @@ export class DevLog {
   }
 
   line(source: string, text: string, style?: Style): void {
+    if (this.#io.json) {
+      const at = new Date(this.#io.now()).toISOString();
+      return void this.#io.out.write(`${JSON.stringify({ at, source, text })}\n`);
+    }
     const time = new Date(this.#io.now()).toTimeString().slice(0, 8);
     const who = this.paint(this.#styles.get(source) ?? "gray", `${source.padEnd(this.#width)} │`);
     this.#io.out.write(`${this.paint("gray", time)} ${who} ${style ? this.paint(style, text) : text}\n`);
@@ -36,6 +40,7 @@ export class DevLog {
 
   /** Without time and source: the banner. */
   raw(text: string): void {
+    if (this.#io.json) return;
     this.#io.out.write(`${text}\n`);
   }
 }

@@ -30,6 +30,22 @@ describe("the narrator", () => {
     ]);
   });
 
+  it("tells the outcome of a slot once: a second result changes nothing", () => {
+    const failed: InboxMessage = {
+      v: 1,
+      type: "StepFailed",
+      slot: 1,
+      step: "charge",
+      attempt: 1,
+      error,
+    } as InboxMessage;
+    expect(told(started, [charge], charged, charged, failed)).toEqual([
+      "r started: order@2",
+      "r #1 charge",
+      "r #1 charge done in 100 ms",
+    ]);
+  });
+
   it("tells all that one decision says", () => {
     const undo: RunEvent = { type: "StepScheduled", slot: 3, step: "refund", input: {}, compensation: true };
     expect(told([charge, { type: "TimerStarted", slot: 2, fireAt: 2_000 }, undo])).toEqual([

@@ -9,6 +9,15 @@ export interface Told {
   style?: Style;
 }
 
+/** What ends a slot. */
+const OUTCOMES: ReadonlySet<string> = new Set([
+  "StepCompleted",
+  "StepFailed",
+  "StepCancelled",
+  "SlotTimedOut",
+  "SlotAbandoned",
+]);
+
 /** Longest text of an error or a reason. */
 const MAX = 160;
 
@@ -20,7 +29,7 @@ const MAX = 160;
  * they took.
  */
 export class Narrator {
-  readonly #runs = new Map<string, { at: number; slots: Map<number, { step: string; at: number }> }>();
+  readonly #runs = new Map<string, { at: number; slots: Map<number, { step: string; at: number; over?: true }> }>();
 
   /**
    * @param kind - Where the message was: on the run's inbox or on its journal.
@@ -39,6 +48,10 @@ export class Narrator {
   }
 
   #heard(run: string, message: InboxMessage, now: number): Told | undefined {
+    // A second result of a slot changes nothing.
+    const slot = OUTCOMES.has(message.type) ? this.#known(run, message) : undefined;
+    if (slot?.over) return undefined;
+    if (slot) slot.over = true;
     switch (message.type) {
       case "RunStarted":
         return this.#started(run, message, now);
@@ -63,6 +76,10 @@ export class Narrator {
       default:
         return undefined;
     }
+  }
+
+  #known(run: string, message: InboxMessage) {
+    return "slot" in message ? this.#runs.get(run)?.slots.get(message.slot) : undefined;
   }
 
   #started(run: string, { workflow, version, parent }: RunStarted, now: number): Told {

@@ -43,7 +43,7 @@ export class Team {
           program: fileURLToPath(import.meta.resolve(program)),
           args: [...common, ...args, ...modules],
           cwd: io.cwd,
-          env: { ...io.env, ...(log.coloured && { FORCE_COLOR: "1" }), ...env },
+          env: { ...withoutNats(io.env), ...(log.coloured && { FORCE_COLOR: "1" }), ...env },
           onLine: (line, from) => {
             const { text, style } = readable(line);
             log.line(name, text, style ?? (from === "err" ? "red" : undefined));
@@ -84,4 +84,9 @@ export class Team {
     const files = paths.map((path) => relative(this.#cwd, path)).join(", ");
     this.#log.line("dev", `${files} changed: restarting ${concerned.join(", ")}`, "bold");
   }
+}
+
+/** They are told where the server is; what the environment says of another one, and of who we are there, is not meant. */
+function withoutNats(env: Io["env"]): Io["env"] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("NATS_")));
 }

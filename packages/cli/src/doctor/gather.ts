@@ -2,7 +2,7 @@ import { type ConsumerInfo, type JetStreamManager, jetstreamManager } from "@nat
 import { headers } from "@nats-io/transport-node";
 import { streamsOf } from "@stepstream/event-log/jetstream";
 import type { Bus } from "../connection.ts";
-import { CliError, EXIT } from "../errors.ts";
+import { CliError, EXIT } from "../exit.ts";
 import { rollCall } from "../roll-call.ts";
 import type { Facts } from "./facts.ts";
 

@@ -9,18 +9,9 @@ export interface Live {
   done(): void;
 }
 
-/** On a terminal it is drawn in place; elsewhere each text that differs from the last is written below it. */
+/** On a terminal it is drawn in place; elsewhere each text is written below the last. */
 export function live(io: Io): Live {
-  if (!io.out.isTTY) {
-    let last = "";
-    return {
-      draw(text) {
-        if (text !== last) io.out.write(`${text}\n`);
-        last = text;
-      },
-      done() {},
-    };
-  }
+  if (!io.out.isTTY) return { draw: (text) => void io.out.write(`${text}\n`), done() {} };
   const update = createLogUpdate(io.out as unknown as NodeJS.WriteStream);
   return { draw: (text) => update(text), done: () => update.done() };
 }

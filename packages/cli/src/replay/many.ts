@@ -2,9 +2,11 @@ import type { NonDeterminismError } from "@stepstream/contracts";
 import { replayRun } from "@stepstream/coordinator";
 import type { AnyWorkflow, RunState } from "@stepstream/sdk";
 import type { Bus } from "../connection.ts";
-import { EXIT, Exit } from "../errors.ts";
+import { errorOf } from "../errors.ts";
+import { CliError, EXIT, Exit } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { painter } from "../print/colour.ts";
+import { printLine } from "../print/json.ts";
 import type { RunRow } from "../read-model/fold.ts";
 import { defaultPath, synced } from "../read-model/sync.ts";
 import { fromBus, workflowOf } from "./recorded.ts";
@@ -64,9 +66,13 @@ export async function replayMany(
     if (verdict.is === "unknown") unknown.set(`${name}@${version}`, (unknown.get(`${name}@${version}`) ?? 0) + 1);
     clearBar(io);
     if (flags.json)
-      io.out.write(
-        `${JSON.stringify({ run, workflow: `${name}@${version}`, verdict: verdict.is, ...(verdict.skipped && { skipped: verdict.skipped }), ...(verdict.error && { error: verdict.error.message }) })}\n`,
-      );
+      printLine(io, {
+        run,
+        workflow: `${name}@${version}`,
+        verdict: verdict.is,
+        ...(verdict.skipped && { skipped: verdict.skipped }),
+        ...(verdict.error && { error: errorOf(verdict.error) }),
+      });
     else if (verdict.error)
       io.out.write(`${paint("red", verdict.is)}  ${run}  ${name}@${version}\n${sides(verdict.error)}\n`);
     drawBar(io, done, rows.length);
@@ -101,8 +107,10 @@ export async function replayMany(
   (flags.json ? io.err : io.out).write(`${summary}\n`);
   if (diverges + unreadable > 0) throw new Exit(EXIT.no);
   if (same === 0) {
-    io.err.write("There was nothing to check: look at the namespace, --workflow, --status and --since.\n");
-    throw new Exit(EXIT.notFound);
+    throw new CliError(
+      "There was nothing to check: look at the namespace, --workflow, --status and --since.",
+      EXIT.notFound,
+    );
   }
 }
 

@@ -1,21 +1,31 @@
 import { createInterface } from "node:readline";
 import { type RecordedRun, type Walked, walkRun, withoutForcedEnd } from "@stepstream/coordinator";
 import type { AnyWorkflow } from "@stepstream/sdk";
-import { EXIT, Exit } from "../errors.ts";
+import { errorOf } from "../errors.ts";
+import { EXIT, Exit } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { painter } from "../print/colour.ts";
+import { printLine } from "../print/json.ts";
+import { workflowOf } from "./recorded.ts";
 import { divergence, type Look, pendingLines, told } from "./told.ts";
 import { untilOf } from "./until.ts";
 
 export interface OneFlags {
   until?: string | undefined;
   step?: boolean | undefined;
+  /** Only the verdict, as JSON. */
+  json?: boolean | undefined;
 }
 
 /** Replays one run and tells what comes of it. @throws {Exit} With code 1, if the code does not fit. */
 export async function replayOne(workflow: AnyWorkflow, recorded: RecordedRun, io: Io, flags: OneFlags): Promise<void> {
   const look: Look = { paint: painter(io, io.out), cwd: io.cwd, width: io.out.isTTY ? io.out.columns : undefined };
-  const say = (lines: readonly string[]) => void io.out.write(`${lines.join("\n")}\n`);
+  const say = (lines: readonly string[]) => void (flags.json || io.out.write(`${lines.join("\n")}\n`));
+  const judge = (verdict: "same" | "diverges", error?: Error) => {
+    const { run } = recorded;
+    if (flags.json)
+      printLine(io, { run, workflow: workflowOf(recorded), verdict, ...(error && { error: errorOf(error) }) });
+  };
   const until = flags.until === undefined ? () => false : untilOf(flags.until);
   const keys = flags.step && io.in === process.stdin && process.stdin.isTTY ? keyboard(io) : undefined;
   // Ended by force: then the code had no say in its end, but the history says what came before.
@@ -32,6 +42,7 @@ export async function replayOne(workflow: AnyWorkflow, recorded: RecordedRun, io
       if (stepping) say(told(walked, look));
       if (walked.fault) {
         say(divergence(walked, look));
+        judge("diverges", walked.fault);
         throw new Exit(EXIT.no);
       }
       if (until(walked)) {
@@ -53,6 +64,7 @@ export async function replayOne(workflow: AnyWorkflow, recorded: RecordedRun, io
   say([
     `${paint("green", "✓")} the code fits the history of run ${recorded.run}: ${messages} messages, ${decisions} decisions`,
   ]);
+  judge("same");
   if (forced) say(["  then it was terminated, which asks no code"]);
   else if (last && !last.over) say(pendingLines(last.pending(), look));
 }

@@ -4,7 +4,7 @@ import { Decision, decode, InboxMessage, isOfNewerVersion } from "@stepstream/co
 import type { RecordedRun } from "@stepstream/coordinator";
 import type { EventLog, ReadOptions, Stored } from "@stepstream/event-log";
 import { type HistoryEntry, RunNotFoundError } from "@stepstream/sdk";
-import { CliError, EXIT } from "../errors.ts";
+import { CliError, EXIT } from "../exit.ts";
 
 /** A history, and what of it was passed over because it cannot be read: to the run that never happened. */
 export interface Recorded extends RecordedRun {

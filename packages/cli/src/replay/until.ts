@@ -1,5 +1,5 @@
 import type { Walked } from "@stepstream/coordinator";
-import { CliError, EXIT } from "../errors.ts";
+import { CliError, EXIT } from "../exit.ts";
 
 /**
  * Where `--until` stops: a stream sequence (`18`), a type of message or event (`StepFailed`), or the first that is about
