@@ -58,7 +58,12 @@ export async function withBus<T>(
   lost.catch(() => {});
   try {
     const { connectEventLog } = await import("@stepstream/event-log/jetstream");
-    const opening = connectEventLog({ nats: nc, namespace, create: options.create ?? false, ...(await waiting(flags, io)) });
+    const opening = connectEventLog({
+      nats: nc,
+      namespace,
+      create: options.create ?? false,
+      ...(await waiting(flags, io)),
+    });
     const log = await Promise.race([opening, lost, aborted]);
     let connected: Promise<Client> | undefined;
     const client = () => {

@@ -1,10 +1,24 @@
 import type { ParseArgsOptionsConfig } from "node:util";
 import { type Duration, durationMs } from "@stepstream/contracts";
+import {
+  CONNECTION_FLAGS,
+  type Connection,
+  connectionOf,
+  type Flag,
+  NAMESPACE_FLAG,
+  type NatsFlags,
+  PROGRAM_FLAGS,
+  WAIT_FLAG,
+  WORKER_FLAGS,
+} from "./connection/index.ts";
+
+type Text = { readonly type: "string" };
+type Texts = { readonly [F in (typeof CONNECTION_FLAGS)[number]["name"]]: Text };
 
 /** The options that all programs take, for `parseArgs`. A variable of the environment is the default of each. */
 export const OPTIONS = {
-  nats: { type: "string", default: process.env.NATS_URL || "nats://127.0.0.1:4222" },
-  namespace: { type: "string", default: process.env.STEPSTREAM_NAMESPACE || "default" },
+  ...(Object.fromEntries(CONNECTION_FLAGS.map(({ name }) => [name, { type: "string" }])) as Texts),
+  namespace: { type: "string", short: "n", default: process.env.STEPSTREAM_NAMESPACE || "default" },
   "connect-timeout": { type: "string", default: process.env.STEPSTREAM_CONNECT_TIMEOUT ?? "" },
   "metrics-port": { type: "string", default: process.env.STEPSTREAM_METRICS_PORT ?? "" },
   "log-level": { type: "string", default: process.env.STEPSTREAM_LOG_LEVEL ?? "" },
@@ -13,17 +27,43 @@ export const OPTIONS = {
   help: { type: "boolean", short: "h", default: false },
 } as const satisfies ParseArgsOptionsConfig;
 
-/** The same, for people. */
-export const OPTIONS_HELP = `\
-  --nats <url>          default: NATS_URL, or nats://127.0.0.1:4222
-  --namespace <name>    default: STEPSTREAM_NAMESPACE, or "default"
-  --connect-timeout <t> how long to wait at the start for a server that does not answer yet, such as 30s or 5m;
-                        default: STEPSTREAM_CONNECT_TIMEOUT, or as long as it takes
-  --metrics-port <n>    metrics for Prometheus at http://…:<n>/metrics; default: STEPSTREAM_METRICS_PORT, or none
-  --log-level <level>   debug, info, warn, error or silent; default: STEPSTREAM_LOG_LEVEL, or info
-  --log-format <name>   json or pretty; default: STEPSTREAM_LOG_FORMAT, or pretty in a terminal and else json
-  --quiet               only trouble is logged: --log-level warn
-  -h, --help`;
+const WIDTH = 120;
+
+/** An option for people: what it takes, what it means, and which variable says the same. */
+export function optionHelp({ name, value, about, variable }: Omit<Flag, "variable"> & { variable?: string }): string {
+  const option = `  --${name} ${value}`.padEnd(32);
+  const words = `${about}${variable ? ` (${variable})` : ""}`.split(" ");
+  const lines = [""];
+  for (const word of words) {
+    const line = lines.at(-1)!;
+    if (line.length + 1 + word.length > WIDTH - option.length) lines.push(word);
+    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
+  }
+  return `${option}${lines.join(`\n${" ".repeat(option.length)}`)}`;
+}
+
+/** {@link OPTIONS} for people. */
+export const OPTIONS_HELP = [
+  ...[...CONNECTION_FLAGS, NAMESPACE_FLAG].map(optionHelp),
+  optionHelp({ ...WAIT_FLAG, about: `${WAIT_FLAG.about} (default: as long as it takes)` }),
+  ...PROGRAM_FLAGS.map(optionHelp),
+  optionHelp({ name: "quiet", value: "", about: "only what is wrong is logged: --log-level warn" }),
+  "  -h, --help",
+].join("\n");
+
+/** The options of a worker for people. */
+export const WORKER_HELP = WORKER_FLAGS.map(optionHelp).join("\n");
+
+/** Where a program connects, by its arguments and the environment: as the command line. Ends it in words if that fails. */
+export async function connectionOfProgram(
+  values: {
+    [F in keyof Texts]?: string | undefined;
+  },
+): Promise<Connection> {
+  const { "tls-cert": tlsCert, "tls-key": tlsKey, "tls-ca": tlsCa, "inbox-prefix": inboxPrefix, ...rest } = values;
+  const flags: NatsFlags = { ...rest, tlsCert, tlsKey, tlsCa, inboxPrefix };
+  return connectionOf(flags, process.env, process.cwd()).catch((error) => giveUp(error, 2));
+}
 
 /** Ends the program in words if its arguments cannot be read. */
 export function orGiveUp<T>(read: () => T): T {

@@ -1,4 +1,4 @@
-export { giveUp, help, OPTIONS, OPTIONS_HELP, orGiveUp } from "./arguments.ts";
+export { connectionOfProgram, giveUp, help, OPTIONS, OPTIONS_HELP, orGiveUp, WORKER_HELP } from "./arguments.ts";
 export { logEvents, type Told, toldConnection, words } from "./events.ts";
 export { load } from "./load.ts";
 export { asLogger, createLog, FORMATS, LEVELS, type Level, type Log } from "./log.ts";

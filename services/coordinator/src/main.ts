@@ -1,31 +1,46 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
-import { help, logEvents, OPTIONS, OPTIONS_HELP, orGiveUp, startProgram } from "@stepstream/program";
+import {
+  connectionOfProgram,
+  help,
+  logEvents,
+  OPTIONS,
+  OPTIONS_HELP,
+  orGiveUp,
+  startProgram,
+} from "@stepstream/program";
 import { createCoordinator } from "./index.ts";
 import { loadWorkflows, told } from "./program.ts";
 
-const HELP = `Runs the coordinator: takes workflow runs further.
+const HELP = `Usage: stepstream-coordinator [options] <module> [<module> …]
 
-  node services/coordinator/src/main.ts [options] <module> [<module> …]
+Runs workflows: takes their runs further. Each module exports workflows (workflow(…) or pipeline(…).build()), under any
+name.
 
-Each module exports workflows (workflow(…) or pipeline(…).build()), under any name.
-
-Options
+Options:
 ${OPTIONS_HELP}
 
-Traces and metrics go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
-SIGTERM or SIGINT: finishes what is under way and hands its partitions over; a second one ends it at once.`;
+Examples:
+  $ stepstream-coordinator ./dist/workflows.js
+  $ stepstream-coordinator ./workflows.ts --nats nats://n1:4222,nats://n2:4222 --creds ./coordinator.creds -n shop
+  $ NATS_CONTEXT=prod STEPSTREAM_NAMESPACE=shop stepstream-coordinator ./dist/workflows.js --metrics-port 9464
+
+In a checkout it is node services/coordinator/src/main.ts. Traces and metrics go where OTEL_EXPORTER_OTLP_ENDPOINT says;
+without it there are none.
+SIGTERM or SIGINT: finishes what is under way and hands its partitions over; a second one ends it at once.
+Exit codes: 0 ended by SIGTERM, 1 it cannot run, 2 wrong usage, 130 ended by SIGINT.`;
 
 const { values, positionals } = orGiveUp(() => parseArgs({ allowPositionals: true, options: OPTIONS }));
 if (values.help || positionals.length === 0) help(HELP, values.help);
 
 const { log, waitMs, ready, fail } = await startProgram("stepstream-coordinator", values);
 const workflows = await loadWorkflows(positionals);
-const { nats, namespace } = values;
+const { namespace } = values;
+const { options: nats, where } = await connectionOfProgram(values);
 const coordinator = await createCoordinator({ nats, namespace, waitMs, workflows, onEvent: logEvents(log, told) })
   .start()
   .catch(fail);
 const known = workflows.map(({ name, version }) => `${name} v${version}`).join(", ");
 // First: a program that reads the line may send a signal at once.
 ready(() => coordinator.stop());
-log.info({ event: "ready", coordinator: coordinator.id }, `coordinator ${coordinator.id} runs ${known}`);
+log.info({ event: "ready", coordinator: coordinator.id, nats: where }, `coordinator ${coordinator.id} runs ${known}`);

@@ -1,25 +1,39 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
-import { asLogger, giveUp, help, logEvents, OPTIONS, OPTIONS_HELP, orGiveUp, startProgram } from "@stepstream/program";
+import {
+  asLogger,
+  connectionOfProgram,
+  giveUp,
+  help,
+  logEvents,
+  OPTIONS,
+  OPTIONS_HELP,
+  orGiveUp,
+  startProgram,
+  WORKER_HELP,
+} from "@stepstream/program";
 import { createWorker } from "./index.ts";
 import { loadHandlers, told } from "./program.ts";
 
-const HELP = `Runs steps.
+const HELP = `Usage: stepstream-worker [options] <module> [<module> …]
 
-  node services/step-worker/src/main.ts [options] <module> [<module> …]
-
-Modules export \`handlers\`: an array of { step, handler }, or a function that is given the worker and calls
+Runs steps. Modules export \`handlers\`: an array of { step, handler }, or a function that is given the worker and calls
 worker.handle(step, handler). Those that do not are loaded and left alone.
 
-Options
-  --name <name>         for people; default: a random one
-  --gates               runs the commands of gates, in the working directory
-  --drain <seconds>     how long running attempts may finish on shutdown; default 30
+Options:
+${WORKER_HELP}
 ${OPTIONS_HELP}
 
-Traces and metrics go where OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are none.
+Examples:
+  $ stepstream-worker ./dist/handlers.js
+  $ stepstream-worker ./handlers.ts --nats tls://nats.example.com --tls-ca ./ca.pem --user worker -n shop
+  $ NATS_CONTEXT=prod STEPSTREAM_NAMESPACE=shop stepstream-worker ./dist/handlers.js --drain 60
+
+In a checkout it is node services/step-worker/src/main.ts. Traces and metrics go where OTEL_EXPORTER_OTLP_ENDPOINT says;
+without it there are none.
 SIGTERM or SIGINT: takes no more commands, lets running attempts finish, hands the others back to other
-workers; a second one ends it at once (nothing is lost: what it had in hand goes to another worker).`;
+workers; a second one ends it at once (nothing is lost: what it had in hand goes to another worker).
+Exit codes: 0 ended by SIGTERM, 1 it cannot run, 2 wrong usage, 130 ended by SIGINT.`;
 
 const { values, positionals } = orGiveUp(() =>
   parseArgs({
@@ -37,9 +51,10 @@ const drainMs = Number(values.drain) * 1_000;
 if (!(drainMs >= 0)) giveUp(`--drain takes seconds, not "${values.drain}".`, 2);
 
 const { log, waitMs, ready, fail } = await startProgram("stepstream-worker", values);
+const { options: nats, where } = await connectionOfProgram(values);
 const tell = logEvents(log, told);
 const worker = createWorker({
-  nats: values.nats,
+  nats,
   waitMs,
   namespace: values.namespace,
   ...(values.name ? { name: values.name } : {}),
@@ -63,4 +78,4 @@ if (positionals.length > 0 && handled === 0)
 await worker.start().catch(fail);
 // First: a program that reads the line may send a signal at once.
 ready(() => worker.stop());
-log.info({ event: "ready", worker: worker.name }, `worker ${worker.name} is ready`);
+log.info({ event: "ready", worker: worker.name, nats: where }, `worker ${worker.name} is ready`);

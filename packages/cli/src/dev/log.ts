@@ -60,6 +60,7 @@ const IN_MESSAGE = new Set(
     "coordinator",
     "worker",
     "peers",
+    "nats",
     "breaker",
     "state",
   ]),

@@ -46,6 +46,49 @@ export const WAIT_FLAG = {
   about: "how long to wait at the start for a server that does not answer yet, such as 30s or 5m",
 } as const satisfies Flag;
 
+/** What the programs take beside the connection. */
+export const PROGRAM_FLAGS = [
+  {
+    name: "metrics-port",
+    value: "<n>",
+    variable: "STEPSTREAM_METRICS_PORT",
+    about: "metrics for Prometheus at http://…:<n>/metrics (default: none)",
+  },
+  {
+    name: "log-level",
+    value: "<level>",
+    variable: "STEPSTREAM_LOG_LEVEL",
+    about: "debug, info, warn, error or silent (default: info)",
+  },
+  {
+    name: "log-format",
+    value: "<name>",
+    variable: "STEPSTREAM_LOG_FORMAT",
+    about: "json or pretty (default: pretty in a terminal, else json)",
+  },
+] as const satisfies readonly Flag[];
+
+/** Of a worker alone. */
+export const WORKER_FLAGS = [
+  { name: "name", value: "<name>", about: "for people (default: a random one)" },
+  { name: "gates", value: "", about: "run the commands of gates, in the working directory" },
+  { name: "drain", value: "<seconds>", about: "how long running attempts may finish on shutdown (default: 30)" },
+] as const satisfies readonly Omit<Flag, "variable">[];
+
+/** Variables that no option stands for. Those of OpenTelemetry (OTEL_*) are in docs/telemetry.md. */
+export const OTHER_VARIABLES = {
+  STEPSTREAM_CACHE: "where a nats-server that was fetched is kept (default: your system's folder for caches)",
+  XDG_CACHE_HOME: "where the list of runs is kept, in `stepstream/runs` (default: `~/.cache`)",
+  XDG_CONFIG_HOME: "where the contexts of the nats command are, in `nats/context` (default: `~/.config`)",
+  HOME: "what `~` means",
+  LOCALAPPDATA: "the folder for caches on Windows",
+  NO_COLOR: "no colours, as `--no-color`",
+  FORCE_COLOR: "colours also in a pipe",
+  TERM: "`dumb`: no colours",
+  NODE_COMPILE_CACHE: "where Node.js keeps what it has compiled, so that commands start sooner",
+  NODE_OPTIONS: "options of Node.js: passed on to the processes of `stepstream dev`",
+} as const;
+
 /** The values of {@link CONNECTION_FLAGS}, in camel case as commander has them. */
 export interface NatsFlags {
   nats?: string | undefined;

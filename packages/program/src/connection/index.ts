@@ -1,4 +1,12 @@
 export { type Connection, connectionOf, DEFAULT_URL } from "./connection.ts";
 export { DEV_FOLDER, devServer, isAlive, projectFolder } from "./dev-server.ts";
-export { CONNECTION_FLAGS, type Flag, NAMESPACE_FLAG, type NatsFlags, WAIT_FLAG } from "./flags.ts";
+export {
+  CONNECTION_FLAGS,
+  type Flag,
+  NAMESPACE_FLAG,
+  type NatsFlags,
+  PROGRAM_FLAGS,
+  WAIT_FLAG,
+  WORKER_FLAGS,
+} from "./flags.ts";
 export { UsageError } from "./usage-error.ts";
