@@ -151,7 +151,7 @@ describe.skipIf(noTerminal)("in a terminal", () => {
     try {
       await terminal.until(/^\[\d\d:\d\d:\d\d\.\d+\] INFO: worker \S+ is ready/m);
       terminal.type("\x03");
-      expect(await terminal.exited).toBe(0);
+      expect(await terminal.exited).toBe(130);
       expect(terminal.everything()).toContain("INFO: SIGINT: finishing what is under way");
       expect(terminal.everything()).not.toContain('"level"');
     } finally {

@@ -3,7 +3,7 @@
 // An old Node.js has to read this file to say that it is too old: so nothing here is newer than import().
 var version = process.versions.node.split(".").map(Number);
 if (version[0] < 22 || (version[0] === 22 && version[1] < 22)) {
-  console.error(`stepstream needs Node.js 22.22 or newer; this is ${process.versions.node}.`);
+  console.error("stepstream needs Node.js 22.22 or newer; this is " + process.versions.node + ".");
   process.exit(2);
 }
 // Keeps what is compiled in NODE_COMPILE_CACHE, or else in the system's folder for what is temporary: a command starts with
