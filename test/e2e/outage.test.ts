@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, connect } from "@stepstream/sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cli } from "../cli/scene.ts";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { errand, strike } from "./outage/errands.ts";
 import { Program } from "./outage/programs.ts";
@@ -70,4 +71,26 @@ describe("a server that is away", () => {
     },
     150_000,
   );
+});
+
+describe("while the server is away", () => {
+  it("a command that watches goes on, a coordinator that is told to stop ends, and the rest is done when it is back", async () => {
+    const [coordinator, other] = [start("coordinator"), start("coordinator")];
+    const worker = start("step-worker");
+    await Promise.all([coordinator, other, worker].map((program) => program.says(/ runs | is ready/)));
+    client = await connect({ nats: server.url, namespace: env.STEPSTREAM_NAMESPACE! });
+    const runs = await Promise.all(Array.from({ length: 10 }, (_, n) => client.start(errand, n, { id: `r${n}` })));
+    const watching = Promise.all([cli("watch r1", env), cli("history r2 --follow", env)]);
+    await sleep(1_000);
+    await server.kill();
+    await coordinator.says(/no connection to nats-server/);
+    const toldAt = performance.now();
+    await coordinator.end("SIGTERM");
+    expect(performance.now() - toldAt).toBeLessThan(8_000);
+    await server.restart();
+    await Promise.all(runs.map((run) => run.result({ timeout: "30s" })));
+    const [watched, history] = await watching;
+    expect(watched).toMatchObject({ code: 0, err: "" });
+    expect(history).toMatchObject({ code: 0, err: "", out: expect.stringContaining("RunCompleted") });
+  });
 });

@@ -1,6 +1,7 @@
 import type { Msg, Subscription as NatsSubscription } from "@nats-io/transport-node";
-import type { Subjects } from "@stepstream/contracts";
+import { LogRefusedError, type Subjects } from "@stepstream/contracts";
 import type { ConsumeOptions, Consumption } from "../port.ts";
+import { Backoff } from "../retry.ts";
 import type { Blobs } from "./blobs.ts";
 import { ensureConsumer, nextSubject } from "./consumer.ts";
 import { JetStreamDelivery, parseAck, type Source } from "./delivery.ts";
@@ -84,6 +85,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   let askAt = 0;
   let scheduled = false;
   let mending = false;
+  const mendings = new Backoff(clock, { firstMs: 2 * PAUSE_MS, longestMs: 5_000 });
   let stopped = false;
   /** Being fetched from the object store, and those that wait behind them. */
   let resolving = 0;
@@ -262,10 +264,16 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     interrupted(why);
     if (mending) return;
     mending = true;
-    // Refused or not answered: the next pull fails, too, and brings us here again.
     clock.setTimeout(async () => {
-      // Stopped meanwhile: whoever deleted it may have meant it.
-      if (!stopped) await ensureConsumer(requests, stream, options).catch(() => {});
+      try {
+        // Stopped meanwhile: whoever deleted it may have meant it.
+        if (!stopped) await ensureConsumer(requests, stream, options);
+        mendings.reset();
+      } catch (error) {
+        // The next pull fails, too, and brings us here again, later each time.
+        askAt = clock.now() + mendings.next();
+        if (error instanceof LogRefusedError) callbacks.report(`making consumer ${options.consumer} again`, error);
+      }
       mending = false;
     }, afterMs);
   }
