@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, connect } from "@stepstream/sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cli } from "../cli/scene.ts";
+import { noGuardedServer, startGuardedServer } from "../support/guarded.ts";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { errand, strike } from "./outage/errands.ts";
 import { Program } from "./outage/programs.ts";
@@ -92,5 +93,36 @@ describe("while the server is away", () => {
     const [watched, history] = await watching;
     expect(watched).toMatchObject({ code: 0, err: "" });
     expect(history).toMatchObject({ code: 0, err: "", out: expect.stringContaining("RunCompleted") });
+  });
+});
+
+describe.skipIf(noGuardedServer)("an account that allows too few consumers", () => {
+  const limited = (consumers: number) => `
+    accounts { A { users: [ { user: eva, password: x } ], jetstream { max_consumers: ${consumers}, max_file: 1G, max_streams: 10 } } }`;
+
+  it("is said once in ten seconds, and all partitions are taken once it allows more", async () => {
+    const guarded = await startGuardedServer(limited(6));
+    try {
+      env = { NATS_URL: `nats://eva:x@${guarded.address}`, STEPSTREAM_NAMESPACE: "few" };
+      const coordinator = start("coordinator", ["--log-level", "debug"]);
+      const first = await coordinator.says(/^take a partition: /);
+      const next = await coordinator.says(/^take a partition \(\d+ more since the last\): /);
+      expect(first.msg).toContain("maximum consumers limit reached");
+      expect(next.time - first.time).toBeGreaterThanOrEqual(9_900);
+      const warnings = coordinator.lines.filter(({ level }) => level >= 40);
+      expect(warnings.length).toBeLessThanOrEqual(4);
+
+      await guarded.reload(limited(100));
+      const raisedAt = performance.now();
+      const taken = () => {
+        const owned = new Map<number, boolean>();
+        for (const line of coordinator.lines) if (line.event === "partition") owned.set(line.partition, line.owned);
+        return [...owned.values()].filter(Boolean).length;
+      };
+      await expect.poll(taken, { timeout: 10_000 }).toBe(16);
+      console.log(`partitions taken ${Math.round(performance.now() - raisedAt)} ms after the limit was raised`);
+    } finally {
+      await guarded.stop();
+    }
   });
 });

@@ -280,11 +280,18 @@ export class RunActor {
         this.#held.set(arrival.delivery.seq, arrival);
       } else back.push(arrival);
     }
+    const away = error instanceof LogUnavailableError;
     // A log that does not answer is not the run's fault, however often its messages come back.
-    if (!(error instanceof LogUnavailableError) && back.some((a) => a.delivery.deliveries > MAX_DELIVERIES))
+    if (!away && back.some((a) => a.delivery.deliveries > MAX_DELIVERIES))
       return this.#park(batch, new StalledError(this.run, `its messages cannot be handled: ${error}`));
-    for (const arrival of back) this.#host.handBack(arrival, 1_000);
+    for (const arrival of back) this.#host.handBack(arrival, away ? this.#awayMs(arrival) : 1_000);
     if (woken) this.#wakeLater();
+  }
+
+  /** Longer each time, and not the same for all: the log may be away for long, and there may be many messages. */
+  #awayMs({ delivery: { deliveries } }: Arrival): number {
+    const most = Math.min(500 * 2 ** Math.min(deliveries, 4), 5_000);
+    return Math.ceil(most * (0.5 + this.#deps.clock.random() / 2));
   }
 
   async #handle(batch: Arrival[], called: boolean): Promise<void> {
