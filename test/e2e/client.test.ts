@@ -168,3 +168,81 @@ describe("a client on a real server", () => {
     });
   });
 });
+
+describe("the list of runs", () => {
+  it("goes on page by page, also past what is started and deleted meanwhile", { timeout: 30_000 }, async () => {
+    const crowd = await connect({ nats: server.url, namespace: `crowd-${process.pid}` });
+    const ids = Array.from({ length: 250 }, (_, i) => `run-${i}`);
+    await Promise.all(ids.map((id) => crowd.start(unknown, undefined, { id })));
+
+    const first = await crowd.list();
+    expect(first).toHaveLength(100);
+    expect(first.map(({ startedAt }) => startedAt)).toEqual(
+      first.map(({ startedAt }) => startedAt).sort((a, b) => b - a),
+    );
+    const second = await crowd.list({ cursor: first.next! });
+    await crowd.start(unknown, undefined, { id: "new" });
+    const third = await crowd.list({ cursor: second.next! });
+    const all = [...first, ...second, ...third].map(({ id }) => id).filter((id) => id !== "new");
+    expect(all.sort()).toEqual([...ids].sort());
+    expect(third.next).toBeUndefined();
+    // What is on a page is a list like any other.
+    expect(await crowd.list({ limit: 1, workflow: "nothing" })).toEqual([]);
+
+    const seen: string[] = [];
+    for await (const { id } of crowd.listAll({ workflow: unknown, limit: 40 })) seen.push(id);
+    expect(seen.sort()).toEqual([...ids, "new"].sort());
+    const exact = await crowd.list({ limit: 251 });
+    expect([exact.length, exact.next]).toEqual([251, undefined]);
+    await expect(crowd.list({ cursor: "a b" })).rejects.toThrow();
+    await crowd.close();
+  });
+});
+
+describe("a client that is closed", () => {
+  it("says so at every call, and to those that wait, with one code", async () => {
+    const bus = { nats: server.url, namespace: `client-${process.pid}` };
+    const gone = await connect(bus);
+    const run = await gone.start(nap, 60_000, { id: "outlives" });
+    const schedule = gone.schedules.get("nothing");
+    const steps = run.progress();
+    await steps.next();
+    const waits = [
+      run.result(),
+      run.query("nothing" as never, undefined as never, { timeout: "1m" }),
+      steps.next(),
+    ].map((wait) => wait.catch((error: unknown) => error));
+    // One of them has begun, and the others are to be on their way.
+    await run.status();
+    await gone.close();
+    const calls: Record<string, () => Promise<unknown>> = {
+      start: () => gone.start(nap, 1),
+      startMany: () => gone.startMany(nap, [{ input: 1 }]),
+      list: () => gone.list(),
+      listAll: () => gone.listAll().next(),
+      result: () => run.result(),
+      resultInTime: () => run.result({ timeout: "1s" }),
+      status: () => run.status(),
+      progress: () => run.progress().next(),
+      history: () => run.history(),
+      signal: () => run.signal("x" as never, {} as never),
+      query: () => run.query("x" as never, undefined as never),
+      update: () => run.update("x" as never, undefined as never),
+      cancel: () => run.cancel(),
+      terminate: () => run.terminate(),
+      delete: () => run.delete(),
+      get: () => gone.get("outlives").status(),
+      "schedules.list": () => gone.schedules.list(),
+      "schedules.create": () => gone.schedules.create("x", { every: "1h", workflow: broken, input: undefined }),
+      "schedule.describe": () => schedule.describe(),
+      "schedule.pause": () => schedule.pause(),
+      "schedule.trigger": () => schedule.trigger(),
+      "schedule.delete": () => schedule.delete(),
+    };
+    for (const [name, call] of Object.entries(calls))
+      await expect(call(), name).rejects.toMatchObject({ code: "NOT_RUNNING", message: "The client is closed." });
+    const codes = (await Promise.all(waits)).map((error) => (error as { code?: string }).code);
+    expect(codes).toEqual(["NOT_RUNNING", "NOT_RUNNING", "NOT_RUNNING"]);
+    await client.get("outlives").terminate();
+  });
+});

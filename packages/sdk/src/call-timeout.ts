@@ -41,6 +41,23 @@ export async function within<T>(
   throw new CallTimeoutError(what, ms, await known());
 }
 
+/**
+ * Does something, unless the client is closed, before or meanwhile: then nobody waits for it any longer.
+ *
+ * @param closed - Its reason is what is thrown: a NotRunningError.
+ */
+export async function unlessClosed<T>(closed: AbortSignal, act: () => Promise<T>): Promise<T> {
+  closed.throwIfAborted();
+  const over = Promise.withResolvers<never>();
+  const abort = () => over.reject(closed.reason);
+  closed.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([act(), over.promise]);
+  } finally {
+    closed.removeEventListener("abort", abort);
+  }
+}
+
 /** @throws {RangeError} It is no duration, or none at all. */
 export function timeoutMs(timeout: Duration | undefined): number {
   return checkDuration("timeout", timeout === undefined ? CALL_TIMEOUT : timeout, { min: 1, max: LONGEST_MS });

@@ -23,7 +23,7 @@ import type { NatsTarget } from "@stepstream/event-log/jetstream";
 import { createTelemetry, type Telemetry } from "@stepstream/telemetry";
 import type { z } from "zod";
 import { runStep, type StepJob } from "./builtin/run-step.ts";
-import { timeoutMs, within } from "./call-timeout.ts";
+import { timeoutMs, unlessClosed, within } from "./call-timeout.ts";
 import { type HandleOf, RunHandle } from "./run-handle.ts";
 import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
 import { Schedules } from "./schedule/client.ts";
@@ -100,10 +100,18 @@ export interface RunStepOptions extends Omit<StartOptions, "timeout">, RunOption
 export interface ListOptions {
   workflow?: AnyWorkflow | string;
   status?: RunState;
-  /** At most so many. Default 100. */
+  /** At most so many on a page. Default 100. */
   limit?: number;
+  /** Where the page begins: `next` of the page before. Default: at the beginning. */
+  cursor?: string;
   /** How long to wait for an answer. Default "30s". */
   timeout?: Duration;
+}
+
+/** A page of {@link Client.list}: an array of runs. */
+export interface RunPage extends Array<RunStatus> {
+  /** The `cursor` of the page that comes next; undefined: there is none. */
+  readonly next?: string | undefined;
 }
 
 const STATES = ["running", "parked", "completed", "failed", "cancelled", "terminated"] as const satisfies RunState[];
@@ -268,43 +276,70 @@ export class Client {
   }
 
   /**
-   * Runs, newest first. Reads as many as it takes to find `limit` of them: for people, not for programs in a hurry.
+   * A page of runs: at most `limit` of them, newest first within the page. Reads as many runs as it takes to find that many:
+   * for people, not for programs in a hurry. {@link Client.listAll} goes through all pages.
+   *
+   * @returns An array, whose `next` is the `cursor` of the page that comes next; undefined on the last one. What is started
+   * or deleted meanwhile moves nothing else to another page.
+   * @throws {CallTimeoutError} No answer within `timeout`, which is of one page.
+   * @example const more = page.next === undefined ? [] : await client.list({ cursor: page.next });
    */
-  async list(options: ListOptions = {}): Promise<RunStatus[]> {
+  async list(options: ListOptions = {}): Promise<RunPage> {
     this.#mustBeOpen();
     checkOptions("list", options);
-    const { workflow, status, limit = 100, timeout } = options;
+    const { workflow, status, limit = 100, cursor, timeout } = options;
     if (status !== undefined) checkOneOf("status", status, STATES);
     if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit);
     const name = typeof workflow === "string" ? workflow : workflow?.name;
     if (workflow !== undefined) checkName("name of a workflow", name);
-    return within(this.#clock, "the list of runs", timeout, () => this.#list(name, status, limit, timeoutMs(timeout)));
+    if (cursor !== undefined) checkRunId(cursor);
+    const read = () => this.#list({ name, status, limit, cursor, patienceMs: timeoutMs(timeout) });
+    return unlessClosed(this.#closed.signal, () => within(this.#clock, "the list of runs", timeout, read));
   }
 
-  async #list(
-    name: string | undefined,
-    status: RunState | undefined,
-    limit: number,
-    patienceMs: number,
-  ): Promise<RunStatus[]> {
+  /**
+   * All runs, page by page as they are asked for: see {@link Client.list}, of which `limit` is the size of a page.
+   *
+   * @example for await (const run of client.listAll({ status: "failed" })) console.log(run.id);
+   */
+  async *listAll(options: ListOptions = {}): AsyncGenerator<RunStatus, void, void> {
+    for (let { cursor } = options; ; ) {
+      const page = await this.list({ ...options, ...(cursor !== undefined && { cursor }) });
+      yield* page;
+      cursor = page.next;
+      if (cursor === undefined) return;
+    }
+  }
+
+  /** By partition, and in it by id: so that a cursor, the last id that was looked at, says what comes after it. */
+  async #list(how: {
+    name: string | undefined;
+    status: RunState | undefined;
+    limit: number;
+    cursor: string | undefined;
+    patienceMs: number;
+  }): Promise<RunPage> {
+    const { name, status, limit, cursor, patienceMs } = how;
     const { subjects } = this.#log;
     const read = <T>(act: () => Promise<T>) => untilAnswered(this.#clock, "list runs", act, patienceMs);
+    const first = cursor === undefined ? 0 : subjects.partition(cursor);
     const found: RunStatus[] = [];
-    const ids: string[] = [];
-    for (let p = 0; p < subjects.partitions; p++)
-      for (const subject of (await read(() => this.#log.list("EVENTS", subjects.all.inbox(p)))).keys()) {
-        const run = subjects.parse(subject)?.run;
-        if (run !== undefined) ids.push(run);
+    for (let p = first; p < subjects.partitions; p++) {
+      const stored = await read(() => this.#log.list("EVENTS", subjects.all.inbox(p)));
+      const ids = [...stored.keys()].flatMap((subject) => subjects.parse(subject)?.run ?? []).sort();
+      const left = cursor !== undefined && p === first ? ids.filter((id) => id > cursor) : ids;
+      while (left.length > 0) {
+        const some = left.splice(0, LIST_CONCURRENCY);
+        const states = await Promise.all(some.map((id) => read(() => this.#statusIfRun(id))));
+        for (const run of states) {
+          if (!run || (name && run.workflow !== name) || (status && run.status !== status)) continue;
+          // One more than the page holds: so there is a next one.
+          if (found.length === limit) return pageOf(found, found.at(-1)!.id);
+          found.push(run);
+        }
       }
-    while (ids.length > 0 && found.length < limit) {
-      const some = await Promise.all(ids.splice(0, LIST_CONCURRENCY).map((id) => read(() => this.#statusIfRun(id))));
-      found.push(
-        ...some
-          .filter((r) => r !== undefined)
-          .filter((r) => (!name || r.workflow === name) && (!status || r.status === status)),
-      );
     }
-    return found.sort((a, b) => b.startedAt - a.startedAt).slice(0, limit);
+    return pageOf(found, undefined);
   }
 
   /** Ends all waiting for runs (not the runs), and the connection if it is the client's own. */
@@ -398,4 +433,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     waitMs: durationMs(options.connectTimeout ?? 0, "connectTimeout"),
   });
   return new Client(own, true, clock, telemetry);
+}
+
+function pageOf(found: RunStatus[], next: string | undefined): RunPage {
+  const page = found.sort((a, b) => b.startedAt - a.startedAt);
+  // Not a thing of the list: it stays an array like any other.
+  return Object.defineProperty(page, "next", { value: next });
 }

@@ -46,6 +46,7 @@ export {
   connect,
   type ListOptions,
   type OnConflict,
+  type RunPage,
   type RunStepOptions,
   type StartItem,
   type StartManyOptions,

@@ -31,7 +31,7 @@ import {
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event-log";
 import type { z } from "zod";
-import { type CallOptions, timeoutMs, within } from "./call-timeout.ts";
+import { type CallOptions, timeoutMs, unlessClosed, within } from "./call-timeout.ts";
 import { deleteRun } from "./delete-run.ts";
 import { type HistoryEntry, readHistory } from "./run-history.ts";
 import { followProgress } from "./run-progress.ts";
@@ -134,6 +134,7 @@ export class RunHandle<
    */
   async result(options: { signal?: AbortSignal; timeout?: Duration } = {}): Promise<O> {
     checkOptions("result", options);
+    this.#context.closed.throwIfAborted();
     if (options.timeout === undefined) return this.#result(options.signal);
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
@@ -166,10 +167,10 @@ export class RunHandle<
   /** @throws {RunNotFoundError} There is no such run. */
   async status(options: CallOptions = {}): Promise<RunStatus> {
     checkOptions("status", options);
-    const { log, clock } = this.#context;
-    return within(clock, `the status of run ${this.id}`, options.timeout, () =>
-      untilAnswered(clock, `look at run ${this.id}`, () => readStatus(log, this.id), timeoutMs(options.timeout)),
-    );
+    const { log, clock, closed } = this.#context;
+    const read = () =>
+      untilAnswered(clock, `look at run ${this.id}`, () => readStatus(log, this.id), timeoutMs(options.timeout));
+    return unlessClosed(closed, () => within(clock, `the status of run ${this.id}`, options.timeout, read));
   }
 
   /**
@@ -180,6 +181,7 @@ export class RunHandle<
   async *progress(options: { timeout?: Duration } = {}): AsyncGenerator<Progress, void, void> {
     checkOptions("progress", options);
     const { clock, closed } = this.#context;
+    closed.throwIfAborted();
     const what = `progress of run ${this.id}`;
     const ms = options.timeout === undefined ? undefined : timeoutMs(options.timeout);
     const until = clock.now() + (ms ?? 0);
@@ -200,9 +202,11 @@ export class RunHandle<
    */
   async history(options: CallOptions = {}): Promise<HistoryEntry[]> {
     checkOptions("history", options);
-    const { log, clock } = this.#context;
-    const history = await within(clock, `the history of run ${this.id}`, options.timeout, () =>
-      untilAnswered(clock, `read run ${this.id}`, () => readHistory(log, this.id), timeoutMs(options.timeout)),
+    const { log, clock, closed } = this.#context;
+    const read = () =>
+      untilAnswered(clock, `read run ${this.id}`, () => readHistory(log, this.id), timeoutMs(options.timeout));
+    const history = await unlessClosed(closed, () =>
+      within(clock, `the history of run ${this.id}`, options.timeout, read),
     );
     if (history.length === 0) throw new RunNotFoundError(this.id, this.#context.log.subjects.namespace);
     return history;
@@ -364,7 +368,7 @@ export class RunHandle<
     const text = JSON.stringify({ v: 1, type: "QueryRun", name, input: sent } satisfies QueryRun);
     for (let left = waitMs; left > 0; left = until - clock.now()) {
       closed.throwIfAborted();
-      const said = await log.ask(log.subjects.query(this.id), text, left);
+      const said = await unlessClosed(closed, () => log.ask(log.subjects.query(this.id), text, left));
       if (said !== undefined) {
         const { output, error } = decode(QueryAnswer, said, `an answer of run ${this.id}`);
         if (!error) return this.#checked(`query "${name}"`, schemas.output, output) as QueryAnswerOf<Q[K]>;
@@ -391,19 +395,23 @@ export class RunHandle<
    */
   async delete(options: CallOptions = {}): Promise<void> {
     checkOptions("delete", options);
-    const { clock } = this.#context;
-    await within(
-      clock,
-      `the deletion of run ${this.id}`,
-      options.timeout,
-      (signal) => deleteRun(this.#context, this.id, { signal, patienceMs: timeoutMs(options.timeout) }),
-      () => "It may be deleted in part; deleting it again is safe.",
+    const { clock, closed } = this.#context;
+    await unlessClosed(closed, () =>
+      within(
+        clock,
+        `the deletion of run ${this.id}`,
+        options.timeout,
+        (signal) => deleteRun(this.#context, this.id, { signal, patienceMs: timeoutMs(options.timeout) }),
+        () => "It may be deleted in part; deleting it again is safe.",
+      ),
     );
     this.#known = false;
   }
 
+  /** @throws {NotRunningError} The client is closed. */
   #telling({ signal, id, timeout }: { [K in keyof Telling]: Telling[K] | undefined }) {
     const { log, clock, closed } = this.#context;
+    closed.throwIfAborted();
     return {
       log,
       clock,
