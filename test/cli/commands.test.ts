@@ -165,11 +165,20 @@ describe("schedule", () => {
     );
     expect((await run("schedule create nightly sum --every 2h -i [3] --change")).code).toBe(0);
     expect((await run("schedule ls")).out).toMatch(
-      /^SCHEDULE +STATUS +MADE\nnightly +running +(just now|\d+ s ago)\n$/,
+      /^SCHEDULE +STATUS +WORKFLOW +WHEN +NEXT +MADE\nnightly +active +sum@1 +every 2h +\d{4}-\d\d-\d\d \d\d:00:00 UTC +(just now|\d+ s ago)\n$/,
     );
     expect((await run("schedule show nightly")).out).toMatch(/^nightly {2}active {2}hello\nstarts +sum@1, every 2h,/);
 
     expect((await run("schedule pause nightly --note 'until monday'")).err).toBe("schedule nightly is paused\n");
+    expect((await run("schedule ls")).out).toMatch(/nightly +paused +sum@1/);
+    expect(JSON.parse((await run("schedule ls --json")).out)).toMatchObject({
+      id: "nightly",
+      workflow: "sum",
+      version: 1,
+      times: { every: "2h" },
+      paused: true,
+      next: expect.any(Array),
+    });
     const show = async () => JSON.parse((await run("schedule show nightly --json")).out);
     expect(await show()).toMatchObject({ paused: true, note: "until monday", action: { input: [3] } });
     const triggered = JSON.parse((await run("schedule trigger nightly")).out);

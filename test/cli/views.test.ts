@@ -76,6 +76,7 @@ describe("history", () => {
     const what = out
       .split("\n")
       .slice(1, -1)
+      .filter((line) => !/^ +at /.test(line)) // where in the handler it failed
       .map((line) => line.trim().split(/ {2,}/));
     const column = what.map((cells) => (/^\d+$/.test(cells[3]!) ? cells[4] : cells[3]));
     expect(column).toEqual([

@@ -12,6 +12,7 @@ import { cut } from "../print/table.ts";
 import { stamp } from "../print/time.ts";
 import { type Line, linesOf } from "../view/entry.ts";
 import { followRun } from "../view/follow.ts";
+import { innermostFrames } from "../view/stack.ts";
 
 export async function history(command: Command, io: Io, run: string, flags: Flags): Promise<void> {
   await withBus(command, io, (bus) => print(bus, io, run, flags));
@@ -37,7 +38,7 @@ async function print(bus: Bus, io: Io, run: string, flags: Flags): Promise<void>
       }
       for (const line of linesOf(entry))
         if (flags.slot === undefined || `${line.slot}` === flags.slot)
-          io.out.write(`${row(line, paint, io.out.columns)}\n`);
+          io.out.write(`${[row(line, paint, io.out.columns), ...frames(line, io, paint)].join("\n")}\n`);
     }
   };
   printed(first);
@@ -46,6 +47,14 @@ async function print(bus: Bus, io: Io, run: string, flags: Flags): Promise<void>
       printed(await reader.more());
       return reader.over;
     });
+}
+
+/** Where in the user's code it went wrong, under what went wrong. */
+function frames({ error }: Line, io: Io, paint: Paint): string[] {
+  const indent = " ".repeat(WIDTHS.seq + 2);
+  return innermostFrames(error, io.cwd).map((frame) =>
+    paint("gray", cut(`${indent}${frame}`, io.out.columns ?? 1_000)),
+  );
 }
 
 const WIDTHS = { seq: 8, kind: 8, slot: 5, what: 20 } as const;

@@ -1,23 +1,32 @@
 import {
+  CallTimeoutError,
   type Duration,
   encodeValue,
+  QueryFailedError,
+  QueryUnansweredError,
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
 } from "@stepstream/contracts";
-import type { Overlap, ScheduleHandle, ScheduleTimes } from "@stepstream/sdk/schedule";
+import type {
+  Overlap,
+  ScheduleDescription,
+  ScheduleHandle,
+  ScheduleSummary,
+  ScheduleTimes,
+} from "@stepstream/sdk/schedule";
 import type { Command } from "commander";
 import type { CreateFlags } from "../commands/schedule.ts";
 import { withBus } from "../connection.ts";
 import { CliError, EXIT } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readJson } from "../json.ts";
-import { painter, stateStyle } from "../print/colour.ts";
+import { type Paint, painter, stateStyle } from "../print/colour.ts";
 import { did } from "../print/did.ts";
 import { printLine, printPage } from "../print/json.ts";
 import { table } from "../print/table.ts";
-import { ago } from "../print/time.ts";
-import { described } from "../view/schedule.ts";
+import { ago, stamp } from "../print/time.ts";
+import { described, patternOf } from "../view/schedule.ts";
 import { whole } from "../whole.ts";
 import { nameless, workflowOf } from "./start.ts";
 
@@ -108,16 +117,61 @@ export async function create(command: Command, io: Io, id: string, called: strin
   });
 }
 
+/** Schedules that are asked at a time, and how long each has to answer. */
+const AT_A_TIME = 16;
+const PATIENCE = "2s";
+
 export async function ls(command: Command, io: Io, flags: { json?: boolean }): Promise<void> {
   await withBus(command, io, async (bus) => {
-    const client = await bus.client();
-    const all = await client.schedules.list({ limit: 1_000 });
-    if (flags.json) {
-      for (const one of all) printLine(io, one);
-      return;
-    }
+    const { schedules } = await bus.client();
+    const left = await schedules.list({ limit: Number.POSITIVE_INFINITY });
+    const rows: string[][] = [];
     const paint = painter(io, io.out);
-    const rows = all.map((one) => [one.id, paint(stateStyle(one.status), one.status), ago(io.now() - one.createdAt)]);
-    io.out.write(`${table([{ title: "SCHEDULE" }, { title: "STATUS" }, { title: "MADE" }], rows)}\n`);
+    let unanswered = 0;
+    while (left.length > 0) {
+      const some = left.splice(0, AT_A_TIME);
+      // Once nobody has answered, nobody will: no coordinator is up, and the others need not be waited for.
+      const ask = ({ id }: { id: string }) =>
+        unanswered > 0 ? undefined : schedules.get(id).describe({ timeout: PATIENCE }).catch(unlessGone);
+      const known = await Promise.all(some.map(ask));
+      for (const [i, one] of some.entries()) {
+        const what = known[i];
+        if (!what) unanswered++;
+        if (flags.json) printLine(io, { ...one, ...(what && brief(what)) });
+        else rows.push(row(one, what, io.now(), paint));
+      }
+    }
+    if (!flags.json) io.out.write(`${table(COLUMNS, rows, io.out.columns)}\n`);
+    if (unanswered > 0 && !flags.json)
+      io.err.write(
+        `${unanswered} did not answer: their coordinators are not up, or busy; stepstream doctor tells which are.\n`,
+      );
   });
+}
+
+const COLUMNS = ["SCHEDULE", "STATUS", "WORKFLOW", "WHEN", "NEXT", "MADE"].map((title) => ({ title }));
+
+/** It may have ended since it was listed, or no coordinator is up that knows of it. */
+function unlessGone(error: unknown): undefined {
+  if (error instanceof QueryUnansweredError || error instanceof CallTimeoutError) return undefined;
+  if (error instanceof RunNotFoundError || error instanceof QueryFailedError) return undefined;
+  throw error;
+}
+
+function brief({ action, times, paused, next }: ScheduleDescription) {
+  return { workflow: action.workflow, version: action.version, times, paused, next };
+}
+
+function row(one: ScheduleSummary, what: ScheduleDescription | undefined, now: number, paint: Paint): string[] {
+  const state = what?.paused ? "paused" : one.status === "running" ? "active" : one.status;
+  const style = state === "active" ? "green" : state === "paused" ? "yellow" : stateStyle(one.status);
+  const next = what?.next[0];
+  return [
+    one.id,
+    paint(style, state),
+    what ? `${what.action.workflow}@${what.action.version}` : "?",
+    what ? patternOf(what) : "?",
+    next === undefined ? (what ? "nothing" : "?") : `${stamp(next).slice(0, 19)} UTC`,
+    ago(now - one.createdAt),
+  ];
 }

@@ -11,6 +11,7 @@ import { cut, oneLine } from "../print/table.ts";
 import { ago, stamp, took } from "../print/time.ts";
 import { rollCall } from "../roll-call.ts";
 import { emptyView, type RunView, type SlotView, see } from "../view/run-view.ts";
+import { framesOf, innermostFrames } from "../view/stack.ts";
 import { progressBar } from "../view/tree.ts";
 import { type Surroundings, type Wait, waitsOf } from "../view/waits.ts";
 
@@ -62,7 +63,7 @@ function asJson({ status, view, waits }: Known) {
 function slotJson({ attempts, ...slot }: SlotView) {
   return {
     ...slot,
-    attempts: attempts.map(({ code, message, ...attempt }) => ({ ...attempt, error: { code, message } })),
+    attempts: attempts.map(({ code: _, message: __, ...attempt }) => attempt),
   };
 }
 
@@ -97,12 +98,15 @@ function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[]
     view.reason !== undefined && !view.cancel && `because   ${oneLine(view.reason)}`,
   ].filter((line) => typeof line === "string");
   const failure = status.error ?? view.error;
-  if (failure) lines.push("", ...failed(failure, paint, full));
+  if (failure) lines.push("", ...failed(failure, paint, io.cwd, full));
   if (status.parked) lines.push("", ...parked(status.parked, now, paint));
   if (waits.length > 0) {
     lines.push("", paint("bold", `waits for ${waits.length === 1 ? "" : `${waits.length} things`}`.trim()));
-    for (const { slot, what, why } of waits.slice(0, MOST))
+    for (const { slot, what, why } of waits.slice(0, MOST)) {
       lines.push(`  ${slot === undefined ? "" : paint("gray", `slot ${slot}  `)}${what}: ${oneLine(why)}`);
+      const last = slot === undefined ? undefined : view.slots.get(slot)?.attempts.at(-1);
+      lines.push(...innermostFrames(last?.error, io.cwd).map((frame) => paint("gray", `      ${frame}`)));
+    }
     if (waits.length > MOST) lines.push(`  … and ${waits.length - MOST} more`);
   }
   if (view.unreadable.length > 0) {
@@ -120,12 +124,13 @@ function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[]
   return lines;
 }
 
-function failed(failure: Failure, paint: Paint, full = false): string[] {
+function failed(failure: Failure, paint: Paint, cwd: string, full = false): string[] {
   const lines: string[] = [];
   let at: Failure | undefined = failure;
   for (let depth = 0; at && depth < 8; depth++, at = at.cause as Failure | undefined) {
     const message = full ? at.message : oneLine(at.message);
     lines.push(`${depth === 0 ? paint("red", at.code) : "  because"} ${message}`);
+    lines.push(...framesOf(at, cwd).map((frame) => paint("gray", `      ${frame}`)));
   }
   lines.push(paint("gray", `What this code means, and what to do: docs/errors.md#${failure.code.toLowerCase()}`));
   return lines;

@@ -71,7 +71,7 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
      * the bus as well, and so is a signal that came twice.
      */
     async function narrate(): Promise<void> {
-      const narrator = new Narrator();
+      const narrator = new Narrator(io.cwd);
       const stream = events.subjects.streamName("EVENTS");
       // Without a filter: with several the server looks at every subject that there is.
       const consumer = await jetstream(nc).consumers.get(stream, { deliver_policy: DeliverPolicy.New });

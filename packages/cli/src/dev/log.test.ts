@@ -21,7 +21,12 @@ describe("a line that a process printed", () => {
       '{"level":40,"event":"retrying","run":"r","step":"s","slot":1,"err":{"message":"odd"},"msg":"s failed: odd"}',
       { text: "s failed: odd run=r slot=1", style: "yellow" },
     ],
+    [
+      "a handler's error with where it comes from",
+      '{"level":50,"event":"failed","msg":"s failed: odd","err":{"message":"odd","stack":"Error: odd\\n    at pay (/shop/src/pay.ts:3:9)\\n    at node:internal/x:1:1"}}',
+      { text: "s failed: odd\n    at pay (src/pay.ts:3:9)", style: "red" },
+    ],
     ["JSON that is no log line", '{"level":"high"}', { text: '{"level":"high"}' }],
     ["what only begins like JSON", "{ a: 1 }", { text: "{ a: 1 }" }],
-  ])("is shown: %s", (_, line, shown) => expect(readable(line)).toEqual(shown));
+  ])("is shown: %s", (_, line, shown) => expect(readable(line, "/shop")).toEqual(shown));
 });

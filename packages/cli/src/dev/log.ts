@@ -1,5 +1,6 @@
 import type { Io } from "../io.ts";
 import { type Paint, painter } from "../print/colour.ts";
+import { innermostFrames } from "../view/stack.ts";
 import { workerNames } from "./worker-names.ts";
 
 export type Style = Parameters<Paint>[0];
@@ -67,13 +68,14 @@ const IN_MESSAGE = new Set(
 );
 
 /** A line that a process printed, for people: a structured one as its message and what comes with it. */
-export function readable(line: string): { text: string; style?: Style } {
+export function readable(line: string, cwd: string): { text: string; style?: Style } {
   const said = structured(line);
   if (!said) return { text: line };
   const fields = Object.entries(said).filter(([key]) => !OMITTED.has(key) && !("event" in said && IN_MESSAGE.has(key)));
   const text = [said.msg, ...fields.map(([key, value]) => `${key}=${shown(value)}`)].join(" ");
+  const frames = "event" in said ? innermostFrames((said as { err?: unknown }).err, cwd) : [];
   const style = LEVELS.find(([from]) => said.level >= from)?.[1];
-  return { text, ...(style && { style }) };
+  return { text: [text, ...frames.map((frame) => `    ${frame}`)].join("\n"), ...(style && { style }) };
 }
 
 function structured(line: string): { level: number; msg: string } | undefined {

@@ -46,6 +46,14 @@ describe("the narrator", () => {
     ]);
   });
 
+  it("tells where in the workflow it went wrong", () => {
+    const stack = "Error: odd\n    at order (/shop/src/workflows.ts:3:9)\n    at node:internal/x:1:1";
+    expect(told(started, [{ type: "RunFailed", error: { ...error, message: "odd", stack } }])).toEqual([
+      "r started: order@2",
+      "r failed in 100 ms: odd\n    at order (shop/src/workflows.ts:3:9)",
+    ]);
+  });
+
   it("tells all that one decision says", () => {
     const undo: RunEvent = { type: "StepScheduled", slot: 3, step: "refund", input: {}, compensation: true };
     expect(told([charge, { type: "TimerStarted", slot: 2, fireAt: 2_000 }, undo])).toEqual([

@@ -1,6 +1,7 @@
 import { Decision, InboxMessage, type RunEvent, type RunStarted } from "@stepstream/contracts";
 import { oneLine } from "../print/table.ts";
 import { took } from "../print/time.ts";
+import { framesOf } from "../view/stack.ts";
 import type { Style } from "./log.ts";
 
 /** A line about a run. */
@@ -29,7 +30,13 @@ const MAX = 160;
  * they took.
  */
 export class Narrator {
+  readonly #cwd: string;
   readonly #runs = new Map<string, { at: number; slots: Map<number, { step: string; at: number; over?: true }> }>();
+
+  /** @param cwd - Where one is: files have their names from there. */
+  constructor(cwd = "/") {
+    this.#cwd = cwd;
+  }
 
   /**
    * @param kind - Where the message was: on the run's inbox or on its journal.
@@ -108,7 +115,13 @@ export class Narrator {
       case "RunCompleted":
         return { text: `completed${this.#ended(run, now)}`, style: "green" };
       case "RunFailed":
-        return { text: `failed${this.#ended(run, now)}: ${short(event.error.message)}`, style: "red" };
+        return {
+          text: [
+            `failed${this.#ended(run, now)}: ${short(event.error.message)}`,
+            ...framesOf(event.error, this.#cwd).map((frame) => `    ${frame}`),
+          ].join("\n"),
+          style: "red",
+        };
       case "RunCancelled":
         return { text: `cancelled${this.#ended(run, now)}: ${short(event.reason)}`, style: "yellow" };
       case "RunTerminated":

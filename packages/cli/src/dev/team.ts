@@ -45,7 +45,7 @@ export class Team {
           cwd: io.cwd,
           env: { ...withoutNats(io.env), ...(log.coloured && { FORCE_COLOR: "1" }), ...env },
           onLine: (line, from) => {
-            const { text, style } = readable(line);
+            const { text, style } = readable(line, io.cwd);
             log.line(name, text, style ?? (from === "err" ? "red" : undefined));
           },
           onNews: (text) => log.line(name, text, "yellow"),

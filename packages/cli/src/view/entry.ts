@@ -11,6 +11,8 @@ export interface Line {
   what: string;
   slot?: number;
   text: string;
+  /** What went wrong, if that is what it says: with its stack. */
+  error?: unknown;
   /** It changed nothing. */
   ignored?: "late" | "early";
 }
@@ -37,7 +39,9 @@ function ignored({ late, early }: { late?: true; early?: true }): Pick<Line, "ig
 /** What is not worth a word: it is in a column, or for programs. */
 const SILENT = new Set(["v", "type", "slot", "id", "after", "trace", "baggage", "seen", "retry"]);
 
-function told(message: { type: string } & Partial<Record<string, unknown>>): Pick<Line, "what" | "slot" | "text"> {
+function told(
+  message: { type: string } & Partial<Record<string, unknown>>,
+): Pick<Line, "what" | "slot" | "text" | "error"> {
   const { type, slot, error } = message;
   const parts: string[] = [];
   if (type === "SlotsCancelled") parts.push(`slots ${(message as RunEvent & { slots: number[] }).slots.join(", ")}`);
@@ -51,5 +55,10 @@ function told(message: { type: string } & Partial<Record<string, unknown>>): Pic
   }
   if (error && typeof error === "object" && "message" in error)
     parts.push(`${(error as { code?: string }).code}: ${error.message}`);
-  return { what: type, ...(typeof slot === "number" && { slot }), text: oneLine(parts.join("  ")) };
+  return {
+    what: type,
+    ...(typeof slot === "number" && { slot }),
+    ...(error !== undefined && { error }),
+    text: oneLine(parts.join("  ")),
+  };
 }

@@ -7,6 +7,7 @@ export interface FailedAttempt {
   at: number;
   code: string;
   message: string;
+  error: Failure;
   /** When the next one comes, in epoch milliseconds; absent if it was the last. */
   nextAt?: number;
 }
@@ -104,7 +105,7 @@ export function see(view: RunView, entries: readonly HistoryEntry[]): void {
         if (message.type !== "AttemptFailed" || !slot) break;
         const { attempt, error, delayMs } = message;
         const next = delayMs === undefined ? {} : { nextAt: at + delayMs };
-        slot.attempts.push({ attempt, at, code: error.code, message: error.message, ...next });
+        slot.attempts.push({ attempt, at, code: error.code, message: error.message, error, ...next });
         break;
       }
       case "malformed":

@@ -3,19 +3,24 @@ import { type Paint, stateStyle } from "../print/colour.ts";
 import { table } from "../print/table.ts";
 import { ago, stamp } from "../print/time.ts";
 
-/** A schedule for people: when, what then, what has been, what comes. */
-export function described(what: ScheduleDescription, now: number, paint: Paint): string {
-  const { cron, every, timezone, overlap = "skip" } = what.times;
+/** When it starts its runs: `cron 0 2 * * * in Europe/Berlin`, `every 15m`. */
+export function patternOf({ times: { cron, every, timezone } }: Pick<ScheduleDescription, "times">): string {
   const when = [
     cron && `cron ${[cron].flat().join(" | ")}${timezone ? ` in ${timezone}` : ""}`,
     every && `every ${every}`,
-  ].filter(Boolean);
+  ];
+  return when.filter(Boolean).join(" and ");
+}
+
+/** A schedule for people: when, what then, what has been, what comes. */
+export function described(what: ScheduleDescription, now: number, paint: Paint): string {
+  const { overlap = "skip" } = what.times;
   const { workflow, version } = what.action;
   const state = what.over ? paint("gray", "over") : what.paused ? paint("yellow", "paused") : paint("green", "active");
   const counts = Object.entries(what.counts).filter(([, count]) => count > 0);
   const parts = [
     `${paint("bold", what.id)}  ${state}${what.note ? `  ${what.note}` : ""}`,
-    `starts   ${workflow}@${version}, ${when.join(" and ")}, overlap ${overlap}`,
+    `starts   ${workflow}@${version}, ${patternOf(what)}, overlap ${overlap}`,
     `so far   ${counts.length > 0 ? counts.map(([name, count]) => `${count} ${name}`).join(", ") : "nothing"}`,
     `next     ${what.next.length > 0 ? `${what.next.slice(0, 3).map(stamp).join(", ")} UTC` : "nothing"}`,
   ];
