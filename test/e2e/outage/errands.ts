@@ -39,7 +39,7 @@ export const handlers: { step: typeof walk | typeof stubborn; handler: any }[] =
   {
     step: walk,
     handler: async (n: number) => {
-      await busy(400);
+      await busy(200 + 10 * n); // So that they are not all in the same place when the server goes away.
       return n;
     },
   },
