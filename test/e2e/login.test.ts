@@ -1,5 +1,5 @@
 /** Passwords and keys that change while programs are connected. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as dial, nkeyAuthenticator } from "@nats-io/transport-node";
@@ -62,6 +62,29 @@ describe.skipIf(noGuardedServer)("a password that is changed, and changed back",
     const program = new Program("coordinator", { NATS_URL: `nats://eva:old@${server.address}` });
     await program.says(/Authorization Violation/);
     expect(await program.ended).toBe(1);
+  });
+});
+
+describe.skipIf(noGuardedServer)("a password that is changed in a context", () => {
+  it("is read again at each login", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "stepstream-login-"));
+    ends.push(() => rm(folder, { recursive: true, force: true }));
+    server = await startGuardedServer(password("first"));
+    await mkdir(join(folder, "nats", "context"), { recursive: true });
+    const context = (pass: string) =>
+      writeFile(
+        join(folder, "nats", "context", "shop.json"),
+        JSON.stringify({ url: server.address, user: "eva", password: pass }),
+      );
+    await context("first");
+    const env = { XDG_CONFIG_HOME: folder, NATS_CONTEXT: "shop", NATS_URL: "", STEPSTREAM_NAMESPACE: "context" };
+    const program = new Program("coordinator", env);
+    ends.push(() => program.end("SIGKILL"));
+    await program.says(/ runs /);
+    await server.reload(password("second"));
+    await program.says(/login refused by nats-server/);
+    await context("second");
+    await program.says(/connected to nats-server again/);
   });
 });
 

@@ -3,10 +3,13 @@ import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { relative } from "node:path";
 import {
+  type Authenticator,
   type ConnectionOptions,
   credsAuthenticator,
   jwtAuthenticator,
   nkeyAuthenticator,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator,
 } from "@nats-io/transport-node";
 import { fromFile, fromUrls } from "@stepstream/event-log/jetstream";
 import type { NatsContext } from "./context.ts";
@@ -37,7 +40,7 @@ export interface Connection {
  * O2. Where neither a URL nor a context is asked for, and `stepstream dev` runs in this folder or one above: its server.
  * O3. Else, without a URL: the context that `nats context select` chose.
  * O4. Without any of it: {@link DEFAULT_URL}, as nobody.
- * O5. Credentials and the seed of an nkey are read again at each login: they may have been replaced.
+ * O5. Credentials, the seed of an nkey and what a context says are read again at each login: they may have been replaced.
  *
  * Checked elsewhere:
  *   O1, O3, O4  test/cli/connect.test.ts
@@ -51,15 +54,19 @@ export async function connectionOf(flags: NatsFlags, env: Env, cwd: string): Pro
   const said = flags.nats || env.NATS_URL;
   const dev = said || asked ? undefined : await devServer(cwd);
   const name = asked || (said || dev ? undefined : await selectedContext(env));
-  const context = name ? await readContext(env, name) : contextOf({});
+  const context = name ? readContext(env, name) : contextOf({});
   const say = (flag: string | undefined, variable: string, stored: string) => flag || env[variable] || stored;
 
   const creds = say(flags.creds, "NATS_CREDS", context.creds);
   const nkey = say(flags.nkey, "NATS_NKEY", context.nkey);
   const { servers, ...inUrl } = fromUrls(said || dev?.url || context.url || DEFAULT_URL);
-  const user = say(flags.user || inUrl.user, "NATS_USER", context.user);
-  const pass = say(flags.password || inUrl.pass, "NATS_PASSWORD", context.password);
-  const token = say(flags.token || inUrl.token, "NATS_TOKEN", context.token);
+  const loginBy = ({ user, password, token }: NatsContext) => ({
+    user: say(flags.user || inUrl.user, "NATS_USER", user),
+    pass: say(flags.password || inUrl.pass, "NATS_PASSWORD", password),
+    token: say(flags.token || inUrl.token, "NATS_TOKEN", token),
+  });
+  const { user, pass, token } = loginBy(context);
+  const current = name ? () => readContext(env, name) : () => context;
   const certFile = say(flags.tlsCert, "NATS_CERT", context.cert);
   const keyFile = say(flags.tlsKey, "NATS_KEY", context.key);
   const caFile = say(flags.tlsCa, "NATS_CA", context.ca);
@@ -72,12 +79,11 @@ export async function connectionOf(flags: NatsFlags, env: Env, cwd: string): Pro
   };
   const options = {
     servers: servers!,
-    ...(user && { user }),
-    ...(pass && { pass }),
-    ...(token && { token }),
     ...(Object.keys(tls).length > 0 && { tls: { ...tls, ...named([servers!].flat()) } }),
     ...(inboxPrefix && { inboxPrefix }),
-    ...authenticator(creds, nkey, context),
+    ...(creds || nkey || context.user_jwt || name
+      ? { authenticator: authenticators(creds, nkey, current, () => loginBy(current())) }
+      : { ...(user && { user }), ...(pass && { pass }), ...(token && { token }) }),
   };
   const from = said
     ? flags.nats
@@ -99,17 +105,33 @@ function named(servers: readonly string[]): { host?: string } {
   return more.length === 0 && isIP(host) ? { host } : {};
 }
 
-function authenticator(creds: string, nkey: string, context: NatsContext): Partial<ConnectionOptions> {
+function authenticators(
+  creds: string,
+  nkey: string,
+  context: () => NatsContext,
+  login: () => { user: string; pass: string; token: string },
+): Authenticator[] {
+  const found: Authenticator[] = [];
   // Read now, so that a mistake is told at once, and again at each login (O5).
-  if (creds) return { authenticator: credsAuthenticator(fromFile(there("credentials", home(creds)))) };
-  if (nkey) {
+  if (creds) found.push(credsAuthenticator(fromFile(there("credentials", home(creds)))));
+  else if (nkey) {
     const path = home(nkey);
     seedIn(path, bytes("nkey seed", path));
-    return { authenticator: nkeyAuthenticator(() => seedIn(path, fromFile(path)())) };
+    found.push(nkeyAuthenticator(() => seedIn(path, fromFile(path)())));
+  } else if (context().user_jwt) {
+    const secret = () => new TextEncoder().encode(context().user_seed);
+    found.push(jwtAuthenticator(() => context().user_jwt, context().user_seed ? secret : undefined));
   }
-  const { user_jwt: jwt, user_seed: secret } = context;
-  if (jwt) return { authenticator: jwtAuthenticator(jwt, secret ? new TextEncoder().encode(secret) : undefined) };
-  return {};
+  const { user, token } = login();
+  if (token) found.push(tokenAuthenticator(() => login().token));
+  if (user)
+    found.push(
+      usernamePasswordAuthenticator(
+        () => login().user,
+        () => login().pass,
+      ),
+    );
+  return found;
 }
 
 /** A seed stands in a file, alone or among comments. */

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -47,11 +48,14 @@ export async function selectedContext(env: Env): Promise<string | undefined> {
 }
 
 /** @throws {UsageError} It is not there, cannot be read, or asks for what is not supported. */
-export async function readContext(env: Env, name: string): Promise<NatsContext> {
+export function readContext(env: Env, name: string): NatsContext {
   const path = join(folder(env), "context", `${name}.json`);
-  const text = await readFile(path, "utf8").catch((cause) => {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
     throw new UsageError(`There is no NATS context "${name}" (${path}). "nats context ls" lists them.`, { cause });
-  });
+  }
   let context: NatsContext;
   try {
     context = contextOf(JSON.parse(text));
