@@ -102,6 +102,13 @@ it("from packages passes its own tests at once, type-checks, and runs", { timeou
   expect(linted.out).toContain("stepstream(no-floating-step): Nobody waits for w.run()");
   await writeFile(workflows, good);
 
+  // The programs of production are there as well, and their entry files find what they start.
+  for (const program of ["stepstream-coordinator", "stepstream-worker"])
+    expect(await run(project, "npx", program, "--help")).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(`Usage: ${program} [options]`),
+    });
+
   // The types of all our packages as well, and of what they import. (Those of nats.js do not pass the stricter option.)
   await writeFile(
     join(project, "all.ts"),

@@ -71,7 +71,7 @@ it("shows a parked run as parked, as long as it is", async () => {
   expect(run.code).toBe(0);
   const look = async () => json((await other.run("ls --json", { env: { XDG_CACHE_HOME: cache } })).out)[0];
   await expect.poll(async () => (await look()).status).toBe("parked");
-  expect(await look()).toMatchObject({ version: 9, code: "UNKNOWN_WORKFLOW" });
+  expect(await look()).toMatchObject({ version: 9, error: { code: "UNKNOWN_WORKFLOW" } });
   await other.client.get("unknown-version").terminate();
   expect((await look()).status).toBe("terminated");
   await other.stop();

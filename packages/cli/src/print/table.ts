@@ -1,5 +1,6 @@
+import { createRequire } from "node:module";
 import { stripVTControlCharacters } from "node:util";
-import stringWidth from "string-width";
+import type stringWidth from "string-width";
 
 export interface Column {
   title: string;
@@ -7,12 +8,15 @@ export interface Column {
   align?: "left" | "right";
 }
 
-/** What almost all text is. The tables of `string-width` take 20 ms to be made, so they are asked for the rest only. */
+/** What almost all text is. The tables of `string-width` take 20 ms to be made, so it is loaded for the rest only. */
 const ASCII = /^[\x20-\x7e]*$/;
+const require = createRequire(import.meta.url);
 
 /** How many columns of a terminal a text takes. */
 export function widthOf(text: string): number {
-  return ASCII.test(text) ? text.length : stringWidth(text);
+  if (ASCII.test(text)) return text.length;
+  const { default: width } = require("string-width") as { default: typeof stringWidth };
+  return width(text);
 }
 
 /** Between columns. */
