@@ -72,9 +72,17 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-async function leaderOf(kind: string): Promise<string | undefined> {
-  const info = await admin.request(`$JS.API.STREAM.INFO.${namespace}_${kind}`, "", { timeout: 2_000 });
-  return info.json<{ cluster?: { leader?: string } }>().cluster?.leader;
+/** The index of the server that leads the stream, once one does. */
+async function leaderOf(kind: string): Promise<number> {
+  for (;;) {
+    const info = await admin
+      .request(`$JS.API.STREAM.INFO.${namespace}_${kind}`, "", { timeout: 1_000 })
+      .then((msg) => msg.json<{ cluster?: { leader?: string } }>())
+      .catch(() => undefined);
+    const leader = info?.cluster?.leader;
+    if (leader) return Number(leader.slice(1));
+    await sleep(100);
+  }
 }
 
 describe("a cluster of three", () => {
@@ -124,7 +132,7 @@ describe("a cluster of three", () => {
     expect(longestMs).toBeLessThan(10_000);
   });
 
-  it("that loses the leader of COMMANDS for good goes on with all runs within 10 s", async (test) => {
+  it("that loses the leader of COMMANDS for good ends all runs within 15 s", async (test) => {
     if (!cluster) return test.skip();
     const leader = await leaderOf("COMMANDS");
     const runs = await Promise.all(Array.from({ length: 100 }, (_, i) => client.start(three, i, { id: `kill-${i}` })));
@@ -136,9 +144,9 @@ describe("a cluster of three", () => {
     });
     await sleep(300);
     const killedAt = performance.now();
-    await cluster.kill(Number(leader!.slice(1)));
+    await cluster.kill(leader);
     expect(await Promise.all(results)).toEqual(runs.map((_, i) => i + 3));
     console.log(`the last run ended ${Math.round(Math.max(...ended) - killedAt)} ms after the kill`);
-    expect(Math.max(...ended) - killedAt).toBeLessThan(20_000);
+    expect(Math.max(...ended) - killedAt).toBeLessThan(15_000);
   });
 });
