@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as dial, type NatsConnection } from "@nats-io/transport-node";
 import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
+import type { Appended } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
 import { type Client, connect, step, workflow } from "@stepstream/sdk";
 import { createWorker, type Worker } from "@stepstream/step-worker";
@@ -130,6 +131,19 @@ describe("a cluster of three", () => {
     console.log(`${calls} calls, the longest ${Math.round(longestMs)} ms`);
     expect(calls).toBeGreaterThan(200);
     expect(longestMs).toBeLessThan(10_000);
+  });
+
+  it("to which 300 messages are sent twice at the same time stores each once, and says so to both senders", async (test) => {
+    if (!cluster) return test.skip();
+    const nats = [...cluster.urls];
+    const logs = await Promise.all([1, 2].map(() => connectEventLog({ nats, namespace, create: false })));
+    const ids = Array.from({ length: 300 }, (_, i) => `twice-${i}`);
+    const both = await Promise.all(
+      ids.map((id) => Promise.all(logs.map((log) => log.append(log.subjects.attempts(id, 1), "{}", { id })))),
+    );
+    for (const [a, b] of both as [Appended, Appended][])
+      expect([a.seq, a.duplicate !== b.duplicate]).toEqual([b.seq, true]);
+    await Promise.all(logs.map((log) => log.close()));
   });
 
   it("that loses the leader of COMMANDS for good ends all runs within 15 s", async (test) => {
