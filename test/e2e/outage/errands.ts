@@ -14,7 +14,7 @@ const stubborn = step("stubborn", {
   input: z.number(),
   output: z.number(),
   concurrency: 50,
-  timeout: { attempt: "2m" },
+  timeout: { attempt: "20m" },
 });
 
 /** Steps one after the other, a timer, and another step. */
@@ -46,7 +46,7 @@ export const handlers: { step: typeof walk | typeof stubborn; handler: any }[] =
   {
     step: stubborn,
     handler: async (n: number) => {
-      await busy(60_000);
+      await busy(600_000);
       return n;
     },
   },
