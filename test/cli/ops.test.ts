@@ -20,7 +20,7 @@ describe("queue", () => {
     await expect.poll(async () => (await look())?.running).toBe(3);
     const queue = await look();
     expect(queue).toMatchObject({ waiting: 0, taken: 3, workers: 1, places: 50 });
-    expect(Date.now() - queue.oldestAt).toBeLessThan(30_000);
+    expect(Date.now() - Date.parse(queue.oldestAt)).toBeLessThan(30_000);
     const { out, code } = await scene.run("queue");
     expect(code).toBe(0);
     expect(lines(out)[0]).toMatch(

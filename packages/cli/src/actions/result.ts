@@ -1,4 +1,4 @@
-import { type Duration, durationMs, encodeValue } from "@stepstream/contracts";
+import { checkDuration, type Duration, encodeValue } from "@stepstream/contracts";
 import type { RunStatus } from "@stepstream/sdk";
 import type { Command } from "commander";
 import type { Flags } from "../commands/result.ts";
@@ -34,7 +34,7 @@ export async function printResult(
   const handle = (await bus.client()).get(run);
   const { timeout } = flags;
   // What is thrown about the wait must not pass for an outcome.
-  if (timeout !== undefined) durationMs(timeout);
+  if (timeout !== undefined) checkDuration("timeout", timeout, { min: 1 });
   const ended = await handle.result({ signal: io.signal, ...(timeout !== undefined && { timeout }) }).then(
     (output) => ({ output }),
     (error: Error) => ({ error }),
