@@ -63,14 +63,17 @@ async function underWay(id: string): Promise<void> {
 }
 
 /** The command, as somebody runs it before a deploy. */
+/** Without the line that says which server and namespace are in use. */
+const judged = (err: string) => err.replace(/^using .*\n/, "");
+
 async function check(...args: string[]): Promise<{ code: number; out: string }> {
   const env = { ...process.env, NATS_URL: bus.nats, STEPSTREAM_NAMESPACE: bus.namespace, XDG_CACHE_HOME: cache };
   try {
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [CLI, "replay", ...args], { env });
-    return { code: 0, out: stdout + stderr };
+    return { code: 0, out: stdout + judged(stderr) };
   } catch (error) {
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout + stderr };
+    return { code, out: stdout + judged(stderr) };
   }
 }
 
