@@ -62,10 +62,10 @@ async function underWay(id: string): Promise<void> {
   await expect.poll(packed).toBe(true);
 }
 
-/** The command, as somebody runs it before a deploy. */
 /** Without the line that says which server and namespace are in use. */
 const judged = (err: string) => err.replace(/^using .*\n/, "");
 
+/** The command, as somebody runs it before a deploy. */
 async function check(...args: string[]): Promise<{ code: number; out: string }> {
   const env = { ...process.env, NATS_URL: bus.nats, STEPSTREAM_NAMESPACE: bus.namespace, XDG_CACHE_HOME: cache };
   try {
