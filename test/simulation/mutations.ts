@@ -64,7 +64,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "outstanding-then-inbox",
-    seed: 81,
+    seed: 50,
     why: "On a takeover the commands that are out are listed first, then the inbox is read.",
     patches: [
       {
@@ -182,7 +182,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "handed-on-until-done",
-    seed: 4,
+    seed: 33,
     why: "A run that was parked and is handed on keeps its record until the other coordinator has done with it.",
     patches: [
       {
@@ -371,7 +371,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "superseded-attempt",
-    seed: 67,
+    seed: 8,
     why: "What an attempt throws because another worker has its command is no outcome of the step.",
     patches: [{ file: "services/step-worker/src/shell/attempt.ts", from: "if (running.superseded)", to: "if (false)" }],
   },
