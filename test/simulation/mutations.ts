@@ -146,7 +146,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "life-begins-after-its-cause",
-    seed: 138,
+    seed: 7,
     why: "A run that goes on as new takes up the message after the one that led to it, not the last of the batch.",
     patches: [
       {
