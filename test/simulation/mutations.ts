@@ -47,7 +47,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "complete-reads",
-    seed: 2,
+    seed: 3,
     why: "A read counts only if it holds the message in hand and all that the journal has consumed.",
     patches: [
       {
@@ -122,7 +122,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "ack-when-durable",
-    seed: 1,
+    seed: 2,
     why: "A message is acknowledged when all that it caused is durable, and not before.",
     patches: [
       {
@@ -376,6 +376,18 @@ export const mutations: readonly Mutation[] = [
     patches: [{ file: "services/step-worker/src/shell/attempt.ts", from: "if (running.superseded)", to: "if (false)" }],
   },
   {
+    rule: "counted-deliveries",
+    seed: 1,
+    why: "The delivery count of a command that is older than the connection explains nothing: a killed server forgets.",
+    patches: [
+      {
+        file: "services/step-worker/src/shell/look-up.ts",
+        from: "return delivery.at > connectedAtMs() + CLOCKS_APART_MS;",
+        to: "return true;",
+      },
+    ],
+  },
+  {
     rule: "shielded",
     seed: 24,
     why: "A cancel does not reach what w.uncancellable runs.",
@@ -481,7 +493,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "given-up-start",
-    seed: 149,
+    seed: 472,
     why: "A start in the place of another that was given up terminates and deletes nothing more.",
     patches: [
       {
