@@ -483,12 +483,15 @@ export class RunActor {
     for (const n of scheduled) unsent.delete(n);
     const answered = new Set<number>();
     if (lost.length > 0) {
+      // What whoever had the run before was about to publish may have come since.
+      const late = await this.#commandsOut();
       const after = Math.min(...lost.map((n) => execution.slots.get(n)!.after));
       const inbox = await log.read(log.subjects.inbox(this.run), { fromSeq: after + 1, fresh: true });
       const texts = inbox.map((stored) => stored.text);
       for (const n of lost) {
         const slot = execution.slots.get(n)!;
         if (texts.some((text) => answers(text, slot))) answered.add(n);
+        else if (late.has(n) && !stranded.has(n)) out.add(n);
         else if (slot.state === "cancelling") unsent.add(n);
         else out.delete(n);
       }
@@ -563,6 +566,12 @@ export class RunActor {
       out: new Set([...listed.keys()].flatMap((subject) => slotOf(subject) ?? [])),
       stranded: new Map([...found].map(([subject, seq]) => [slotOf(subject)!, { subject, seq }])),
     };
+  }
+
+  async #commandsOut(): Promise<Set<number>> {
+    const { log } = this.#deps;
+    const listed = await log.list("COMMANDS", log.subjects.all.commandsOfRun(this.run));
+    return new Set([...listed.keys()].flatMap((subject) => log.subjects.parse(subject)?.slot ?? []));
   }
 
   /** Nobody waits for these any more, and nothing else would remove them. */
