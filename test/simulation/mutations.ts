@@ -376,18 +376,6 @@ export const mutations: readonly Mutation[] = [
     patches: [{ file: "services/step-worker/src/shell/attempt.ts", from: "if (running.superseded)", to: "if (false)" }],
   },
   {
-    rule: "counted-deliveries",
-    seed: 1,
-    why: "The delivery count of a command that is older than the connection explains nothing: a killed server forgets.",
-    patches: [
-      {
-        file: "services/step-worker/src/shell/look-up.ts",
-        from: "return delivery.at > connectedAtMs() + CLOCKS_APART_MS;",
-        to: "return true;",
-      },
-    ],
-  },
-  {
     rule: "shielded",
     seed: 24,
     why: "A cancel does not reach what w.uncancellable runs.",
