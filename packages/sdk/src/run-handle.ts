@@ -71,6 +71,9 @@ interface Telling {
   /** How long to wait for the answer; the message stands. Default "30s". */
   timeout?: Duration;
 }
+const TELLING = ["id", "signal", "timeout"];
+const CALL = ["timeout"];
+
 /** Nothing to say need not be said. */
 type Arguments<I, Options> = undefined extends I ? [input?: I, options?: Options] : [input: I, options?: Options];
 export type SignalArguments<P> = Arguments<P extends z.ZodType ? z.input<P> : unknown, Telling>;
@@ -133,7 +136,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async result(options: { signal?: AbortSignal; timeout?: Duration } = {}): Promise<O> {
-    checkOptions("result", options);
+    checkOptions("result", options, ["signal", "timeout"]);
     if (options.timeout === undefined) return this.#result(options.signal);
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
@@ -165,7 +168,7 @@ export class RunHandle<
 
   /** @throws {RunNotFoundError} There is no such run. */
   async status(options: CallOptions = {}): Promise<RunStatus> {
-    checkOptions("status", options);
+    checkOptions("status", options, CALL);
     const { log, clock } = this.#context;
     return within(clock, `the status of run ${this.id}`, options.timeout, () => readStatus(log, this.id));
   }
@@ -176,7 +179,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async *progress(options: { timeout?: Duration } = {}): AsyncGenerator<Progress, void, void> {
-    checkOptions("progress", options);
+    checkOptions("progress", options, CALL);
     const { clock, closed } = this.#context;
     const what = `progress of run ${this.id}`;
     const ms = options.timeout === undefined ? undefined : timeoutMs(options.timeout);
@@ -197,7 +200,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async history(options: CallOptions = {}): Promise<HistoryEntry[]> {
-    checkOptions("history", options);
+    checkOptions("history", options, CALL);
     const { log, clock } = this.#context;
     const history = await within(clock, `the history of run ${this.id}`, options.timeout, () =>
       readHistory(log, this.id),
@@ -221,7 +224,7 @@ export class RunHandle<
   async cancel(
     options: { reason?: string; grace?: Duration; cleanupDeadline?: Duration } & Omit<Telling, "id"> = {},
   ): Promise<void> {
-    checkOptions("cancel", options);
+    checkOptions("cancel", options, ["reason", "grace", "cleanupDeadline", "signal", "timeout"]);
     const { reason = "cancelled by a client", grace, cleanupDeadline } = options;
     checkText("reason", reason);
     const id = newId(this.#context.clock);
@@ -248,7 +251,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
   async terminate(options: { reason?: string } & Omit<Telling, "id"> = {}): Promise<void> {
-    checkOptions("terminate", options);
+    checkOptions("terminate", options, ["reason", "signal", "timeout"]);
     const { reason = "terminated by a client" } = options;
     checkText("reason", reason);
     const id = newId(this.#context.clock);
@@ -270,7 +273,7 @@ export class RunHandle<
   async signal<K extends keyof S & string>(name: K, ...[payload, options = {}]: SignalArguments<S[K]>): Promise<void> {
     const { clock } = this.#context;
     checkName("name of a signal", name);
-    checkOptions(`signal "${name}"`, options);
+    checkOptions(`signal "${name}"`, options, TELLING);
     const { id = newId(clock) } = options;
     checkMessageId("id of a signal", id);
     const sent = this.#sent(`signal "${name}"`, declaredIn(this.#workflow?.signals, name), payload);
@@ -304,7 +307,7 @@ export class RunHandle<
   ): Promise<UpdateOutput<U[K]>> {
     const { clock } = this.#context;
     checkName("name of an update", name);
-    checkOptions(`update "${name}"`, options);
+    checkOptions(`update "${name}"`, options, TELLING);
     const { id = newId(clock) } = options;
     checkMessageId("id of an update", id);
     const schemas = declaredIn(this.#workflow?.updates, name);
@@ -353,7 +356,7 @@ export class RunHandle<
   ): Promise<QueryAnswerOf<Q[K]>> {
     const { log, clock, closed } = this.#context;
     checkName("name of a query", name);
-    checkOptions(`query "${name}"`, options);
+    checkOptions(`query "${name}"`, options, CALL);
     const declared = declaredIn(this.#workflow?.queries, name);
     const schemas = declared && "output" in declared ? declared : { input: undefined, output: declared };
     const sent = this.#sent(`query "${name}"`, schemas.input, input);
@@ -388,7 +391,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async delete(options: CallOptions = {}): Promise<void> {
-    checkOptions("delete", options);
+    checkOptions("delete", options, CALL);
     const { clock } = this.#context;
     await within(
       clock,

@@ -107,9 +107,10 @@ export function watchEventLoop(options: WatchOptions): Watch {
 }
 
 /** @throws {RangeError} It is not within 500 and 600,000 ms. */
-export function checkStallMs(stallMs = DEFAULT_STALL_MS): void {
-  if (!Number.isFinite(stallMs) || stallMs < 500 || stallMs > 600_000)
-    throw new RangeError(`Invalid stallMs ${stallMs}. Use 500 to 600000 milliseconds.`);
+export function checkStallMs(stallMs: unknown = DEFAULT_STALL_MS): void {
+  if (typeof stallMs === "number" && stallMs >= 500 && stallMs <= 600_000) return;
+  const shown = typeof stallMs === "string" ? JSON.stringify(stallMs) : String(stallMs);
+  throw new RangeError(`Invalid watchdog.stallMs ${shown}. Use 500 to 600000 milliseconds.`);
 }
 
 function threadSource(): string {

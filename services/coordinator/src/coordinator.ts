@@ -1,6 +1,21 @@
-import { checkDefinition, checkObject, NotRunningError, refuse } from "@stepstream/contracts";
+import {
+  checkDefinition,
+  checkFunction,
+  checkKeys,
+  checkObject,
+  checkOptions,
+  checkWatchdog,
+  checkWhole,
+  NotRunningError,
+  refuse,
+} from "@stepstream/contracts";
 import { type Clock, type EventLog, sleep, systemClock } from "@stepstream/event-log";
-import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
+import {
+  CONNECT_OPTIONS,
+  type ConnectOptions,
+  checkConnectOptions,
+  connectEventLog,
+} from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { builtinWorkflows } from "@stepstream/sdk/builtin";
 import { createTelemetry, Repeats } from "@stepstream/telemetry";
@@ -57,6 +72,18 @@ export interface Coordinator {
   readonly partitions: readonly number[];
 }
 
+const OPTIONS = [
+  ...CONNECT_OPTIONS,
+  "workflows",
+  "log",
+  "boundary",
+  "telemetry",
+  "onEvent",
+  "settings",
+  "keepPositions",
+  "watchdog",
+];
+
 /**
  * A coordinator: takes workflow runs further. Several share the partitions of a namespace, and take over
  * from one that is gone within 6 seconds.
@@ -65,11 +92,26 @@ export interface Coordinator {
  */
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
   checkObject("options of a coordinator", options);
+  checkKeys("of a coordinator", options, OPTIONS);
+  checkConnectOptions(options);
+  if (options.onEvent !== undefined) checkFunction("onEvent", options.onEvent);
+  if (options.boundary !== undefined) checkFunction("boundary", options.boundary);
+  if (options.telemetry !== undefined) checkObject("telemetry", options.telemetry);
+  const { keepPositions } = options;
+  if (keepPositions !== undefined && typeof keepPositions !== "boolean")
+    refuse("keepPositions", keepPositions, "true or false");
+  checkOptions("settings of a coordinator", options.settings, Object.keys(DEFAULTS));
   if (!Array.isArray(options.workflows)) refuse("workflows of a coordinator", options.workflows, "an array");
   const clock = options.clock ?? systemClock;
   const id = `c-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
   const workflows = byNameAndVersion([...builtinWorkflows, ...options.workflows]);
-  const settings = { ...DEFAULTS, ...options.settings };
+  const settings = { ...DEFAULTS };
+  for (const [name, value] of Object.entries(options.settings ?? {})) {
+    if (value === undefined) continue;
+    checkWhole(`settings.${name} of a coordinator`, value, 0);
+    settings[name as keyof Settings] = value;
+  }
+  checkWatchdog(options.watchdog);
   if (options.watchdog) checkStallMs(options.watchdog.stallMs);
   const watched = options.watchdog !== false && (options.watchdog !== undefined || options.clock === undefined);
   const serverClock = new ServerClock(clock);

@@ -162,7 +162,7 @@ export class ScheduleHandle {
    * @param options.id - Its identity: the same id again is the same trigger. Default: a random one.
    */
   async trigger(options: { overlap?: Overlap; id?: string } & CallOptions = {}): Promise<Triggered> {
-    const call = waiting("trigger", options);
+    const call = waiting("trigger", options, ["overlap", "id"]);
     const { overlap, id } = options;
     return this.#run.update("trigger", overlap ? { overlap } : {}, { ...call, ...(id === undefined ? {} : { id }) });
   }
@@ -179,7 +179,7 @@ export class ScheduleHandle {
     options: { from: Instant | Date; to: Instant | Date; overlap?: Overlap } & CallOptions,
   ): Promise<Backfilled> {
     checkObject("options of backfill", options);
-    const call = waiting("backfill", options);
+    const call = waiting("backfill", options, ["from", "to", "overlap"]);
     const { overlap } = options;
     const [from, to] = [epoch(this.id, "from", options.from), epoch(this.id, "to", options.to)];
     return this.#run.update("backfill", { from, to, ...(overlap ? { overlap } : {}) }, call);
@@ -225,7 +225,7 @@ export class ScheduleHandle {
    * @param options.timeout - For each of its parts. Deleting it again after a time-out is safe.
    */
   async delete(options: { history?: boolean } & CallOptions = {}): Promise<void> {
-    const call = waiting("delete", options);
+    const call = waiting("delete", options, ["history"]);
     const { status } = await this.#run.status(call);
     if (status === "running" || status === "parked")
       await this.#run.update("delete", {}, call).catch((error: unknown) => {
@@ -277,7 +277,7 @@ export class Schedules {
 
   /** Schedules that are not over, newest first. Reads as many runs as there are: for people. */
   async list(options: { limit?: number; timeout?: Duration } = {}): Promise<ScheduleSummary[]> {
-    checkOptions("list", options);
+    checkOptions("list", options, ["limit", "timeout"]);
     const { limit = 100, timeout = "30s" } = options;
     if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit);
     const runs = await this.#client.list({ workflow: scheduleWorkflow, limit: Number.POSITIVE_INFINITY, timeout });
@@ -315,8 +315,12 @@ function noted(note: string | undefined): { note?: string } {
 }
 
 /** @throws {RangeError} The options are none, or the time-out is none. */
-function waiting(what: string, options: { timeout?: Duration | undefined }): CallOptions {
-  checkOptions(what, options);
+function waiting(
+  what: string,
+  options: { timeout?: Duration | undefined },
+  others: readonly string[] = [],
+): CallOptions {
+  checkOptions(what, options, [...others, "timeout"]);
   const { timeout } = options;
   if (timeout === undefined) return {};
   timeoutMs(timeout);

@@ -46,6 +46,10 @@ import { Updates } from "./updates.ts";
 import { holds, Waits } from "./waits.ts";
 import { onBehalfOf } from "./whose.ts";
 
+const POLICIES = ["retry", "timeout"];
+/** `percent` is worked out: a progress that was read may be reported again. */
+const PROGRESS = ["step", "total", "name", "percent"];
+
 /** How the workflow function has ended. */
 export type Ended = { ok: true; value: unknown } | { ok: false; error: unknown } | { next: string };
 
@@ -241,7 +245,7 @@ export class Life {
   /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
   step(definition: AnyStep, input: unknown, options?: RunOptions): Promise<unknown> {
     checkStep("w.run()", definition);
-    if (options !== undefined) checkPolicies("w.run()", definition, optionsOf("w.run()", options));
+    if (options !== undefined) checkPolicies("w.run()", definition, optionsOf("w.run()", options, POLICIES));
     if (this.#stray(`w.run(${definition.name})`)) return never();
     const refused = this.#mayAsk();
     if (refused) return refused;
@@ -408,7 +412,7 @@ export class Life {
   }
 
   reportProgress(progress: { step: number; total: number; name: string }): void {
-    const { step, total, name } = optionsOf("w.progress()", progress);
+    const { step, total, name } = optionsOf("w.progress()", progress, PROGRESS);
     if (typeof step !== "number" || !Number.isFinite(step)) throw invalid("step of w.progress()", step, "a number");
     if (typeof total !== "number" || !Number.isFinite(total)) throw invalid("total of w.progress()", total, "a number");
     label("name of w.progress()", name);
