@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { decodeValue, type RunEvent } from "@stepstream/contracts";
+import { idOf } from "./seen.ts";
 
 /**
  * Is what the code decides now what the history has? Stack traces are left out: they change with every line that
@@ -37,7 +38,10 @@ function untagged(json: unknown): unknown {
   }
 }
 
+/** Without what decides nothing: the trace of a child, and the kinds of processed ids, which older versions left out. */
 function untraced(event: any): unknown {
+  if (event.type === "RunContinued" && event.start?.seen)
+    return { ...event, start: { ...event.start, seen: event.start.seen.map(idOf) } };
   if (event.type !== "ChildScheduled") return event;
   const { trace: _, ...rest } = event;
   return rest;
