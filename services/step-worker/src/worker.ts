@@ -117,6 +117,7 @@ export function createWorker(options: WorkerOptions): Worker {
   checkConnectOptions(options);
   if (options.onEvent !== undefined) checkFunction("onEvent", options.onEvent);
   if (options.telemetry !== undefined) checkObject("telemetry", options.telemetry);
+  if (options.logger !== undefined) checkObject("logger", options.logger);
   for (const setting of ["ackWaitMs", "cleanUpMs", "drainMs"] as const)
     if (options[setting] !== undefined)
       checkWhole(setting, options[setting], setting === "ackWaitMs" ? 1 : 0, MAX_TIMER_MS);

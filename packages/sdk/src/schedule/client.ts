@@ -1,6 +1,7 @@
 import {
   CallTimeoutError,
   checkDefinition,
+  checkKeys,
   checkObject,
   checkOptions,
   checkWhole,
@@ -19,7 +20,16 @@ import type { RunStatus } from "../run-status.ts";
 import type { AnyWorkflow, WorkflowInput } from "../workflow.ts";
 import { checkTimes, parsed, under } from "./preview.ts";
 import type { Backfilled, Triggered } from "./protocol.ts";
-import { type Instant, instantMs, Note, type Overlap, ScheduleAction, ScheduleId, type ScheduleTimes } from "./spec.ts";
+import {
+  type Instant,
+  instantMs,
+  Note,
+  type Overlap,
+  ScheduleAction,
+  ScheduleId,
+  type ScheduleTimes,
+  TIMES,
+} from "./spec.ts";
 import type { ScheduleDescription, ScheduleStart } from "./state.ts";
 import { scheduleWorkflow } from "./workflow.ts";
 
@@ -288,9 +298,12 @@ export class Schedules {
   }
 }
 
+const OPTIONS = [...TIMES, "workflow", "input", "idPrefix", "timeout", "paused", "note", "callTimeout"];
+
 /** What was said, checked as far as it can be here. */
 function read(id: string, said: ScheduleOptions<AnyWorkflow>) {
   const what = `schedule "${id}"`;
+  checkKeys(`of ${what}`, said, OPTIONS);
   const { workflow, input, idPrefix = id, timeout, paused, note, callTimeout, ...rest } = said;
   const call = waiting(what, { timeout: callTimeout });
   const times = checkTimes(what, rest);
