@@ -7,12 +7,14 @@ import {
   type Duration,
   decode,
   durationMs,
+  encode,
   type Failure,
   fromFailure,
   fromWire,
   InvalidInputError,
   InvalidOutputError,
   LogUnavailableError,
+  MAX_QUERY_BYTES,
   type Progress,
   QueryAnswer,
   QueryFailedError,
@@ -346,7 +348,8 @@ export class RunHandle<
    *
    * @param options.timeout - How long to wait for an answer. Default "5s".
    * @throws {InvalidInputError} The input does not fit; nothing was asked.
-   * @throws {QueryFailedError} The workflow declares no such query, or its handler threw.
+   * @throws {MessageTooLargeError} The input has more than 1,000,000 bytes.
+   * @throws {QueryFailedError} The answer has more than 1,000,000 bytes, the workflow declares no such query, or its handler threw.
    * @throws {QueryUnansweredError} Nobody answered: is a coordinator up that runs this workflow?
    * @throws {RunNotFoundError} There is no such run.
    */
@@ -362,7 +365,8 @@ export class RunHandle<
     const sent = this.#sent(`query "${name}"`, schemas.input, input);
     const waitMs = timeoutMs(options.timeout === undefined ? "5s" : options.timeout);
     const until = clock.now() + waitMs;
-    const text = JSON.stringify({ v: 1, type: "QueryRun", name, input: sent } satisfies QueryRun);
+    const question: QueryRun = { v: 1, type: "QueryRun", name, input: sent };
+    const text = encode(`query "${name}" of run ${this.id}`, question, MAX_QUERY_BYTES);
     for (let left = waitMs; left > 0; left = until - clock.now()) {
       closed.throwIfAborted();
       const said = await log.ask(log.subjects.query(this.id), text, left);

@@ -3,6 +3,7 @@ import {
   ChildError,
   decodeValue,
   deepFreeze,
+  encodePayload,
   ForbiddenInQueryError,
   fromFailure,
   fromWire,
@@ -14,6 +15,7 @@ import {
   isTerminal,
   MAX_SLOT,
   MAX_TIME_MS,
+  MessageTooLargeError,
   QueryFailedError,
   type RunContinued,
   type RunEvent,
@@ -300,7 +302,9 @@ export class RunExecution {
       this.recorder.decide(event, payload);
     } catch (error) {
       if (frames.getStore() || error instanceof InvariantError) throw error;
-      this.#stall(`its history could not be read again: ${(error as Error).message}`, "Terminate the run.");
+      const { message } = error as Error;
+      const why = error instanceof MessageTooLargeError ? message : `its history could not be read again: ${message}`;
+      this.#stall(why, "Terminate the run.");
     }
     if (this.fault) this.observer?.faulted();
     if (this.life) this.life.length++;
@@ -676,7 +680,7 @@ export class RunExecution {
   #inputText(what: string, definition: AnyStep | AnyWorkflow, input: unknown): string {
     const sent = toWire(definition.input, input);
     if (!sent.ok) throw new InvalidInputError(what, sent.path, sent.message, this.where);
-    return JSON.stringify(sent.value) ?? "";
+    return encodePayload(`the input of ${what}`, sent.value);
   }
 
   /** Asks for the given slots to be given up, as far as they are open. Timers end at once. */

@@ -3,6 +3,7 @@ import {
   type Duration,
   decodeValue,
   deepFreeze,
+  encodePayload,
   type Failure,
   ForbiddenInQueryError,
   fromFailure,
@@ -382,9 +383,11 @@ export class Life {
     callback("function of w.sideEffect()", fn);
     this.#mayChange("w.sideEffect()");
     const recorded = this.#run.recorder.next;
-    const { value, error } = recorded?.type === "SideEffectRecorded" ? recorded : this.#callOnce(fn);
     // Its JSON is taken now: what the workflow gets is frozen, and not what the history keeps.
-    const json = JSON.stringify(value) ?? "";
+    const { json, error } =
+      recorded?.type === "SideEffectRecorded"
+        ? { json: JSON.stringify(recorded.value) ?? "", error: recorded.error }
+        : this.#callOnce(fn);
     const head = { type: "SideEffectRecorded" } as const;
     this.#run.decide(head, { key: "value", json, ...(error && { rest: { error } }) });
     // The first time too: code that looks at the error's class must do the same in every replay.
@@ -393,15 +396,15 @@ export class Life {
   }
 
   /** What the function returned or threw, as the history keeps it. */
-  #callOnce(fn: () => unknown): { value: unknown; error?: Failure } {
+  #callOnce(fn: () => unknown): { json: string; error?: Failure } {
     try {
       const called = onBehalfOf(this.#run, () => frames.exit(fn));
       const value = mustBeSync(called, "The function of w.sideEffect()", "Do what takes time in a step.");
       const sent = toWire(undefined, value);
       if (!sent.ok) throw new InvalidOutputError("w.sideEffect", sent.path, sent.message, this.#run.where);
-      return { value: sent.value };
+      return { json: encodePayload("the value of w.sideEffect", sent.value) };
     } catch (error) {
-      return { value: undefined, error: toFailure(error) };
+      return { json: "", error: toFailure(error) };
     }
   }
 

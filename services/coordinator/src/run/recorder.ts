@@ -4,10 +4,15 @@ import {
   type InvariantError,
   invariant,
   isTerminal,
+  isTooLong,
+  isTooLongForV8,
+  MAX_MESSAGE_BYTES,
+  MessageTooLargeError,
   NonDeterminismError,
   pathOf,
   RunEvent,
   type StalledError,
+  shortened,
   thorough,
 } from "@stepstream/contracts";
 import { sameDecision } from "./same-decision.ts";
@@ -73,11 +78,14 @@ export class Recorder {
     return found;
   }
 
-  /** @throws {InvalidInputError} The event does not fit its schema; nothing was decided. */
+  /**
+   * @throws {InvalidInputError} The event does not fit its schema; nothing was decided.
+   * @throws {MessageTooLargeError} The event fits no message; nothing was decided.
+   */
   decide(event: RunEvent, payload?: Payload): void {
     if (this.fault) return;
     this.#holds(!this.#ended, "run R2", `${event.type} was decided after the end`);
-    const decided = write(event, payload);
+    const decided = writeWithin(event, payload);
     const recorded = this.next;
     if (!recorded || !sameDecision(recorded, decided.text)) {
       // The same in a replay: what would have been refused then is refused now.
@@ -142,6 +150,27 @@ export class Recorder {
       this.fault = new NonDeterminismError(this.#run, this.#recorded.length + 1, undefined, extra[0]!.event);
   }
 }
+
+/**
+ * Writes an event that fits a message. An error that is too large is shortened: what failed must have an outcome.
+ *
+ * @throws {MessageTooLargeError}
+ */
+function writeWithin(event: RunEvent, payload: Payload | undefined): Decided {
+  const what = `event ${event.type}`;
+  try {
+    const decided = write(event, payload);
+    if (!isTooLong(decided.text, EVENT_BYTES_MAX)) return decided;
+    throw new MessageTooLargeError(what, Buffer.byteLength(decided.text), EVENT_BYTES_MAX);
+  } catch (error) {
+    const tooLarge = isTooLongForV8(error) ? new MessageTooLargeError(what, undefined, EVENT_BYTES_MAX) : error;
+    if (!(tooLarge instanceof MessageTooLargeError && "error" in event && event.error)) throw tooLarge;
+    return write({ ...event, error: shortened(event.error) } as RunEvent, payload);
+  }
+}
+
+/** What a decision puts around its events has room beside one of this size. */
+const EVENT_BYTES_MAX = MAX_MESSAGE_BYTES - 16_384;
 
 /** The event and its text, both of the same parts. */
 function write(head: RunEvent, payload: Payload | undefined): Decided {

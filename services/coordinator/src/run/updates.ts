@@ -1,5 +1,6 @@
 import {
   deepFreeze,
+  encodePayload,
   fromWire,
   InvalidInputError,
   InvalidOutputError,
@@ -144,7 +145,8 @@ export class Updates {
         const answer = await handler.run(value);
         const sent = toWire(output, answer);
         if (!sent.ok) throw new InvalidOutputError(`update "${name}"`, sent.path, sent.message, this.#run.where);
-        if (this.#inProgress.delete(id)) this.#completed(id, JSON.stringify(sent.value) ?? "");
+        const json = encodePayload(`the output of update "${name}"`, sent.value);
+        if (this.#inProgress.delete(id)) this.#completed(id, json);
       } catch (error) {
         this.#fail(id, error);
       }

@@ -264,6 +264,9 @@ export class RunActor {
   /** The messages come back in a second; a run that stays impossible to handle is parked with the reason. */
   async #onTrouble(batch: Arrival[], woken: boolean, error: unknown): Promise<void> {
     this.#deps.emit({ type: "trouble", run: this.run, what: `handle run ${this.run}`, error });
+    // A decision too large: the code would come to it again, and the others would wait while it does.
+    if (error instanceof MessageTooLargeError && this.#execution?.started)
+      this.#deps.faults.add(this.#execution.mark, error);
     this.#forget();
     // Its journal cannot be read, or a decision cannot be written: the same again would come to the same.
     if ([InvariantError, MalformedMessageError, MessageTooLargeError].some((kind) => error instanceof kind))
@@ -419,11 +422,13 @@ export class RunActor {
     return this.#foldAll(batch, true);
   }
 
-  #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
+  async #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
     const execution = this.#execution!;
     this.#decisions.took(message);
     execution.fold(seq, at, message);
-    return finishTurn(execution, this.#deps.boundary);
+    const decided = await finishTurn(execution, this.#deps.boundary);
+    if (decided.length > 0) this.#journal?.turnEnded(decided, seq);
+    return decided;
   }
 
   /** Rebuilds the run from the log. @param first - The first message in hand; infinite for none. */
