@@ -481,7 +481,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "given-up-start",
-    seed: 472,
+    seed: 7,
     why: "A start in the place of another that was given up terminates and deletes nothing more.",
     patches: [
       {
