@@ -170,7 +170,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "started-before-stopped",
-    seed: 181,
+    seed: 61,
     why: "A child is started before it is asked to stop: it may never have been.",
     patches: [
       {
