@@ -383,7 +383,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "validated",
-    seed: 9,
+    seed: 11,
     why: "An update that its validator refuses changes nothing.",
     patches: [{ file: `${RUN}/updates.ts`, from: "handler.validate?.(value),", to: "undefined," }],
   },
