@@ -68,6 +68,8 @@ describe("code that never gives the event loop back", () => {
     ["toJSON", "for (;;);"],
     ["proxy", "for (;;);"],
     ["iterator", ""],
+    ["overflow", "again();"],
+    ["overflowFinally", "again();"],
     ["finally", "for (;;);"],
     ["errorName", "for (;;);"],
     ["errorMethod", "for (;;);"],

@@ -66,6 +66,36 @@ const kinds: Record<string, () => unknown> = {
   },
   toJSON: () => JSON.stringify({ toJSON: endless }),
   proxy: () => Object.keys(new Proxy({}, { ownKeys: endless })),
+  overflow: () => {
+    function again() {
+      try {
+        again();
+      } catch {
+        again();
+      }
+    }
+    again();
+  },
+  overflowFinally: async () => {
+    const again = (): never => {
+      try {
+        return again();
+      } finally {
+        again();
+      }
+    };
+    again();
+  },
+  overflowAwait: async () => {
+    const again = async (): Promise<void> => {
+      try {
+        await again();
+      } catch {
+        await again();
+      }
+    };
+    await again();
+  },
   iterator: () => {
     for (const x of { [Symbol.iterator]: () => ({ next: () => ({ value: 1, done: false }) }) }) void x;
   },
@@ -141,6 +171,10 @@ watchEventLoop({
     if (what === undefined) return undefined;
     if (!guilty) return { what };
     return { what, stop: ({ ms, frames }) => say("stopping", { who: what, ms, frame: frames[0] }) };
+  },
+  stoppedOverflown({ ms, frames }) {
+    say("stopping", { who: "guilty", ms, frame: frames[0] });
+    return true;
   },
   onBlocked: ({ ms, frames, over }, suspect) =>
     say("blocked", { ms, over, who: suspect?.what, frame: frames[0], store: owners.getStore() }),

@@ -24,7 +24,7 @@ import type { RunExecution } from "./run/execution.ts";
 import { guardGlobals } from "./run/globals.ts";
 import { OWN } from "./run/positions.ts";
 import { loopError } from "./run/watch.ts";
-import { forgetWhose, queryKey, stoppedQueries, type Whose, whoseCode } from "./run/whose.ts";
+import { forgetWhose, queryKey, stoppedQueries, type Whose, whoseCode, whoseWereStopped } from "./run/whose.ts";
 import { type Attached, attach } from "./shell/attached.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
 import { DelayQueue } from "./shell/delay-queue.ts";
@@ -35,6 +35,7 @@ import { Incarnation } from "./shell/incarnation.ts";
 import { ServerClock } from "./shell/server-clock.ts";
 import { StrandedCommands } from "./shell/stranded.ts";
 import { ADVICE, type Stopped, strike } from "./shell/strikes.ts";
+import { Turns } from "./shell/turns.ts";
 
 export interface CoordinatorOptions extends Partial<ConnectOptions> {
   /** The workflows it runs. Runs of others wait, parked, for a coordinator that knows them. */
@@ -61,6 +62,8 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
    */
   watchdog?: false | { stallMs?: number };
 }
+
+const APART_MS = 60_000;
 
 export interface Coordinator {
   readonly id: string;
@@ -133,6 +136,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   /** Runs whose code was stopped, to be written down. */
   let stopped: Stopped[] = [];
   const condemned = new WeakSet<RunExecution>();
+  const boundary = options.boundary ?? createBoundary();
+  /** Until then (by `performance.now()`) each turn has a macrotask of its own, so that it is known whose code is stopped. */
+  let apartUntil = 0;
 
   function emit(event: CoordinatorEvent): void {
     try {
@@ -151,7 +157,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   /** Another incarnation on the connection in use: nothing of it is under way yet. */
   function begin(): Incarnation {
     // What is not watched is never detached, and pays nothing for it.
-    attached = watched ? attach(log, clock) : { log, clock, detach() {} };
+    attached = watched ? attach(log, clock, () => watch?.stopping === true) : { log, clock, detach() {} };
     const { detach, ...port } = attached;
     let alive = true;
     attached.detach = () => {
@@ -164,7 +170,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       id,
       newMailbox: () => `${id}.${(mailboxes++).toString(36)}`,
       workflows,
-      boundary: options.boundary ?? createBoundary(),
+      turns: new Turns(boundary, () => apartUntil > 0 && performance.now() < apartUntil),
       telemetry,
       emit: (event) => alive && emit(event),
       warn: (what, error) => alive && warn(what, error),
@@ -185,6 +191,18 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     if (!whose || whose.execution.owner !== id) return undefined;
     const what = `${id} ${whose.execution.runId} ${whose.query ?? ""}`;
     return { what, stop: (blocked) => condemn(whose, blocked) };
+  }
+
+  /** Code was stopped that overflows its stack: it can be one of several runs', and then the next time it is only one's. */
+  function stoppedOverflown(blocked: Blocked): boolean {
+    const whose = whoseWereStopped().filter(({ execution }) => execution.owner === id);
+    if (whose.length === 0) return false;
+    // Of turns apart it is the last that began.
+    const isKnown = whose.length === 1 || performance.now() < apartUntil;
+    apartUntil = performance.now() + APART_MS;
+    if (isKnown) condemn(whose.at(-1)!, blocked);
+    else forgetWhose();
+    return true;
   }
 
   /** Called in the middle of the code that is about to be stopped. */
@@ -284,6 +302,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         watch = watchEventLoop({
           ...(options.watchdog || {}),
           suspect,
+          stoppedOverflown,
           onStopping: abandon,
           onStopped: restart,
           onBlocked: ({ ms, frames, over }) => emit({ type: "blocked", ms, where: placeOf(frames, OWN), over }),

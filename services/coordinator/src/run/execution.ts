@@ -46,7 +46,7 @@ import { markCancelReason } from "./rejections.ts";
 import type { Scope } from "./scope.ts";
 import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
 import type { Wait } from "./waits.ts";
-import { onBehalfOf, queryKey, stoppedQueries } from "./whose.ts";
+import { onBehalfOf, queryKey, stoppedQueries, turnBegan, turnEnded } from "./whose.ts";
 
 export type { Decided, Fault } from "./recorder.ts";
 
@@ -227,6 +227,7 @@ export class RunExecution {
 
   #beginTurn(): void {
     this.#turnOpen = true;
+    turnBegan(this);
     keepGuarded();
     this.#continued = 0;
     this.#decided = 0;
@@ -262,6 +263,7 @@ export class RunExecution {
         this.#stall("its workflow awaits something, but has asked `w` for nothing that is still to come.");
     }
     this.#turnOpen = false;
+    turnEnded(this);
     return this.contain(() => {
       if (thorough) this.#checkTurn();
       return this.recorder.take();

@@ -20,7 +20,6 @@ import type { Delivery } from "@stepstream/event-log";
 import type { Decisions } from "@stepstream/telemetry";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
-import { finishTurn } from "../run/turn.ts";
 import { type Parent, startAbandoned } from "./children.ts";
 import { answers } from "./commands.ts";
 import { type Deps, keyOf, Released } from "./deps.ts";
@@ -348,7 +347,7 @@ export class RunActor {
 
   /** The run as its history makes it, to look at. */
   async #lookUp(): Promise<RunExecution | undefined> {
-    const { log, workflows, boundary } = this.#deps;
+    const { log, workflows, turns } = this.#deps;
     const history = await readHistory(this.#deps, this.run, 0);
     const started = startOf(history);
     if (!started) throw new RunNotFoundError(this.run, log.subjects.namespace);
@@ -365,8 +364,7 @@ export class RunActor {
     await this.#replay(execution, history);
     for (const { seq, at, message } of history.inbox) {
       if (seq <= history.upTo) continue;
-      execution.fold(seq, at, message);
-      await finishTurn(execution, boundary);
+      await turns.of(execution, () => execution.fold(seq, at, message));
     }
     if (execution.fault) throw execution.fault;
     return execution;
@@ -425,8 +423,7 @@ export class RunActor {
   async #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
     const execution = this.#execution!;
     this.#decisions.took(message);
-    execution.fold(seq, at, message);
-    const decided = await finishTurn(execution, this.#deps.boundary);
+    const decided = await this.#deps.turns.of(execution, () => execution.fold(seq, at, message));
     if (decided.length > 0) this.#journal?.turnEnded(decided, seq);
     return decided;
   }
