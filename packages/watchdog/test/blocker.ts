@@ -142,7 +142,12 @@ const kinds: Record<string, () => unknown> = {
     }
   },
   short: () => busy(stallMs * 0.6),
-  long: () => busy(stallMs * 3),
+  // Of the CPU's time: a process that gets little of it is not blamed.
+  long: () => {
+    const before = process.cpuUsage();
+    const used = () => Object.values(process.cpuUsage(before)).reduce((sum, micros) => sum + micros, 0) / 1_000;
+    while (used() < stallMs * 3);
+  },
   child: () => execFileSync(process.execPath, ["-e", `setTimeout(() => {}, ${stallMs * 2.5})`]),
   wait: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallMs * 2),
   garbage: () => busy(stallMs * 0.7, () => new Array(1e5).fill({})),
