@@ -3,6 +3,9 @@
 /** Levels of objects and arrays in a value: an input, an output, a payload. */
 export const MAX_DEPTH = 500;
 
+/** Keys of one object in a value. With a million, each check and each copy takes a second, and other runs wait for it. */
+export const MAX_KEYS = 100_000;
+
 /** Levels of objects and arrays in a message on the bus: a value, and what a message puts around it. */
 export const MAX_MESSAGE_DEPTH = MAX_DEPTH + 24;
 
