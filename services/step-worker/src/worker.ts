@@ -23,9 +23,9 @@ import {
   type AnyStep,
   gate,
   type HandlerInput,
-  type HandlerMustReturn,
   type HandlerOutput,
   type Literally,
+  type WrongHandlerOutput,
 } from "@stepstream/sdk";
 import { createTelemetry, Repeats } from "@stepstream/telemetry";
 import { checkStallMs, type Watch } from "@stepstream/watchdog";
@@ -68,8 +68,6 @@ export type Handler<S> = (
 
 /** The form that makes the compiler take `async () => "a"` for the literal that it is. */
 export type AsyncHandler<S> = (input: HandlerInput<S>, context: StepContext<S>) => Literally<HandlerOutput<S>>;
-/** No handler: in the compiler's message about one whose output does not fit. */
-type WrongHandler<S> = (input: HandlerInput<S>, context: StepContext<S>) => HandlerMustReturn<HandlerOutput<S>>;
 
 export interface Worker {
   readonly name: string;
@@ -85,7 +83,12 @@ export interface Worker {
    */
   handle<S extends AnyStep>(step: S, handler: NoInfer<AsyncHandler<S>>): Worker;
   handle<S extends AnyStep>(step: S, handler: NoInfer<Handler<S>>): Worker;
-  handle<S extends AnyStep>(step: S, handler: NoInfer<WrongHandler<S>>): Worker;
+  /** For the compiler's message alone: no call fits it. */
+  handle<S extends AnyStep, const R>(
+    this: WrongHandlerOutput<Awaited<R>, HandlerOutput<S>>,
+    step: S,
+    handler: (input: HandlerInput<S>, context: StepContext<S>) => R,
+  ): Worker;
   /** Runs the commands of gates (`runGates`, a pipeline's `.gate`) on this machine. */
   gates(options?: GateOptions): Worker;
   /** Connects and takes commands. */
@@ -276,7 +279,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const worker: Worker = {
     name,
-    handle(step, handler, ...more: unknown[]) {
+    handle(step: AnyStep, handler: Handler<any>, ...more: unknown[]) {
       if (more.length > 0) refuse("third argument of handle()", more[0], "the options of step(…)");
       checkDefinition("step", "step of handle()", step);
       if (state !== "new")

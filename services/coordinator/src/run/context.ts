@@ -58,8 +58,8 @@ export function createContext(run: RunExecution, life: Life): WorkflowContext {
       ask("w.waitFor()", () => life.waitFor(signal, optionsOf("w.waitFor()", options, WAIT))),
     until: (condition, options) =>
       ask("w.until()", () => life.until(condition, optionsOf("w.until()", options, TIMEOUT).timeout)),
-    onQuery: (query, handler) => say("w.onQuery()", () => life.onQuery(query, handler)),
-    onUpdate: (update, handler, options) =>
+    onQuery: (query: string, handler: any) => say("w.onQuery()", () => life.onQuery(query, handler)),
+    onUpdate: (update: string, handler: any, options: any) =>
       say("w.onUpdate()", () => life.onUpdate(update, handler, optionsOf("w.onUpdate()", options, UPDATE).validate)),
     child: (workflow, input, options) =>
       ask("w.child()", () => life.child(workflow, input, optionsOf("w.child()", options, CHILD))),
