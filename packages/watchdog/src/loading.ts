@@ -1,5 +1,5 @@
 import { placeOf } from "./frames.ts";
-import { watchEventLoop } from "./watch.ts";
+import { isStopping, watchEventLoop } from "./watch.ts";
 
 const LIMIT_MS = 10_000;
 const EXIT_MS = 2_000;
@@ -35,7 +35,7 @@ export async function whileLoading<T>(
   // Where nothing else keeps the process alive, it ends as soon as the code was stopped: not before it is said whose it was.
   const onExit = () => {
     const until = performance.now() + EXIT_MS;
-    while (watch.stopping && performance.now() < until);
+    while (isStopping() && performance.now() < until);
   };
   process.on("exit", onExit);
   try {

@@ -12,6 +12,8 @@ interface Stall {
   waitMs: number;
   /** Who was found at the first look. */
   what: string | undefined;
+  /** The stack of code that overflows it. */
+  trace: string | undefined;
   reported: boolean;
 }
 
@@ -48,7 +50,15 @@ export function watchThread(
       lastBeats = beats;
       return;
     }
-    stall ??= { beats, ms: 0, from: { ms: 0, cpuMs: cpuMs() }, waitMs: stallMs / 2, what: undefined, reported: false };
+    stall ??= {
+      beats,
+      ms: 0,
+      from: { ms: 0, cpuMs: cpuMs() },
+      waitMs: stallMs / 2,
+      what: undefined,
+      trace: undefined,
+      reported: false,
+    };
     // A thread that was not scheduled itself cannot say that the other one was.
     stall.ms += Math.min(passed, 2 * BEAT_MS);
     if (holding || !hasBlocked(stall, stall.waitMs)) return;
@@ -122,14 +132,21 @@ export function watchThread(
     if (turned(current)) return;
     const isSecond = current.what === OVERFLOWN;
     current.what = OVERFLOWN;
+    current.trace ??= trace.includes("\n    at ") ? trace : undefined;
     if (!isSecond || current.ms < stallMs || Atomics.load(shared, STOPPABLE) === 0)
       return lookAgain(current, Math.max(stallMs - current.ms, stallMs / 2));
+    // Where errors are formatted by code, that often overflows as well.
+    for (let tries = 0; current.trace === undefined && tries < OVERFLOWN_TRIES; tries++) {
+      const again = await look(main).catch((error: Error) => error.message);
+      if (typeof again !== "string" || turned(current)) return;
+      if (again.includes("\n    at ")) current.trace = again;
+    }
     Atomics.store(shared, STOPPING, 1);
     for (let tries = 0; ; tries++) {
       // Once is enough, mostly: another one could end what is called below.
       if (tries % OVERFLOWN_AGAIN === 0) main.terminate();
       try {
-        await main.call(`stopOverflown(${current.ms}, ${JSON.stringify(trace)})`);
+        await main.call(`stopOverflown(${current.ms}, ${JSON.stringify(current.trace ?? "")})`);
         break;
       } catch (error) {
         // Asked too early, still in the middle of it.

@@ -57,7 +57,7 @@ export interface WatchOptions {
   onBlocked?: (blocked: Blocked, suspect: Suspect | undefined) => void;
   /**
    * Whose code was it? Called after code was stopped that catches its own stack overflow again and again: nothing can be
-   * called in the middle of that. Called before other code continues, or soon after; see {@link Watch.stopping}. Returns
+   * called in the middle of that. Called before other code continues, or soon after; see {@link isStopping}. Returns
    * whether it was code that is watched here. If this is left out by all that watch, such code is not stopped.
    */
   stoppedOverflown?: (blocked: Blocked) => boolean;
@@ -76,9 +76,15 @@ export interface WatchOptions {
   onFailed?: (error: unknown) => void;
 }
 
+/**
+ * Was code of this process stopped just now, and `onStopping` has not been called yet? Only for code that overflows its
+ * stack: whatever continues meanwhile may be half of what it was.
+ */
+export function isStopping(): boolean {
+  return (globalThis as unknown as { [key: symbol]: Hook | undefined })[hookKey]?.isStopping() ?? false;
+}
+
 export interface Watch {
-  /** Code was stopped, or is in a moment, and `onStopping` has not been called yet: only for code that overflows its stack. */
-  readonly stopping: boolean;
   stop(): void;
 }
 
@@ -91,10 +97,12 @@ interface Hook {
   report(ms: number): void;
   /** @param trace - The stack of the code that was stopped. */
   stopOverflown(ms: number, trace: string): void;
+  isStopping(): boolean;
   /** For another copy of this package in the process. */
   add(options: WatchOptions): Watch;
 }
 
+const hookKey = Symbol.for(HOOK);
 const DEFAULT_STALL_MS = 2_500;
 
 /**
@@ -122,10 +130,10 @@ const DEFAULT_STALL_MS = 2_500;
  */
 export function watchEventLoop(options: WatchOptions): Watch {
   checkStallMs(options.stallMs);
-  if (!isMainThread || !process.features.inspector) return { stopping: false, stop() {} };
+  if (!isMainThread || !process.features.inspector) return { stop() {} };
   const holder = globalThis as { [key: symbol]: Hook | undefined };
-  holder[Symbol.for(HOOK)] ??= createHook();
-  return holder[Symbol.for(HOOK)]!.add(options);
+  holder[hookKey] ??= createHook();
+  return holder[hookKey].add(options);
 }
 
 /** @throws {RangeError} It is not within 500 and 600,000 ms. */
@@ -271,6 +279,7 @@ function createHook(): Hook {
         outside(emptyAsyncStack);
       }
     },
+    isStopping: () => shared[STOPPING] === 1,
     report: (ms) => outside(() => blocked(found, ms, false)),
     add(options) {
       if (watches.size === 0) start();
@@ -282,9 +291,6 @@ function createHook(): Hook {
       };
       set();
       return {
-        get stopping() {
-          return shared[STOPPING] === 1;
-        },
         stop() {
           if (!watches.delete(options)) return;
           set();

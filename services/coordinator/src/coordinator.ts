@@ -19,7 +19,15 @@ import {
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { builtinWorkflows } from "@stepstream/sdk/builtin";
 import { createTelemetry, Repeats } from "@stepstream/telemetry";
-import { type Blocked, checkStallMs, placeOf, type Suspect, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import {
+  type Blocked,
+  checkStallMs,
+  isStopping,
+  placeOf,
+  type Suspect,
+  type Watch,
+  watchEventLoop,
+} from "@stepstream/watchdog";
 import type { RunExecution } from "./run/execution.ts";
 import { guardGlobals } from "./run/globals.ts";
 import { OWN } from "./run/positions.ts";
@@ -157,7 +165,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   /** Another incarnation on the connection in use: nothing of it is under way yet. */
   function begin(): Incarnation {
     // What is not watched is never detached, and pays nothing for it.
-    attached = watched ? attach(log, clock, () => watch?.stopping === true) : { log, clock, detach() {} };
+    attached = watched ? attach(log, clock, isStopping) : { log, clock, detach() {} };
     const { detach, ...port } = attached;
     let alive = true;
     attached.detach = () => {

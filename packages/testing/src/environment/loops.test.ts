@@ -15,6 +15,16 @@ const kinds: Record<string, () => unknown> = {
   await: async () => {
     for (;;) await null;
   },
+  overflow: () => {
+    const again = (): never => {
+      try {
+        return again();
+      } catch {
+        return again();
+      }
+    };
+    return again();
+  },
   regex: () => /^(a+)+$/.test(`${"a".repeat(50)}b`),
 };
 const loops = workflow("loops", { input: z.string(), output: z.unknown() }, async (kind, w) => {

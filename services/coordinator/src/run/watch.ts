@@ -29,6 +29,10 @@ export function watchWorkflowCode(
     execution.stop(found.error);
     forgetWhose();
   };
+  const told = () => {
+    if (found) onStopped(found.error, found.frames);
+    found = undefined;
+  };
   return watchEventLoop({
     suspect: () => {
       const execution = whoseCode()?.execution;
@@ -38,11 +42,10 @@ export function watchWorkflowCode(
     stoppedOverflown: (blocked) => {
       const whose = whoseWereStopped().find(({ execution }) => owns(execution));
       if (whose) stop(whose.execution, blocked);
+      // At once: it is over already, and what waits for it might give up before it is told.
+      told();
       return whose !== undefined;
     },
-    onStopped: () => {
-      if (found) onStopped(found.error, found.frames);
-      found = undefined;
-    },
+    onStopped: told,
   });
 }
