@@ -36,7 +36,7 @@ export interface Payload {
 }
 
 /** Why a run cannot go on here. */
-export type Fault = NonDeterminismError | StalledError | InvariantError;
+export type Fault = NonDeterminismError | StalledError | InvariantError | MessageTooLargeError;
 
 /**
  * What a run has decided: first once more what its journal holds, then what is new.
@@ -55,6 +55,8 @@ export class Recorder {
   readonly #run: string;
   readonly #recorded: readonly RunEvent[];
   #fresh: Decided[] = [];
+  /** Characters of it. */
+  #length = 0;
   #ended = false;
 
   constructor(run: string, recorded: readonly RunEvent[]) {
@@ -100,6 +102,9 @@ export class Recorder {
     if (recorded) return;
     if (thorough) this.#checkWritten(decided);
     this.#fresh.push(decided);
+    this.#length += decided.text.length;
+    // Now, not when it is written: the code would hold up other runs until the watchdog stops it.
+    if (this.#length > MAX_MESSAGE_BYTES) this.fault = tooMuch(this.#run, this.#length);
   }
 
   #holds(isSo: boolean, promise: string, what: string | (() => string)): void {
@@ -136,6 +141,7 @@ export class Recorder {
   take(): Decided[] {
     const fresh = this.#fresh;
     this.#fresh = [];
+    this.#length = 0;
     if (this.fault) return [];
     const after = fresh.length === 0 || this.count - fresh.length >= this.#recorded.length;
     this.#holds(after, "recorder R5", "something new was decided before all that is recorded");
@@ -167,6 +173,14 @@ function writeWithin(event: RunEvent, payload: Payload | undefined): Decided {
     if (!(tooLarge instanceof MessageTooLargeError && "error" in event && event.error)) throw tooLarge;
     return write({ ...event, error: shortened(event.error) } as RunEvent, payload);
   }
+}
+
+/** All that a workflow asked for in one turn fits no message. */
+export function tooMuch(run: string, length: number): MessageTooLargeError {
+  const advice =
+    "This is what the workflow asked for in one turn, without waiting. Ask for less at a time, e.g. with w.map() and its " +
+    "concurrency, start child runs for the parts, or pass references to large data.";
+  return new MessageTooLargeError(`a decision of run ${run}`, length, MAX_MESSAGE_BYTES, advice);
 }
 
 /** What a decision puts around its events has room beside one of this size. */

@@ -1,18 +1,15 @@
 import {
   InvariantError,
   MAX_MESSAGE_BYTES,
-  MessageTooLargeError,
   type Segment,
   thorough,
   WrongLastSequenceError,
 } from "@stepstream/contracts";
 import type { Decided } from "../run/execution.ts";
+import { tooMuch } from "../run/recorder.ts";
 import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
-
-const TOO_MUCH =
-  "This is all that the workflow asked for in one turn, without waiting. Ask for less at a time, e.g. with w.map() and its concurrency, start child runs for the parts, or pass references to large data.";
 
 /** Characters of what several messages led to that are written as one decision. */
 const LENGTH_TOGETHER = 64 * 1024 * 1024;
@@ -87,8 +84,7 @@ export class Journal {
     if (upTo <= this.upTo) this.#violated("journal J3", `message ${upTo} was decided on before`);
     const subject = log.subjects.journal(this.#run);
     const length = lengthOf(decided);
-    if (length > MAX_MESSAGE_BYTES)
-      throw new MessageTooLargeError(`a decision of run ${this.#run}`, length, MAX_MESSAGE_BYTES, TOO_MUCH);
+    if (length > MAX_MESSAGE_BYTES) throw tooMuch(this.#run, length);
     const events = decided.map((d) => d.text).join(",");
     const continued = decided.findLast((d) => d.event.type === "RunContinued")?.event;
     if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };
