@@ -80,7 +80,7 @@ describe("a plain script that uses the environment", () => {
     expect(stderr).toBe("");
   });
 
-  it("is told of a handler that blocks the event loop, which is not stopped", async () => {
+  it("is told of a handler that blocks the event loop, which is not stopped", { timeout: 90_000 }, async () => {
     const { stdout, stderr } = await run("while", "handler", "result");
     const handler = /The handler of step "one" \(run r1\)/.source;
     const place = /at \S+loops\.ts:\d+:\d+ \(busy\)\./.source;
