@@ -22,9 +22,8 @@ if (values.help || positionals.length === 0) help(HELP, values.help);
 const { log, ready, fail } = await startProgram("stepstream-coordinator", values);
 const workflows = await loadWorkflows(positionals);
 const { nats, namespace } = values;
-const coordinator = await createCoordinator({ nats, namespace, workflows, onEvent: logEvents(log, told) })
-  .start()
-  .catch(fail);
+const created = orGiveUp(() => createCoordinator({ nats, namespace, workflows, onEvent: logEvents(log, told) }));
+const coordinator = await created.start().catch(fail);
 const known = workflows.map(({ name, version }) => `${name} v${version}`).join(", ");
 // First: a program that reads the line may send a signal at once.
 ready(() => coordinator.stop());

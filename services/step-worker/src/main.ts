@@ -37,14 +37,16 @@ const drainMs = Number(values.drain) * 1_000;
 if (!(drainMs >= 0)) giveUp(`--drain takes seconds, not "${values.drain}".`, 2);
 
 const { log, ready, fail } = await startProgram("stepstream-worker", values);
-const worker = createWorker({
-  nats: values.nats,
-  namespace: values.namespace,
-  ...(values.name ? { name: values.name } : {}),
-  drainMs,
-  logger: asLogger(log),
-  onEvent: logEvents(log, told),
-});
+const worker = orGiveUp(() =>
+  createWorker({
+    nats: values.nats,
+    namespace: values.namespace,
+    ...(values.name ? { name: values.name } : {}),
+    drainMs,
+    logger: asLogger(log),
+    onEvent: logEvents(log, told),
+  }),
+);
 if (values.gates) worker.gates();
 let handled = 0;
 for (const module of positionals) handled += await loadHandlers(module, worker);
