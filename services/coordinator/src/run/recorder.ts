@@ -104,7 +104,9 @@ export class Recorder {
     this.#fresh.push(decided);
     this.#length += decided.text.length;
     // Now, not when it is written: the code would hold up other runs until the watchdog stops it.
-    if (this.#length > MAX_MESSAGE_BYTES) this.fault = tooMuch(this.#run, this.#length);
+    if (this.#length <= MAX_MESSAGE_BYTES) return;
+    this.fault = tooMuch(this.#run, this.#length);
+    this.#fresh = [];
   }
 
   #holds(isSo: boolean, promise: string, what: string | (() => string)): void {
