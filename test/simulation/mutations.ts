@@ -324,8 +324,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${RUN}/life.ts`,
-        from: 'recorded?.type === "SideEffectRecorded" ? recorded : this.#callOnce(fn)',
-        to: "this.#callOnce(fn)",
+        from: 'recorded?.type === "SideEffectRecorded"\n        ?',
+        to: "recorded === null\n        ?",
       },
     ],
   },

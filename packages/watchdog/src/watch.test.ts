@@ -198,6 +198,8 @@ describe("the watch", () => {
 
   it("refuses a limit that it cannot keep", () => {
     for (const stallMs of [0, 499, Number.NaN, Number.POSITIVE_INFINITY])
-      expect(() => watchEventLoop({ stallMs })).toThrow(`Invalid watchdog.stallMs ${stallMs}. Use 500 to 600000 milliseconds.`);
+      expect(() => watchEventLoop({ stallMs })).toThrow(
+        `Invalid watchdog.stallMs ${stallMs}. Use 500 to 600000 milliseconds.`,
+      );
   });
 });
