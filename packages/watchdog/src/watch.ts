@@ -81,8 +81,11 @@ export interface WatchOptions {
  * stack: whatever continues meanwhile may be half of what it was.
  */
 export function isStopping(): boolean {
-  return (globalThis as unknown as { [key: symbol]: Hook | undefined })[hookKey]?.isStopping() ?? false;
+  return flags !== undefined && flags[STOPPING] === 1;
 }
+
+/** What the process shares with the watching thread, as soon as it is watched: asked for at every call of a log. */
+let flags: Int32Array | undefined;
 
 export interface Watch {
   stop(): void;
@@ -97,7 +100,7 @@ interface Hook {
   report(ms: number): void;
   /** @param trace - The stack of the code that was stopped. */
   stopOverflown(ms: number, trace: string): void;
-  isStopping(): boolean;
+  readonly shared: Int32Array;
   /** For another copy of this package in the process. */
   add(options: WatchOptions): Watch;
 }
@@ -133,6 +136,7 @@ export function watchEventLoop(options: WatchOptions): Watch {
   if (!isMainThread || !process.features.inspector) return { stop() {} };
   const holder = globalThis as { [key: symbol]: Hook | undefined };
   holder[hookKey] ??= createHook();
+  flags = holder[hookKey].shared;
   return holder[hookKey].add(options);
 }
 
@@ -279,7 +283,7 @@ function createHook(): Hook {
         outside(emptyAsyncStack);
       }
     },
-    isStopping: () => shared[STOPPING] === 1,
+    shared,
     report: (ms) => outside(() => blocked(found, ms, false)),
     add(options) {
       if (watches.size === 0) start();

@@ -399,7 +399,7 @@ export class RunActor {
       if (deliveries === 1 && arrival.epoch === this.#epoch) {
         if (deliveries > 1 || arrival.epoch !== this.#epoch || arrival.epoch < 0)
           this.#violated("mailbox A2", `message ${seq} was to be folded, and what came before it may be missing`);
-        decided.push(...(await this.#fold({ seq, at, message: arrival.message })));
+        this.#add(decided, await this.#fold({ seq, at, message: arrival.message }), seq);
         continue;
       }
       // A2: something may have been missed.
@@ -408,7 +408,7 @@ export class RunActor {
       if ((journal?.seq ?? 0) > this.#journal!.lastSeq) return this.#foldAgain(batch);
       const missed = await readInbox(this.#deps, this.run, execution.folded + 1, seq);
       if (missed.some(({ message }) => message.type === "RunStarted")) return this.#foldAgain(batch);
-      for (const message of missed) decided.push(...(await this.#fold(message)));
+      for (const message of missed) this.#add(decided, await this.#fold(message), message.seq);
       this.#epoch = deliveries === 1 ? arrival.epoch : undefined;
     }
     return { decided };
@@ -420,12 +420,17 @@ export class RunActor {
     return this.#foldAll(batch, true);
   }
 
-  async #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
+  #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
     const execution = this.#execution!;
     this.#decisions.took(message);
-    const decided = await this.#deps.turns.of(execution, () => execution.fold(seq, at, message));
-    if (decided.length > 0) this.#journal?.turnEnded(decided, seq);
-    return decided;
+    return this.#deps.turns.of(execution, () => execution.fold(seq, at, message));
+  }
+
+  /** What the turn of message `seq` has decided, to be written with the rest of the batch. */
+  #add(all: Decided[], turn: readonly Decided[], seq: number): void {
+    if (turn.length === 0) return;
+    for (const decided of turn) all.push(decided);
+    this.#journal?.turnEnded(turn, seq);
   }
 
   /** Rebuilds the run from the log. @param first - The first message in hand; infinite for none. */
@@ -470,7 +475,8 @@ export class RunActor {
     execution.takeDone();
     this.#effects!.mayHaveStored(execution.slots.values());
     const scheduled = new Set(execution.slots.keys());
-    for (const message of history.inbox) if (message.seq > history.upTo) decided.push(...(await this.#fold(message)));
+    for (const message of history.inbox)
+      if (message.seq > history.upTo) this.#add(decided, await this.#fold(message), message.seq);
     this.#deps.emit({ type: "rebuilt", run: this.run, messages: history.inbox.length });
     if (execution.fault) return { decided };
 
