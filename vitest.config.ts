@@ -6,6 +6,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const inDocker = process.env.STEPSTREAM_TEST_NATS === "docker";
 /** Each file has a server and processes of its own, and mostly waits for them: more files than processors. */
 const maxWorkers = 2 * availableParallelism();
+/** What is waited for comes in milliseconds, on a machine that does nothing else. */
+const expect = { poll: { timeout: 20_000 } };
 
 /** What takes long, by what it took, but those that block a processor on purpose not beside each other. */
 const LONG = [
@@ -53,6 +55,7 @@ export default defineConfig({
           exclude: ["**/node_modules/**", "**/dist/**", "packages/cli/template/**", "packages/watchdog/**"],
           // Some run linters and compilers, on machines that do other work as well.
           testTimeout: 30_000,
+          expect,
           maxWorkers,
         },
       },
@@ -64,6 +67,7 @@ export default defineConfig({
           exclude: ["**/node_modules/**", "**/dist/**"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          expect,
           maxWorkers: inDocker ? 1 : maxWorkers,
           // Together with the others, in whose waiting they work, if as many may run.
           sequence: { groupOrder: inDocker ? 1 : 0 },

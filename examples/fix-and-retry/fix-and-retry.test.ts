@@ -14,7 +14,7 @@ describe("fix and retry", () => {
   let client: Client;
   beforeEach(async () => {
     bench = await startWorkbench();
-    client = await connect(bench);
+    client = await connect({ nats: bench.nats, namespace: bench.namespace });
     return async () => {
       await client.close();
       await bench.stop();

@@ -24,7 +24,7 @@ if (values.help) {
 }
 
 const bench = await startWorkbench();
-const client = await connect(bench);
+const client = await connect({ nats: bench.nats, namespace: bench.namespace });
 try {
   const run = await client.start(fixAndRetry, { folder: bench.folder, attempts: Number(values.attempts) });
   const { gates, fixes } = await run.result();

@@ -24,7 +24,7 @@ if (values.help) {
 }
 
 const stage = await startStage();
-const client = await connect(stage);
+const client = await connect({ nats: stage.nats, namespace: stage.namespace });
 try {
   await tour(client, Number(values.runs), (line) => console.log(line));
 } finally {

@@ -8,7 +8,7 @@ import { tour } from "./tour.ts";
 
 it("each time has its run, and what is said is so", async () => {
   const stage = await startStage();
-  const client = await connect(stage);
+  const client = await connect({ nats: stage.nats, namespace: stage.namespace });
   try {
     const lines: string[] = [];
     const { ticked, told, filled } = await tour(client, 3, (line) => lines.push(line));

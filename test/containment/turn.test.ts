@@ -193,7 +193,11 @@ describe("a wide run", () => {
 
 describe("an argument of w that makes no sense", () => {
   const past = -1_000;
-  const table: [what: string, call: (w: any) => unknown, says: string][] = [
+  const unknown = (key: string, call: string, meant: string) =>
+    new RegExp(
+      `^Invalid option "${key}" of ${call.replace(/[().]/g, "\\$&")}\\. Use ".*"\\. Did you mean "${meant}"\\?$`,
+    );
+  const table: [what: string, call: (w: any) => unknown, says: string | RegExp][] = [
     ["a step that is none", (w) => w.run(undefined, 1), "Invalid step of w.run() undefined. Use what step("],
     ["a step's name", (w) => w.run("add", 1), 'Invalid step of w.run() "add"'],
     ["a step made by hand", (w) => w.run({ kind: "step", name: "a b" }, 1), "Invalid step of w.run()"],
@@ -295,6 +299,50 @@ describe("an argument of w that makes no sense", () => {
       (w) => w.onUpdate("change", () => 1, { validate: 1 }),
       "Invalid validate of w.onUpdate() 1",
     ],
+    ["an option of a step", (w) => w.run(add, 1, { timeOut: "1s" }), unknown("timeOut", "w.run()", "timeout")],
+    [
+      "an option of retries",
+      (w) => w.run(add, 1, { retry: { maxAttempt: 1 } }),
+      'Invalid option "maxAttempt" of retry',
+    ],
+    [
+      "an option of a child",
+      (w) => w.child(child, 1, { onParentclose: 1 }),
+      unknown("onParentclose", "w.child()", "onParentClose"),
+    ],
+    ["an option of a wait", (w) => w.waitFor("go", { wher: () => true }), unknown("wher", "w.waitFor()", "where")],
+    [
+      "an option of a condition",
+      (w) => w.until(() => true, { timeOut: 1 }),
+      unknown("timeOut", "w.until()", "timeout"),
+    ],
+    ["an option of a scope", (w) => w.scope(async () => 1, { timeot: 1 }), unknown("timeot", "w.scope()", "timeout")],
+    ["an option of a group", (w) => w.all([], { onFail: "await" }), unknown("onFail", "w.all()", "onFailure")],
+    [
+      "an option of a map",
+      (w) => w.map([], async () => 1, { concurency: 1 }),
+      unknown("concurency", "w.map()", "concurrency"),
+    ],
+    [
+      "an option of an update",
+      (w) => w.onUpdate("change", () => 1, { validator: () => {} }),
+      unknown("validator", "w.onUpdate()", "validate"),
+    ],
+    [
+      "an option of checks",
+      (w) =>
+        w.repeatUntil(
+          async () => 1,
+          async () => {},
+          { maxAttempts: 1, backOff: 1 },
+        ),
+      unknown("backOff", "w.repeatUntil()", "backoff"),
+    ],
+    [
+      "an option of progress",
+      (w) => w.progress({ step: 1, total: 2, nam: "x" }),
+      unknown("nam", "w.progress()", "name"),
+    ],
     ["a side effect that is none", (w) => w.sideEffect(1), "Invalid function of w.sideEffect() 1"],
   ];
   it.each(table)("is refused at the call, and the workflow may catch that: %s", async (_what, call, says) => {
@@ -310,8 +358,11 @@ describe("an argument of w that makes no sense", () => {
     await play.start();
     const end = play.events.at(-1) as any;
     expect(end).toMatchObject({ type: "RunCompleted" });
-    expect(end.output).toEqual(["RangeError", expect.stringContaining(says)]);
-    expect(end.output[1]).toMatch(/ (Use|Write) .*\.$/);
+    expect(end.output).toEqual([
+      "RangeError",
+      says instanceof RegExp ? expect.stringMatching(says) : expect.stringContaining(says),
+    ]);
+    expect(end.output[1]).toMatch(/ (Use|Write) .*[.?]$/);
     expect(await play.replayed()).toBeUndefined();
   });
 });

@@ -10,6 +10,7 @@ import { Processes, type Started } from "./telemetry/processes.ts";
 
 const main = (service: string) => fileURLToPath(new URL(`../../services/${service}/src/main.ts`, import.meta.url));
 const HANDLERS = fileURLToPath(new URL("./logging/handlers.ts", import.meta.url));
+const WORKFLOWS = fileURLToPath(new URL("./programs/workflows.ts", import.meta.url));
 
 let server: TestServer;
 let collector: Awaited<ReturnType<typeof startCollector>>;
@@ -134,13 +135,18 @@ describe("what is logged", () => {
     [["--log-level", "loud"], '--log-level takes debug, info, warn, error, silent, not "loud".'],
     [["--log-format", "xml"], '--log-format takes json, pretty, not "xml".'],
     [["--metrics-port", "http"], '--metrics-port: "http" is no port.'],
+    [["--namespace", "a.b"], 'Invalid namespace "a.b". Use 1 to 32 of A-Z a-z 0-9 _ -.'],
     [["--loud"], "See --help."],
   ])("is not guessed: %j", (wrong, complaint) => {
-    const { status, stderr } = spawnSync(process.execPath, [main("step-worker"), HANDLERS, ...wrong], {
-      encoding: "utf8",
-    });
-    expect(status).toBe(2);
-    expect(stderr).toContain(complaint);
+    for (const program of [
+      [main("step-worker"), HANDLERS],
+      [main("coordinator"), WORKFLOWS],
+    ]) {
+      const { status, stderr } = spawnSync(process.execPath, [...program, ...wrong], { encoding: "utf8" });
+      expect(status).toBe(2);
+      expect(stderr).toContain(complaint);
+      expect(stderr).not.toContain("    at ");
+    }
   });
 });
 

@@ -70,6 +70,21 @@ describe("a workflow that never gives the event loop back", () => {
     for (const run of [...kinds, "outputs"]) await scene.canBeRemoved(run, /loops\.ts:\d+/);
   });
 
+  it("is stopped if it catches its own stack overflow, and known among others in the same turn", {
+    timeout: 180_000,
+  }, async () => {
+    await open(SHORT);
+    const others = Array.from({ length: 20 }, (_, i) => `well-${i}`);
+    await Promise.all([
+      scene.start(loops, { kind: "overflow" }, "overflow"),
+      ...others.map((run) => scene.start(loops, { kind: "none" }, run)),
+    ]);
+    await scene.isParked("overflow", at("again"), 60_000);
+    await scene.othersAreWell(60_000);
+    for (const run of others) expect(await scene.client.get(run).status()).toMatchObject({ status: "completed" });
+    await scene.canBeRemoved("overflow", /loops\.ts:\d+/);
+  });
+
   it("is stopped in what messages call, and a query that is stopped leaves the run alone", {
     timeout: 300_000,
   }, async () => {

@@ -244,7 +244,7 @@ describe("a query", () => {
     const run = client.handle(approval, "alone");
     await expect(run.query("bad")).rejects.toThrow(QueryFailedError);
     await expect(run.query("bad")).rejects.toThrow(/no idea/);
-    await expect(run.query("big")).rejects.toThrow(/its answer has 2\d{6} bytes, and the bus takes 1000000/);
+    await expect(run.query("big")).rejects.toThrow(/Refused its answer: it has 2\d{6} bytes, and the limit is 1000000/);
     await expect(client.get("alone").query("nothing")).rejects.toThrow(/declares no query "nothing"/);
     await expect(client.get("nobody").query("limit", undefined, { timeout: "1s" })).rejects.toMatchObject({
       code: "RUN_NOT_FOUND",

@@ -386,7 +386,6 @@ describe("what makes no sense is not sent", () => {
     [{ every: "1h", startAt: "2026-11-23 02:00" }, "startAt", /ISO 8601/],
     [{ every: "1h", startAt: 5, endAt: 4 }, "endAt", /before startAt/],
     [{ every: "1h", limit: 0 }, "limit", /./],
-    [{ every: "1h", evry: 1 }, "", /evry/],
     [{ every: "1h", overlap: "buffer" }, "overlap", /./],
     [{ every: "1h", idPrefix: "a.b" }, "idPrefix", /./],
     [{ every: "1h", input: { n: "one" } }, "input.n", /./],
@@ -396,6 +395,11 @@ describe("what makes no sense is not sent", () => {
     expect(failure).toBeInstanceOf(InvalidInputError);
     expect(failure).toMatchObject({ path, message: expect.stringMatching(message) });
     await expect(client.get(runOfSchedule("bad")).status()).rejects.toMatchObject({ code: "RUN_NOT_FOUND" });
+  });
+
+  it("nor an option that does not exist", async () => {
+    const options = { workflow: quick, every: "1h", evry: 1 } as any;
+    await expect(schedules.create("bad", options)).rejects.toThrow(/"evry".*Did you mean "every"/);
   });
 
   it("nor an id that is none", async () => {

@@ -62,11 +62,15 @@ export class ByHand {
   /** Goes to that time; timers fire on the way. */
   async until(iso: string): Promise<void> {
     const target = at(iso);
-    for (let next = this.#nextTimer(); next && next.fireAt! <= target; next = this.#nextTimer()) {
-      this.#now = Math.max(this.#now, next.fireAt!);
-      await this.send({ v: 1, type: "TimerFired", slot: next.slot });
-    }
+    for (let next = this.#nextTimer(); next && next.fireAt! <= target; next = this.#nextTimer()) await this.fire();
     this.#now = Math.max(this.#now, target);
+  }
+
+  /** Goes to the next timer, which fires; what it leads to may have set another for the same time. */
+  async fire(): Promise<void> {
+    const { slot, fireAt } = this.#nextTimer()!;
+    this.#now = Math.max(this.#now, fireAt!);
+    await this.send({ v: 1, type: "TimerFired", slot });
   }
 
   /** Nobody is there until then: what is due fires late, all at that time. */

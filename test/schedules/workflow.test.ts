@@ -316,6 +316,19 @@ describe("the end of a schedule", () => {
     expect(turn.map((e) => e.type)).toEqual(["ChildScheduled", "TimerStarted", "SlotsCancelled", "RunCompleted"]);
   });
 
+  it("waits for what is started by hand after its last time: it is asked for in the turn of the answer", async () => {
+    await given("2026-11-23T00:30:00Z", { ...HOURLY, overlap: "allow-all", limit: 1 });
+    await s.until("2026-11-23T00:59:59.999Z");
+    await s.fire();
+    expect(s.started).toHaveLength(1);
+    expect(s.ended).toBeUndefined();
+    const { run, outcome } = (await s.update("trigger")) as { run: string; outcome: string };
+    expect(outcome).toBe("started");
+    expect(s.started.at(-1)).toBe(run);
+    await s.until("2026-11-23T01:00:01Z");
+    expect(s.ended).toBe("RunCompleted");
+  });
+
   it("by delete leaves its run alone", async () => {
     await given("2026-11-23T00:30:00Z", HOURLY);
     await s.until("2026-11-23T01:00:00Z");

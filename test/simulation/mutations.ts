@@ -47,7 +47,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "complete-reads",
-    seed: 2,
+    seed: 3,
     why: "A read counts only if it holds the message in hand and all that the journal has consumed.",
     patches: [
       {
@@ -122,7 +122,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "ack-when-durable",
-    seed: 1,
+    seed: 2,
     why: "A message is acknowledged when all that it caused is durable, and not before.",
     patches: [
       {
@@ -324,8 +324,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${RUN}/life.ts`,
-        from: 'recorded?.type === "SideEffectRecorded" ? recorded : this.#callOnce(fn)',
-        to: "this.#callOnce(fn)",
+        from: 'recorded?.type === "SideEffectRecorded"\n        ?',
+        to: "recorded === null\n        ?",
       },
     ],
   },
@@ -383,7 +383,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "validated",
-    seed: 9,
+    seed: 11,
     why: "An update that its validator refuses changes nothing.",
     patches: [{ file: `${RUN}/updates.ts`, from: "handler.validate?.(value),", to: "undefined," }],
   },
@@ -481,7 +481,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "given-up-start",
-    seed: 149,
+    seed: 7,
     why: "A start in the place of another that was given up terminates and deletes nothing more.",
     patches: [
       {

@@ -32,7 +32,7 @@ Stepstream makes the streams; clients and workers of other languages **must not*
   means that one is there already), then the \`Ref\`, with the headers that the message would have had and this one.
 
 - **B5. Values** (\`input\`, \`output\`, \`payload\`, \`value\`, \`details\`, and \`data.data\` of a declared error) are any JSON, of at
-  most 500 levels. What JSON has no form for is an object with a \`$type\`:
+  most 500 levels and 100,000 keys in one object. What JSON has no form for is an object with a \`$type\`:
   \`{"$type":"Date","value":"2026-11-26T00:00:00.000Z"}\`; \`BigInt\` (its digits), \`Map\` (a list of pairs), \`Set\` (a list),
   \`Bytes\` (base64), \`Number\` ("NaN", "Infinity", "-Infinity", "-0"), \`Undefined\` (no \`value\`), \`Error\` (a Failure).
   An object that itself has a key \`$type\` is \`{"$type":"Object","value":<the object>}\`. Any other \`$type\` is a key like

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { pathOf } from "./codec.ts";
 import { type Duration, durationMs, type RetryPolicy } from "./duration.ts";
-import { Code, Name, RunId } from "./ids.ts";
+import { Code, Name, Namespace, RunId } from "./ids.ts";
 import { MAX_TIMER_MS } from "./limits.ts";
 import { schemaFault } from "./schema-walk.ts";
 import { shown } from "./shown.ts";
@@ -20,7 +20,12 @@ const NAME = "1 to 64 of A-Z a-z 0-9 _ -";
 
 /** A step's, workflow's, signal's, query's, update's or breaker's name. */
 export function checkName(what: string, name: unknown): asserts name is string {
-  if (!Name.safeParse(name).success) refuse(what, name, NAME);
+  if (Name.safeParse(name).success) return;
+  refuse(what, name, name === "__proto__" ? "another name: this one means an object's prototype" : NAME);
+}
+
+export function checkNamespace(namespace: unknown): asserts namespace is string {
+  if (!Namespace.safeParse(namespace).success) refuse("namespace", namespace, "1 to 32 of A-Z a-z 0-9 _ -");
 }
 
 /** The code of a declared error. */
@@ -72,16 +77,54 @@ export function checkObject(what: string, value: unknown): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(what, value, "an object");
 }
 
-/** A key that is misspelt would silently change nothing. */
+/**
+ * A misspelt key would silently change nothing. Makes no list of the keys: it is called for each call that has options.
+ *
+ * @param of - Whose options they are, e.g. `of step "charge"`.
+ */
 export function checkKeys(of: string, value: object, allowed: readonly string[]): void {
-  for (const key of Object.keys(value))
-    if (!allowed.includes(key))
-      throw new RangeError(`Invalid option ${shown(key)} ${of}. Use ${allowed.map((one) => `"${one}"`).join(", ")}.`);
+  for (const key in value)
+    if (!allowed.includes(key) && Object.hasOwn(value, key))
+      throw new RangeError(`Invalid option ${shown(key)} ${of}. Use ${listed(allowed)}.${meant(key, allowed)}`);
 }
 
-/** The options of a call: absent, or an object. */
-export function checkOptions(what: string, options: unknown): void {
-  if (options !== undefined) checkObject(`options of ${what}`, options);
+function listed(allowed: readonly string[]): string {
+  return allowed.map((one) => `"${one}"`).join(", ");
+}
+
+/** The allowed key that a misspelt one is most like, as a question; empty if it is like none. */
+function meant(key: string, allowed: readonly string[]): string {
+  if (key.length > MOST_COMPARED) return "";
+  const near = allowed
+    .map((one) => ({ one, distance: distance(key.toLowerCase(), one.toLowerCase()) }))
+    .filter(({ one, distance }) => distance <= one.length / 3)
+    .sort((a, b) => a.distance - b.distance)[0];
+  return near ? ` Did you mean "${near.one}"?` : "";
+}
+
+const MOST_COMPARED = 40;
+
+/** How many characters to insert, delete or replace. Source: V. Levenshtein, 1966. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    row = next;
+  }
+  return row.at(-1)!;
+}
+
+/**
+ * The options of a call: absent, or an object.
+ *
+ * @param allowed - The keys that it may have.
+ */
+export function checkOptions(what: string, options: unknown, allowed: readonly string[]): void {
+  if (options === undefined) return;
+  checkObject(`options of ${what}`, options);
+  checkKeys(`of ${what}`, options as object, allowed);
 }
 
 /**
@@ -98,6 +141,14 @@ export function checkDuration(
   if (ms < min) refuse(what, duration, min === 1 ? "at least 1 ms" : `at least ${min} ms`);
   if (ms > max) refuse(what, duration, `at most ${max} ms (${Math.floor(max / 86_400_000)}d)`);
   return ms;
+}
+
+/** The option `watchdog` of a coordinator or worker, but for the number in it. */
+export function checkWatchdog(watchdog: unknown): void {
+  if (watchdog === undefined || watchdog === false) return;
+  if (typeof watchdog !== "object" || watchdog === null || Array.isArray(watchdog))
+    refuse("watchdog", watchdog, "false or { stallMs }");
+  checkKeys("of watchdog", watchdog, ["stallMs"]);
 }
 
 /** What a heartbeat or a circuit breaker may last: a timer of Node's, 24 days. */

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { MalformedMessageError, MessageTooLargeError } from "./errors.ts";
-import { isDeeperText, isTooLong, MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH } from "./limits.ts";
+import { isDeeperText, isTooLong, MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH, MAX_PAYLOAD_BYTES } from "./limits.ts";
 
 /**
  * Reads a message of the bus.
@@ -55,18 +55,37 @@ function faultOfReference(value: unknown): string | undefined {
  * @param what - For the error, e.g. `the start of run r1`.
  * @throws {MessageTooLargeError}
  */
-export function encode(what: string, message: object): string {
+export function encode(what: string, message: object, max = MAX_MESSAGE_BYTES): string {
+  return limited(what, message, max);
+}
+
+/**
+ * Writes a value that becomes a part of a message.
+ *
+ * @param what - For the error, e.g. `the input of step "pay"`.
+ * @param value - What `toWire` returned.
+ * @returns Its JSON; empty for undefined.
+ * @throws {MessageTooLargeError}
+ */
+export function encodePayload(what: string, value: unknown): string {
+  return value === undefined ? "" : limited(what, value, MAX_PAYLOAD_BYTES);
+}
+
+function limited(what: string, value: unknown, max: number): string {
   let text: string;
   try {
-    text = JSON.stringify(message);
+    text = JSON.stringify(value);
   } catch (error) {
-    // "Invalid string length": V8 makes no longer one.
-    if (error instanceof RangeError && /string length/.test(error.message))
-      throw new MessageTooLargeError(what, undefined);
+    if (isTooLongForV8(error)) throw new MessageTooLargeError(what, undefined, max);
     throw error;
   }
-  if (isTooLong(text)) throw new MessageTooLargeError(what, Buffer.byteLength(text));
+  if (isTooLong(text, max)) throw new MessageTooLargeError(what, Buffer.byteLength(text), max);
   return text;
+}
+
+/** "Invalid string length": V8 makes none of more than 536 million characters. */
+export function isTooLongForV8(error: unknown): boolean {
+  return error instanceof RangeError && /string length/.test(error.message);
 }
 
 /** Whether a message could not be read because a newer release wrote it: it is valid there. */

@@ -566,10 +566,18 @@ export class LogRefusedError extends StepstreamError {
 export class MessageTooLargeError extends StepstreamError {
   readonly code = "MESSAGE_TOO_LARGE";
   readonly retry = "never";
-  /** @param bytes - undefined if it is longer than any text can be. */
-  constructor(what: string, bytes: number | undefined) {
+  /**
+   * @param bytes - undefined if it is longer than any text can be.
+   * @param advice - What to do, if it is not one value that is too large.
+   */
+  constructor(
+    what: string,
+    bytes: number | undefined,
+    max = MAX_MESSAGE_BYTES,
+    advice = "Keep large data elsewhere, e.g. in an object store, and pass a reference to it.",
+  ) {
     super(
-      `Refused ${what}: it has ${bytes ?? "more than 500 million"} bytes, and the limit is ${MAX_MESSAGE_BYTES} (256 MiB). Nothing was written. Keep large data elsewhere, e.g. in an object store, and pass a reference to it.`,
+      `Refused ${what}: it has ${bytes ?? "more than 500 million"} bytes, and the limit is ${max}. Nothing was written. ${advice}`,
       { bytes },
     );
   }

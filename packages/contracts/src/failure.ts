@@ -1,6 +1,6 @@
 import { z } from "zod";
 import * as errors from "./errors.ts";
-import { isDeeper, MAX_DATA_DEPTH } from "./limits.ts";
+import { isDeeper, MAX_DATA_DEPTH, MAX_DATA_LENGTH } from "./limits.ts";
 import { decodeValue, encodeValue } from "./value-codec.ts";
 
 /**
@@ -151,16 +151,23 @@ function isTame(thrown: unknown, above: readonly unknown[] = []): boolean {
 /**
  * An error as data.
  *
- * Own enumerable properties travel as `data` as far as they are JSON (of at most 64 levels), errors among them as
- * failures. Something thrown that is no error becomes the message of one. Causes are kept to a depth of 8, each stack to 8,000
+ * Own enumerable properties travel as `data` as far as they are JSON (of at most 64 levels, and 16 million
+ * characters in all), errors among them as failures. Something thrown that is no error becomes the message of one. Causes are kept to a depth of 8, each stack to 8,000
  * characters, each message to 32,000, 100 errors in all; an error that is its own cause is written down once.
  */
 export function toFailure(thrown: unknown): Failure {
-  const budget = { errors: MAX_ERRORS };
+  const budget = { errors: MAX_ERRORS, data: MAX_DATA_LENGTH };
   return write(thrown, [], budget);
 }
 
-function write(thrown: unknown, above: readonly unknown[], budget: { errors: number }): Failure {
+/** What one failure may still grow by. */
+interface Budget {
+  errors: number;
+  /** Characters of `data`. */
+  data: number;
+}
+
+function write(thrown: unknown, above: readonly unknown[], budget: Budget): Failure {
   budget.errors--;
   try {
     if (!isError(thrown)) return { name: "Error", code: "ERROR", message: cut(show(thrown)) };
@@ -173,8 +180,9 @@ function write(thrown: unknown, above: readonly unknown[], budget: { errors: num
       budget,
     );
     const field = VALUE_FIELDS.get(thrown.name as string);
-    if (field && data[field] !== undefined)
-      set(data, field, fieldOf((thrown as Record<string, unknown>)[field], data[field]));
+    const held = field && (thrown as Record<string, unknown>)[field];
+    if (held !== undefined && typeof held !== "function" && typeof held !== "symbol")
+      set(data, field!, fieldOf(held, data[field!]));
     const name = typeof thrown.name === "string" && thrown.name ? thrown.name : "Error";
     return {
       name,
@@ -222,11 +230,7 @@ function fieldOf(value: unknown, json: unknown): unknown {
 }
 
 /** A JSON copy, as far as it goes: functions, symbols and circles are left out, errors written as failures. */
-function toJson(
-  value: Record<string, unknown>,
-  path: readonly unknown[],
-  budget: { errors: number },
-): Record<string, unknown> {
+function toJson(value: Record<string, unknown>, path: readonly unknown[], budget: Budget): Record<string, unknown> {
   const copy: Record<string, unknown> = {};
   for (const [key, field] of Object.entries(value)) {
     const json = attempt(() =>
@@ -238,10 +242,25 @@ function toJson(
           : write(inner, path, budget);
       }),
     );
-    const parsed = json === undefined ? undefined : JSON.parse(json);
+    if (json === undefined || json.length > budget.data) continue;
+    budget.data -= json.length;
+    const parsed: unknown = JSON.parse(json);
     if (parsed !== undefined && !isDeeper(parsed, MAX_DATA_DEPTH)) set(copy, key, parsed);
   }
   return copy;
+}
+
+/** Characters of its message that are kept of an error that fits no message. */
+const SHORT_MESSAGE = 10_000;
+
+/** Returns what is kept of an error that is too large to be sent: its name, its code and the start of its message. */
+export function shortened({ name, code, message }: Failure): Failure {
+  const start = message.slice(0, SHORT_MESSAGE);
+  return {
+    name: name.slice(0, 200),
+    code: code.slice(0, 200),
+    message: `${start} (shortened: the error is too large to be sent)`,
+  };
 }
 
 function show(thrown: unknown): string {

@@ -10,8 +10,8 @@ export const Namespace = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, "1 to 32 of A
 /** A run's identity, and its idempotency key: at most one run is ever started with it. */
 export const RunId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "1 to 64 of A-Z a-z 0-9 _ -");
 
-/** A step's or a workflow's name. */
-export const Name = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "1 to 64 of A-Z a-z 0-9 _ -");
+/** A step's or a workflow's name. Objects are keyed by names, hence not `__proto__`. */
+export const Name = z.string().regex(/^(?!__proto__$)[A-Za-z0-9_-]{1,64}$/, "1 to 64 of A-Z a-z 0-9 _ -");
 
 /** The n-th piece of work a run asked for: 1, 2, 3 … in the order of the calls. */
 export const Slot = z.int().min(1);

@@ -8,16 +8,18 @@ export {
   checkKeys,
   checkMessageId,
   checkName,
+  checkNamespace,
   checkObject,
   checkOneOf,
   checkOptions,
   checkSchema,
   checkText,
+  checkWatchdog,
   checkWhole,
   refuse,
   TIMER,
 } from "./check.ts";
-export { decode, encode, isOfNewerVersion, pathOf } from "./codec.ts";
+export { decode, encode, encodePayload, isOfNewerVersion, isTooLongForV8, pathOf } from "./codec.ts";
 export { type Duration, durationMs, RetryPolicy, TimeoutPolicy } from "./duration.ts";
 export { epochMs } from "./epoch.ts";
 export {
@@ -67,7 +69,7 @@ export {
   WorkflowTerminatedError,
   WrongLastSequenceError,
 } from "./errors.ts";
-export { errorsIn, Failure, fromFailure, isInstance, messageOf, tamed, toFailure } from "./failure.ts";
+export { errorsIn, Failure, fromFailure, isInstance, messageOf, shortened, tamed, toFailure } from "./failure.ts";
 export { deepFreeze } from "./freeze.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
 export { checkThoroughly, invariant, thorough } from "./invariant.ts";
@@ -76,8 +78,11 @@ export {
   isTooLong,
   MAX_DEPTH,
   MAX_DURATION_MS,
+  MAX_KEYS,
   MAX_MESSAGE_BYTES,
   MAX_MESSAGE_DEPTH,
+  MAX_PAYLOAD_BYTES,
+  MAX_QUERY_BYTES,
   MAX_SCHEDULE_MS,
   MAX_SLOT,
   MAX_TIME_MS,

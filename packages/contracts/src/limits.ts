@@ -3,6 +3,9 @@
 /** Levels of objects and arrays in a value: an input, an output, a payload. */
 export const MAX_DEPTH = 500;
 
+/** Keys of one object in a value. With a million, each check and each copy takes a second, and other runs wait for it. */
+export const MAX_KEYS = 100_000;
+
 /** Levels of objects and arrays in a message on the bus: a value, and what a message puts around it. */
 export const MAX_MESSAGE_DEPTH = MAX_DEPTH + 24;
 
@@ -34,6 +37,15 @@ export const MAX_SCHEDULE_MS = 9_214_646_400_000;
 
 /** The longest message, in bytes of UTF-8: 256 MiB. Above 256 KiB it is kept in chunks, and read as one text. */
 export const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
+
+/** The longest value, in bytes of UTF-8 as JSON: what a message puts around it has room beside it. */
+export const MAX_PAYLOAD_BYTES = MAX_MESSAGE_BYTES - 65_536;
+
+/** The longest question to a run, and the longest answer, in bytes: nats-server takes 1 MiB by default. */
+export const MAX_QUERY_BYTES = 1_000_000;
+
+/** The longest `data` of an error and its causes, in characters of JSON; a field beyond is left out. */
+export const MAX_DATA_LENGTH = 16 * 1024 * 1024;
 
 /** The highest number of a slot. Timers of deadlines have numbers above it. */
 export const MAX_SLOT = 2 ** 31 - 1;
@@ -67,7 +79,7 @@ export function isDeeperText(text: string, max: number): boolean {
   return false;
 }
 
-/** Length in UTF-8 is above `MAX_MESSAGE_BYTES`. Counts only texts that are long enough to matter. */
-export function isTooLong(text: string): boolean {
-  return text.length * 3 > MAX_MESSAGE_BYTES && Buffer.byteLength(text) > MAX_MESSAGE_BYTES;
+/** Whether its length in UTF-8 is above `max`. Counts only texts that are long enough to matter. */
+export function isTooLong(text: string, max = MAX_MESSAGE_BYTES): boolean {
+  return text.length * 3 > max && Buffer.byteLength(text) > max;
 }

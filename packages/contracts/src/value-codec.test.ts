@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { pathOf } from "./codec.ts";
 import { StepError } from "./errors.ts";
 import { MAX_DEPTH } from "./limits.ts";
-import { decodeValue, encodeValue, type UnsendableError } from "./value-codec.ts";
+import { decodeValue, encodeValue, UnsendableError } from "./value-codec.ts";
 
 const wire = (value: unknown): string => JSON.stringify(encodeValue(value)) ?? "";
 const trip = (value: unknown): unknown => {
@@ -277,5 +277,26 @@ describe("whatever value there is", () => {
         },
       ),
     );
+  });
+});
+
+describe("an object with many keys", () => {
+  const withKeys = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, i]));
+
+  it("is sent with 100,000, and refused with its path beyond, by the sender and the receiver", () => {
+    const most = { a: [withKeys(100_000)] };
+    expect(encodeValue(most)).toBe(most);
+    expect(decodeValue(most)).toBe(most);
+    const more = { a: [withKeys(100_001)] };
+    for (const check of [encodeValue, decodeValue, (value: object) => encodeValue({ ...value, at: new Date(0) })]) {
+      let refused: unknown;
+      try {
+        check(more);
+      } catch (error) {
+        refused = error;
+      }
+      expect(refused).toBeInstanceOf(UnsendableError);
+      expect(refused).toMatchObject({ path: ["a", 0], message: expect.stringContaining("more than 100000 keys") });
+    }
   });
 });

@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import { Failure, fromFailure, toFailure } from "./failure.ts";
-import { isDeeper, MAX_DEPTH } from "./limits.ts";
+import { isDeeper, MAX_DEPTH, MAX_KEYS } from "./limits.ts";
 
 /**
  * Values as JSON.
@@ -30,6 +30,8 @@ export class UnsendableError extends Error {
 
 const TAG = "$type";
 const TOO_DEEP = `it is nested more than ${MAX_DEPTH} levels deep`;
+
+const TOO_MANY_KEYS = `it has more than ${MAX_KEYS} keys. Send an array, or parts of it`;
 
 /** @throws {UnsendableError} */
 export function encodeValue(value: unknown): unknown {
@@ -84,7 +86,9 @@ function isPlainAt(value: unknown, levels: number): boolean {
       }
       const prototype = Object.getPrototypeOf(value);
       if (prototype !== Object.prototype && prototype !== null) return false;
-      for (const key in value) if (key === TAG || !isPlainAt((value as any)[key], levels - 1)) return false;
+      let keys = 0;
+      for (const key in value)
+        if (key === TAG || ++keys > MAX_KEYS || !isPlainAt((value as any)[key], levels - 1)) return false;
       return Object.getOwnPropertySymbols(value).length === 0;
     }
     default:
@@ -154,7 +158,9 @@ class Encoder {
     if (Object.getOwnPropertySymbols(value).length > 0) return this.#refuse("a key that is a symbol cannot be sent");
     const json: Record<string, unknown> = {};
     const own = Object.hasOwn(value, TAG);
-    for (const key of Object.keys(value)) {
+    const keys = Object.keys(value);
+    if (keys.length > MAX_KEYS) return this.#refuse(TOO_MANY_KEYS);
+    for (const key of keys) {
       this.path.push(key);
       const field = (value as Record<string, unknown>)[key];
       if (field !== undefined) put(json, key, this.encode(field, own ? level + 1 : level));
@@ -255,7 +261,9 @@ function decodeItems(json: readonly unknown[], level: number, path: Path | undef
 
 function decodeFields(json: Record<string, unknown>, level: number, path: Path | undefined): object {
   let copy: Record<string, unknown> | undefined;
+  let keys = 0;
   for (const key in json) {
+    if (++keys > MAX_KEYS) throw new UnsendableError(path ?? [], TOO_MANY_KEYS);
     const field = json[key];
     if (typeof field !== "object" || field === null) continue;
     path?.push(key);

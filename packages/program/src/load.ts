@@ -1,10 +1,15 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { whileLoading } from "@stepstream/watchdog";
 import { giveUp } from "./arguments.ts";
 
-/** What a module of the user's exports. @param path - From the working directory. Ends the program if it cannot be loaded. */
+/**
+ * What a module of the user's exports. @param path - From the working directory. Ends the program if it cannot be loaded,
+ * also because its code does not return.
+ */
 export async function load(path: string): Promise<Record<string, unknown>> {
-  return import(pathToFileURL(resolve(path)).href).catch((error) => giveUp(whereFrom(error)));
+  const file = resolve(path);
+  return whileLoading(file, () => import(pathToFileURL(file).href), giveUp).catch((error) => giveUp(whereFrom(error)));
 }
 
 /** An error of a module that cannot be loaded: the line of code it is about, and not the lines of the loader. */

@@ -209,6 +209,89 @@ describe("starting a run", () => {
     expect(log.messages).toEqual([]);
   });
 
+  const js = (value: unknown) => value as never;
+  const one = () => client.get("r");
+  const nightly = () => client.schedules.get("s");
+  it.each<[what: string, meant: string, call: () => Promise<unknown>]>([
+    ["start", "onConflict", () => client.start(order, { n: 1 }, js({ onConflit: "attach" }))],
+    ["startMany", "concurrency", () => client.startMany(order, [], js({ concurency: 1 }))],
+    ["signalWithStart", "timeout", () => client.signalWithStart(deal, { cents: 1 }, js({ id: "r", timeOut: 1 }))],
+    [
+      "the signal of signalWithStart",
+      "payload",
+      () => client.signalWithStart(deal, { cents: 1 }, js({ id: "r", signal: { name: "approve", payloud: 1 } })),
+    ],
+    ["runStep", "retry", () => client.runStep(charge, { cents: 1 }, js({ retri: 1 }))],
+    [
+      'retry of step "charge"',
+      "maxAttempts",
+      () => client.runStep(charge, { cents: 1 }, js({ retry: { maxAttempt: 1 } })),
+    ],
+    ["list", "workflow", () => client.list(js({ workflows: "x" }))],
+    ["connect", "namespace", () => connect(js({ nameSpace: "x" }))],
+    ["result", "timeout", () => one().result(js({ timeOut: 1 }))],
+    ["status", "timeout", () => one().status(js({ timeOut: 1 }))],
+    [
+      "progress",
+      "timeout",
+      () =>
+        one()
+          .progress(js({ timeOut: 1 }))
+          .next(),
+    ],
+    ["history", "timeout", () => one().history(js({ timeOut: 1 }))],
+    ["cancel", "reason", () => one().cancel(js({ reasn: "x" }))],
+    ["terminate", "reason", () => one().terminate(js({ reasn: "x" }))],
+    ['signal "go"', "signal", () => one().signal("go", 1, js({ signl: 1 }))],
+    ['update "go"', "timeout", () => one().update("go", 1, js({ timeOut: 1 }))],
+    ['query "go"', "timeout", () => one().query("go", js(1), js({ timeOut: 1 }))],
+    ["delete", "timeout", () => one().delete(js({ timeOut: 1 }))],
+    ["list", "limit", () => client.schedules.list(js({ limits: 1 }))],
+    ["pause", "timeout", () => nightly().pause("x", js({ timeOut: 1 }))],
+    ["resume", "timeout", () => nightly().resume("x", js({ timeOut: 1 }))],
+    ["trigger", "overlap", () => nightly().trigger(js({ overlaps: "skip" }))],
+    ["backfill", "from", () => nightly().backfill(js({ frm: 1 }))],
+    ["describe", "timeout", () => nightly().describe(js({ timeOut: 1 }))],
+    ["delete", "history", () => nightly().delete(js({ histroy: true }))],
+  ])("refuses an option that %s does not have, and names %s", async (what, meant, call) => {
+    const error = await call().catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(RangeError);
+    expect((error as Error).message).toMatch(/^Invalid option ".*" of .*\. Use ".*"\. Did you mean ".*"\?$/);
+    expect((error as Error).message).toContain(` of ${what}. Use "`);
+    expect((error as Error).message).toContain(`Did you mean "${meant}"?`);
+    expect(log.messages).toEqual([]);
+  });
+
+  it.each(["timeOut", "every_", "workflw"])("refuses an option that a schedule does not have: %s", async (key) => {
+    const options = js({ every: "1d", workflow: order, input: { n: 1 }, [key]: 1 });
+    await expect(client.schedules.create("s", options)).rejects.toThrow(
+      `Invalid option "${key}" of schedule "s". Use "cron", "every", `,
+    );
+    expect(log.messages).toEqual([]);
+  });
+
+  it("refuses a namespace that cannot be one before it connects", async () => {
+    const nats = "nats://localhost:1";
+    await expect(connect({ nats, namespace: "a.b" })).rejects.toThrow(
+      'Invalid namespace "a.b". Use 1 to 32 of A-Z a-z',
+    );
+    await expect(connect({ nats, partitions: 0 })).rejects.toThrow(
+      "Invalid partitions 0. Use a whole number from 1 to 4096.",
+    );
+  });
+
+  it("refuses an option that an item of many does not have, as what became of that one", async () => {
+    const [bad, good] = await client.startMany(order, [
+      js({ input: { n: 1 }, timeOut: 1 }),
+      { input: { n: 2 }, id: "g" },
+    ]);
+    expect(bad).toMatchObject({
+      status: "failed",
+      error: { message: expect.stringContaining('Did you mean "timeout"?') },
+    });
+    expect(good).toEqual({ id: "g", status: "started" });
+  });
+
   it("sends nothing that does not fit, and says where it does not", async () => {
     const failure = await client.start(order, { n: "x" } as never).catch((e) => e);
     expect(failure).toBeInstanceOf(InvalidInputError);

@@ -1,9 +1,12 @@
 import {
   checkDefinition,
   checkDuration,
+  checkFunction,
   checkId,
+  checkKeys,
   checkMessageId,
   checkName,
+  checkNamespace,
   checkObject,
   checkOneOf,
   checkOptions,
@@ -11,10 +14,8 @@ import {
   type Duration,
   durationMs,
   InvalidInputError,
-  Namespace,
   NotRunningError,
   RunNotFoundError,
-  refuse,
   type Signal,
   toWire,
 } from "@stepstream/contracts";
@@ -114,6 +115,10 @@ export interface RunPage extends Array<RunStatus> {
   readonly next?: string | undefined;
 }
 
+const CONNECT = ["nats", "namespace", "partitions", "connectTimeout", "log", "clock", "telemetry"];
+const START = ["id", "onConflict", "delay", "timeout", "callTimeout"];
+/** Those of an item of `startMany`, besides its input. */
+const ITEM = ["id", "delay", "timeout", "callTimeout"];
 const STATES = ["running", "parked", "completed", "failed", "cancelled", "terminated"] as const satisfies RunState[];
 
 /** Runs read at a time by `list`. */
@@ -159,7 +164,7 @@ export class Client {
   ): Promise<HandleOf<W>> {
     this.#mustBeOpen();
     checkDefinition("workflow", "workflow", workflow);
-    checkOptions("start", options);
+    checkOptions("start", options, START);
     const { id = newId(this.#clock) } = options;
     const { seq } = await this.#start(workflow, input, { ...options, id });
     return this.#handle(id, workflow, seq);
@@ -178,16 +183,21 @@ export class Client {
   ): Promise<StartOutcome[]> {
     this.#mustBeOpen();
     checkDefinition("workflow", "workflow", workflow);
-    checkOptions("startMany", options);
+    checkOptions("startMany", options, ["onConflict", "concurrency", "onOutcome"]);
     const { concurrency = 256, onConflict = "reject", onOutcome } = options;
     checkWhole("concurrency", concurrency);
+    if (onOutcome !== undefined) checkFunction("onOutcome", onOutcome);
     const outcomes: StartOutcome[] = [];
     const going = new Set<Promise<void>>();
     let index = 0;
     for await (const { input, ...item } of items) {
       const at = index++;
       const { id = newId(this.#clock) } = item;
-      const one = this.#start(workflow, input, { onConflict, ...item, id })
+      const start = async () => {
+        checkKeys("of an item of startMany", item, ITEM);
+        return this.#start(workflow, input, { onConflict, ...item, id });
+      };
+      const one = start()
         .then(
           ({ status }): StartOutcome => ({ id, status }),
           (error): StartOutcome => ({ id, status: "failed", error }),
@@ -222,8 +232,10 @@ export class Client {
     this.#mustBeOpen();
     checkDefinition("workflow", "workflow", workflow);
     checkObject("options of signalWithStart", options);
+    checkKeys("of signalWithStart", options, ["id", "signal", "delay", "timeout", "callTimeout"]);
     const { signal, ...rest } = options;
     checkObject("signal of signalWithStart", signal);
+    checkKeys("of the signal of signalWithStart", signal, ["name", "payload", "id"]);
     const { name, payload, id = newId(this.#clock) } = signal;
     checkMessageId("id of a signal", id);
     if (!Object.hasOwn(workflow.signals, name))
@@ -252,7 +264,7 @@ export class Client {
   ): Promise<RunHandle<StepOutput<S>, None, None, None>> {
     this.#mustBeOpen();
     checkDefinition("step", "step", step);
-    checkOptions("runStep", options);
+    checkOptions("runStep", options, [...START, "retry"]);
     const { retry, timeout, ...start } = options;
     const sent = toWire(step.input, input);
     if (!sent.ok) throw new InvalidInputError(`step "${step.name}"`, sent.path, sent.message);
@@ -286,7 +298,7 @@ export class Client {
    */
   async list(options: ListOptions = {}): Promise<RunPage> {
     this.#mustBeOpen();
-    checkOptions("list", options);
+    checkOptions("list", options, ["workflow", "status", "limit", "cursor", "timeout"]);
     const { workflow, status, limit = 100, cursor, timeout } = options;
     if (status !== undefined) checkOneOf("status", status, STATES);
     if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit);
@@ -419,12 +431,13 @@ export class Client {
  * console.log(await run.result());
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  checkOptions("connect", options);
+  checkOptions("connect", options, CONNECT);
   const { nats = "localhost:4222", namespace = "default", partitions, log } = options;
   const { clock = systemClock } = options;
+  checkNamespace(namespace);
+  if (partitions !== undefined) checkWhole("partitions", partitions, 1, 4_096);
   const telemetry = options.telemetry ?? createTelemetry({ namespace: log?.subjects.namespace ?? namespace });
   if (log) return new Client(log, false, clock, telemetry);
-  if (!Namespace.safeParse(namespace).success) refuse("namespace", namespace, "1 to 32 of A-Z a-z 0-9 _ -");
   // Only here: who brings a log needs no driver for NATS.
   const { connectEventLog } = await import("@stepstream/event-log/jetstream");
   const own = await connectEventLog({

@@ -38,6 +38,14 @@ describe("a step's definition", () => {
   const ofStep = (more: object) => () => step("s", { ...any, ...more });
   it.each<[string, () => unknown]>([
     ['Invalid name of a step "a.b". Use 1 to 64 of A-Z a-z 0-9 _ -.', () => step("a.b", any)],
+    [
+      `Invalid name of a step "__proto__". Use another name: this one means an object's prototype.`,
+      () => step("__proto__", any),
+    ],
+    [
+      `Invalid name of a signal of workflow "w" "__proto__". Use another name: this one means an object's prototype.`,
+      () => workflow("w", { ...any, signals: JSON.parse('{"__proto__":1}') }, run),
+    ],
     ["Invalid name of a step undefined. Use 1 to 64 of A-Z a-z 0-9 _ -.", () => step(js(undefined), any)],
     ['Invalid definition of step "s" undefined. Use an object.', () => step("s", js(undefined))],
     ['Invalid input of step "s": it is missing. Use a schema such as z.object({ … }).', () => step("s", js({}))],
@@ -135,11 +143,11 @@ describe("a step's definition", () => {
       () => workflow("w", js({ output: z.any() }), run),
     ],
     [
-      'Invalid option "timeOut" of step "s". Use "input", "output", "errors", "retry", "timeout", "heartbeat", "concurrency", "breaker".',
+      'Invalid option "timeOut" of step "s". Use "input", "output", "errors", "retry", "timeout", "heartbeat", "concurrency", "breaker". Did you mean "timeout"?',
       ofStep({ timeOut: "5m" }),
     ],
     [
-      'Invalid option "maxAttempt" of retry of step "s". Use "maxAttempts", "backoff", "retryIf".',
+      'Invalid option "maxAttempt" of retry of step "s". Use "maxAttempts", "backoff", "retryIf". Did you mean "maxAttempts"?',
       ofStep({ retry: { maxAttempt: 3 } }),
     ],
     [

@@ -63,9 +63,10 @@ export {
   type AnyStep,
   type BreakerPolicy,
   type HandlerInput,
-  type HandlerMustReturn,
   type HandlerOutput,
+  type IfFits,
   type Literally,
+  type Misfit,
   nothing,
   policiesOf,
   type Step,
@@ -74,6 +75,8 @@ export {
   type StepInput,
   type StepOutput,
   step,
+  type WrongHandlerOutput,
+  type WrongOutput,
 } from "./step.ts";
 export {
   type AnyWorkflow,

@@ -7,12 +7,14 @@ import {
   type Duration,
   decode,
   durationMs,
+  encode,
   type Failure,
   fromFailure,
   fromWire,
   InvalidInputError,
   InvalidOutputError,
   LogUnavailableError,
+  MAX_QUERY_BYTES,
   type Progress,
   QueryAnswer,
   QueryFailedError,
@@ -71,6 +73,9 @@ interface Telling {
   /** How long to wait for the answer; the message stands. Default "30s". */
   timeout?: Duration;
 }
+const TELLING = ["id", "signal", "timeout"];
+const CALL = ["timeout"];
+
 /** Nothing to say need not be said. */
 type Arguments<I, Options> = undefined extends I ? [input?: I, options?: Options] : [input: I, options?: Options];
 export type SignalArguments<P> = Arguments<P extends z.ZodType ? z.input<P> : unknown, Telling>;
@@ -133,7 +138,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async result(options: { signal?: AbortSignal; timeout?: Duration } = {}): Promise<O> {
-    checkOptions("result", options);
+    checkOptions("result", options, ["signal", "timeout"]);
     this.#context.closed.throwIfAborted();
     if (options.timeout === undefined) return this.#result(options.signal);
     const stop = new AbortController();
@@ -166,7 +171,7 @@ export class RunHandle<
 
   /** @throws {RunNotFoundError} There is no such run. */
   async status(options: CallOptions = {}): Promise<RunStatus> {
-    checkOptions("status", options);
+    checkOptions("status", options, CALL);
     const { log, clock, closed } = this.#context;
     const read = () =>
       untilAnswered(clock, `look at run ${this.id}`, () => readStatus(log, this.id), timeoutMs(options.timeout));
@@ -179,7 +184,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async *progress(options: { timeout?: Duration } = {}): AsyncGenerator<Progress, void, void> {
-    checkOptions("progress", options);
+    checkOptions("progress", options, CALL);
     const { clock, closed } = this.#context;
     closed.throwIfAborted();
     const what = `progress of run ${this.id}`;
@@ -201,7 +206,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async history(options: CallOptions = {}): Promise<HistoryEntry[]> {
-    checkOptions("history", options);
+    checkOptions("history", options, CALL);
     const { log, clock, closed } = this.#context;
     const read = () =>
       untilAnswered(clock, `read run ${this.id}`, () => readHistory(log, this.id), timeoutMs(options.timeout));
@@ -227,7 +232,7 @@ export class RunHandle<
   async cancel(
     options: { reason?: string; grace?: Duration; cleanupDeadline?: Duration } & Omit<Telling, "id"> = {},
   ): Promise<void> {
-    checkOptions("cancel", options);
+    checkOptions("cancel", options, ["reason", "grace", "cleanupDeadline", "signal", "timeout"]);
     const { reason = "cancelled by a client", grace, cleanupDeadline } = options;
     checkText("reason", reason);
     const id = newId(this.#context.clock);
@@ -254,7 +259,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
   async terminate(options: { reason?: string } & Omit<Telling, "id"> = {}): Promise<void> {
-    checkOptions("terminate", options);
+    checkOptions("terminate", options, ["reason", "signal", "timeout"]);
     const { reason = "terminated by a client" } = options;
     checkText("reason", reason);
     const id = newId(this.#context.clock);
@@ -276,7 +281,7 @@ export class RunHandle<
   async signal<K extends keyof S & string>(name: K, ...[payload, options = {}]: SignalArguments<S[K]>): Promise<void> {
     const { clock } = this.#context;
     checkName("name of a signal", name);
-    checkOptions(`signal "${name}"`, options);
+    checkOptions(`signal "${name}"`, options, TELLING);
     const { id = newId(clock) } = options;
     checkMessageId("id of a signal", id);
     const sent = this.#sent(`signal "${name}"`, declaredIn(this.#workflow?.signals, name), payload);
@@ -310,7 +315,7 @@ export class RunHandle<
   ): Promise<UpdateOutput<U[K]>> {
     const { clock } = this.#context;
     checkName("name of an update", name);
-    checkOptions(`update "${name}"`, options);
+    checkOptions(`update "${name}"`, options, TELLING);
     const { id = newId(clock) } = options;
     checkMessageId("id of an update", id);
     const schemas = declaredIn(this.#workflow?.updates, name);
@@ -349,7 +354,8 @@ export class RunHandle<
    *
    * @param options.timeout - How long to wait for an answer. Default "5s".
    * @throws {InvalidInputError} The input does not fit; nothing was asked.
-   * @throws {QueryFailedError} The workflow declares no such query, or its handler threw.
+   * @throws {MessageTooLargeError} The input has more than 1,000,000 bytes.
+   * @throws {QueryFailedError} The answer has more than 1,000,000 bytes, the workflow declares no such query, or its handler threw.
    * @throws {QueryUnansweredError} Nobody answered: is a coordinator up that runs this workflow?
    * @throws {RunNotFoundError} There is no such run.
    */
@@ -359,13 +365,14 @@ export class RunHandle<
   ): Promise<QueryAnswerOf<Q[K]>> {
     const { log, clock, closed } = this.#context;
     checkName("name of a query", name);
-    checkOptions(`query "${name}"`, options);
+    checkOptions(`query "${name}"`, options, CALL);
     const declared = declaredIn(this.#workflow?.queries, name);
     const schemas = declared && "output" in declared ? declared : { input: undefined, output: declared };
     const sent = this.#sent(`query "${name}"`, schemas.input, input);
     const waitMs = timeoutMs(options.timeout === undefined ? "5s" : options.timeout);
     const until = clock.now() + waitMs;
-    const text = JSON.stringify({ v: 1, type: "QueryRun", name, input: sent } satisfies QueryRun);
+    const question: QueryRun = { v: 1, type: "QueryRun", name, input: sent };
+    const text = encode(`query "${name}" of run ${this.id}`, question, MAX_QUERY_BYTES);
     for (let left = waitMs; left > 0; left = until - clock.now()) {
       closed.throwIfAborted();
       const said = await unlessClosed(closed, () => log.ask(log.subjects.query(this.id), text, left));
@@ -394,7 +401,7 @@ export class RunHandle<
    * @throws {RunNotFoundError} There is no such run.
    */
   async delete(options: CallOptions = {}): Promise<void> {
-    checkOptions("delete", options);
+    checkOptions("delete", options, CALL);
     const { clock, closed } = this.#context;
     await unlessClosed(closed, () =>
       within(

@@ -60,10 +60,61 @@ export type HandlerOutput<S> = S extends Step<any, infer O, any> ? z.input<O> : 
  * which is no `Promise<"a" | "b">`.
  */
 export type Literally<T> = Promise<T> | (T & Promise<T>);
-/** In a compiler's message: what a handler has to return, and does not. */
-export interface HandlerMustReturn<Output> {
-  output: Output;
-}
+/**
+ * In a compiler's message: one place where an output does not fit its schema, instead of both types, which are long.
+ * `never` if none is found.
+ */
+export type Misfit<Given, Wanted> = One<Misfits<Given, Wanted, "", [1, 1, 1, 1]>>;
+
+/** All places; `Depth` has an element for each level that is still looked at. */
+type Misfits<G, W, At extends string, Depth extends unknown[]> = [G] extends [Frozen<W>]
+  ? never
+  : Depth extends [unknown, ...infer Less]
+    ? [G, W] extends [readonly (infer GivenItem)[], readonly (infer WantedItem)[]]
+      ? Else<Misfits<GivenItem, WantedItem, `${At}[]`, Less>, Named<At>>
+      : [G] extends [object]
+        ? [W] extends [Fields]
+          ? (string extends keyof W ? true : IsUnion<W>) extends true
+            ? Named<At>
+            : Else<FieldMisfits<G, W, At, Less>, Named<At>>
+          : Named<At>
+        : Named<At>
+    : Named<At>;
+type FieldMisfits<G, W, At extends string, Depth extends unknown[]> = {
+  [K in keyof W & string]-?: K extends keyof G
+    ? Misfits<G[K], W[K], At extends "" ? K : `${At}.${K}`, Depth>
+    : undefined extends W[K]
+      ? never
+      : Named<At extends "" ? K : `${At}.${K}`>;
+}[keyof W & string];
+/** Not its parts, so the whole: a tuple of another length. */
+type Else<Parts, Whole> = [Parts] extends [never] ? Whole : Parts;
+type Named<At extends string> = At extends "" ? "wrong type" : At;
+
+/** What has fields to compare; dates, functions and lists are compared as a whole. */
+type Fields = { readonly [key: string]: unknown };
+/** As `const` type parameters infer it. */
+type Frozen<T, Depth extends unknown[] = [1, 1, 1, 1, 1]> = Depth extends [unknown, ...infer Less]
+  ? T extends Fields | readonly unknown[]
+    ? { readonly [K in keyof T]: Frozen<T[K], Less> }
+    : T
+  : T;
+type IsUnion<T, One = T> = T extends unknown ? ([One] extends [T] ? false : true) : never;
+/** One member of a union of texts. */
+type One<T> = (T extends unknown ? (f: () => T) => void : never) extends (f: infer F) => void
+  ? F extends () => infer Last
+    ? Last
+    : never
+  : never;
+/** What the compiler says of a handler that fits no other form: what it returns does not fit, or else something else. */
+export type WrongOutput<Given, Wanted, Of extends string, Right = string> = [Misfit<Given, Wanted>] extends [never]
+  ? Right
+  : `The ${Of}'s output does not fit: ${Misfit<Given, Wanted>}`;
+/** What a function is still compared with: nothing, if its output has been found not to fit. */
+export type IfFits<Given, Wanted, Right> = [Misfit<Given, Wanted>] extends [never] ? Right : unknown;
+export type WrongHandlerOutput<Given, Wanted> = [Misfit<Given, Wanted>] extends [never]
+  ? "The step or its handler is wrong."
+  : WrongOutput<Given, Wanted, "handler">;
 /** The declared errors: code → data. */
 export type StepErrors<S> =
   S extends Step<any, any, infer E> ? { [K in keyof E]: E[K] extends Schema ? z.input<E[K]> : never } : never;

@@ -13,7 +13,7 @@ import {
 import type { z } from "zod";
 import "./guard.ts";
 import type { Backoff } from "./backoff.ts";
-import type { AnyStep, Literally, StepDefinition, StepInput, StepOutput } from "./step.ts";
+import type { AnyStep, IfFits, Literally, StepDefinition, StepInput, StepOutput, WrongOutput } from "./step.ts";
 
 type Schema = z.ZodType;
 
@@ -229,6 +229,12 @@ export interface WorkflowContext<
     query: K,
     handler: NoInfer<(input: z.output<QueryInput<Q[K]>>) => z.input<QueryOutput<Q[K]>>>,
   ): void;
+  /** For the compiler's message alone: no call fits it. */
+  onQuery<K extends keyof Q & string, const R>(
+    query: WrongOutput<R, z.input<QueryOutput<Q[K]>>, "handler", K>,
+    handler: ((input: z.output<QueryInput<Q[K]>>) => R) &
+      IfFits<R, z.input<QueryOutput<Q[K]>>, (input: z.output<QueryInput<Q[K]>>) => z.input<QueryOutput<Q[K]>>>,
+  ): void;
   /**
    * What an update does. Updates that came before are kept until there is a handler.
    *
@@ -245,6 +251,17 @@ export interface WorkflowContext<
   onUpdate<K extends keyof U & string>(
     update: K,
     handler: NoInfer<(input: z.output<U[K]["input"]>) => z.input<U[K]["output"]> | Promise<z.input<U[K]["output"]>>>,
+    options?: UpdateOptions<U[K]>,
+  ): void;
+  /** For the compiler's message alone: no call fits it. */
+  onUpdate<K extends keyof U & string, const R>(
+    update: WrongOutput<Awaited<R>, z.input<U[K]["output"]>, "handler", K>,
+    handler: ((input: z.output<U[K]["input"]>) => R) &
+      IfFits<
+        Awaited<R>,
+        z.input<U[K]["output"]>,
+        (input: z.output<U[K]["input"]>) => z.input<U[K]["output"]> | Promise<z.input<U[K]["output"]>>
+      >,
     options?: UpdateOptions<U[K]>,
   ): void;
   /**
@@ -353,7 +370,26 @@ export function workflow<
   name: string,
   definition: WorkflowDefinition<I, O, S, Q, U>,
   run: NoInfer<(input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>>,
-): Workflow<I, O, S, Q, U> {
+): Workflow<I, O, S, Q, U>;
+/** For the compiler's message alone: no call fits it. */
+export function workflow<
+  I extends Schema,
+  O extends Schema,
+  S extends SignalSchemas = None,
+  Q extends QuerySchemas = None,
+  U extends UpdateSchemas = None,
+  const R = unknown,
+>(
+  name: WrongOutput<Awaited<R>, z.input<O>, "workflow">,
+  definition: WorkflowDefinition<I, O, S, Q, U>,
+  run: ((input: z.output<I>, w: WorkflowContext<S, Q, U>) => R) &
+    IfFits<Awaited<R>, z.input<O>, (input: z.output<I>, w: WorkflowContext<S, Q, U>) => Promise<z.input<O>>>,
+): Workflow<I, O, S, Q, U>;
+export function workflow(
+  name: string,
+  definition: WorkflowDefinition<Schema, Schema, any, any, any>,
+  run: Workflow["run"],
+): AnyWorkflow {
   if (typeof name === "string" && name.startsWith("_"))
     refuse("name of a workflow", name, "a name that does not begin with _: those are Stepstream's own");
   return defineWorkflow(name, definition, run);

@@ -1,6 +1,6 @@
 import { checkDefinition, checkFunction, type Duration, durationMs } from "@stepstream/contracts";
 import type { Clock } from "@stepstream/event-log";
-import type { AnyStep, HandlerInput, HandlerMustReturn, HandlerOutput, Literally } from "@stepstream/sdk";
+import type { AnyStep, HandlerInput, HandlerOutput, Literally, WrongHandlerOutput } from "@stepstream/sdk";
 import type { StepContext, Worker } from "@stepstream/step-worker";
 import type { Chance } from "./chance.ts";
 
@@ -23,11 +23,6 @@ export type TestHandler<S> = (
 
 /** See `AsyncHandler` of the worker. */
 export type AsyncTestHandler<S> = (input: HandlerInput<S>, context: TestContext<S>) => Literally<HandlerOutput<S>>;
-/** No handler: in the compiler's message about one whose output does not fit. */
-export type WrongTestHandler<S> = (
-  input: HandlerInput<S>,
-  context: TestContext<S>,
-) => HandlerMustReturn<HandlerOutput<S>>;
 
 /** A step and what does it: the same that a module of the worker program exports. */
 export interface Handled {
@@ -44,8 +39,13 @@ export type Handlers = readonly Handled[] | ((worker: Pick<Worker, "handle">) =>
  */
 export function handle<S extends AnyStep>(step: S, handler: NoInfer<AsyncTestHandler<S>>): Handled;
 export function handle<S extends AnyStep>(step: S, handler: NoInfer<TestHandler<S>>): Handled;
-export function handle<S extends AnyStep>(step: S, handler: NoInfer<WrongTestHandler<S>>): Handled;
-export function handle(step: AnyStep, handler: Handled["handler"]): Handled {
+/** For the compiler's message alone: no call fits it. */
+export function handle<S extends AnyStep, const R>(
+  this: WrongHandlerOutput<Awaited<R>, HandlerOutput<S>>,
+  step: S,
+  handler: (input: HandlerInput<S>, context: TestContext<S>) => R,
+): Handled;
+export function handle(this: unknown, step: AnyStep, handler: Handled["handler"]): Handled {
   return { step, handler };
 }
 

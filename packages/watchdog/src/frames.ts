@@ -40,6 +40,16 @@ export function stackBelow(below: (...args: never[]) => unknown): Stack {
   }
 }
 
+/** Returns the frames of a stack as V8 prints it, innermost first, without those of Node.js. */
+export function framesOfTrace(trace: string): Frame[] {
+  return trace.split("\n").flatMap((text) => {
+    const found = /^ {4}at (?:(?:async )?(.+) \()?(.+):(\d+):(\d+)\)?$/.exec(text);
+    if (!found?.[2] || found[2].startsWith("node:")) return [];
+    const [, name, url, line, column] = found;
+    return [{ ...placeInSource(pathOf(url!), Number(line), Number(column)), ...(name && { name }) }];
+  });
+}
+
 /** A getter, or a method of an error: more than need be. */
 function isOfError(site: NodeJS.CallSite): boolean {
   return /^get( |$)/.test(site.getFunctionName() ?? "") || /Error$/.test(site.getTypeName() ?? "");

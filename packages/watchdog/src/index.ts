@@ -1,2 +1,11 @@
 export { type Frame, frameOf, placeInSource, placeOf } from "./frames.ts";
-export { type Blocked, checkStallMs, type Suspect, type Watch, type WatchOptions, watchEventLoop } from "./watch.ts";
+export { whileLoading } from "./loading.ts";
+export {
+  type Blocked,
+  checkStallMs,
+  isStopping,
+  type Suspect,
+  type Watch,
+  type WatchOptions,
+  watchEventLoop,
+} from "./watch.ts";

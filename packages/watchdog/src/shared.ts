@@ -4,7 +4,11 @@ export const BEATS = 0;
 export const INSPECTED = 1;
 /** After how many milliseconds a silence is a stall; 0 while nothing is watched. */
 export const STALL_MS = 2;
-export const PLACES = 3;
+/** 1 from before code is stopped without having been held until the main thread has reacted to that. */
+export const STOPPING = 3;
+/** How many of those who watch can say afterwards whose code was stopped. */
+export const STOPPABLE = 4;
+export const PLACES = 5;
 
 /** How often the main thread says that its event loop turns, and how often the other one looks. */
 export const BEAT_MS = 250;
@@ -32,6 +36,8 @@ export interface Places {
   readonly BEATS: number;
   readonly INSPECTED: number;
   readonly STALL_MS: number;
+  readonly STOPPABLE: number;
+  readonly STOPPING: number;
   readonly BEAT_MS: number;
   readonly HOOK: string;
 }

@@ -12,6 +12,8 @@ interface Stall {
   waitMs: number;
   /** Who was found at the first look. */
   what: string | undefined;
+  /** The stack of code that overflows it. */
+  trace: string | undefined;
   reported: boolean;
 }
 
@@ -26,7 +28,7 @@ type How = "Debugger.pause" | "Debugger.stepInto" | "Debugger.stepOver" | "Debug
 export function watchThread(
   { Session: InspectorSession }: { Session: typeof Session },
   { parentPort, workerData }: { parentPort: MessagePort | null; workerData: Int32Array },
-  { BEAT_MS, BEATS, HOOK, INSPECTED, STALL_MS }: Places,
+  { BEAT_MS, BEATS, HOOK, INSPECTED, STALL_MS, STOPPABLE, STOPPING }: Places,
 ): void {
   const shared = workerData;
   let stall: Stall | undefined;
@@ -48,7 +50,15 @@ export function watchThread(
       lastBeats = beats;
       return;
     }
-    stall ??= { beats, ms: 0, from: { ms: 0, cpuMs: cpuMs() }, waitMs: stallMs / 2, what: undefined, reported: false };
+    stall ??= {
+      beats,
+      ms: 0,
+      from: { ms: 0, cpuMs: cpuMs() },
+      waitMs: stallMs / 2,
+      what: undefined,
+      trace: undefined,
+      reported: false,
+    };
     // A thread that was not scheduled itself cannot say that the other one was.
     stall.ms += Math.min(passed, 2 * BEAT_MS);
     if (holding || !hasBlocked(stall, stall.waitMs)) return;
@@ -87,13 +97,21 @@ export function watchThread(
   const STEPS = 400;
   const STEPS_AT_LEAST = 60;
   const SETTLE_MS = 500;
+  /** In place of a suspect: nobody can be asked. */
+  const OVERFLOWN = "overflown";
+  const OVERFLOWN_TRIES = 100;
+  const OVERFLOWN_AGAIN = 5;
   const STEP_MS = 200;
 
   async function lookAt(current: Stall, stallMs: number): Promise<void> {
     const main = new Held();
     try {
       // Asked in the middle of the code, without holding it.
-      const looked = await look(main);
+      const looked = await look(main).catch((error: Error) => {
+        if (isOverflow(error)) return error.message;
+        throw error;
+      });
+      if (typeof looked === "string") return await judgeOverflown(main, looked, current, stallMs);
       if (looked.holdable) {
         await main.hold();
         await judge(main, current, stallMs);
@@ -104,6 +122,42 @@ export function watchThread(
   }
 
   const turned = (current: Stall) => Atomics.load(shared, BEATS) !== current.beats;
+
+  /**
+   * Code that catches its own stack overflow again and again. No code can be called in the middle of it, for want of a
+   * stack, and V8 ignores breaks there. But it can be terminated. So the main thread is asked afterwards whose code it was,
+   * at its next call of any code; until then `STOPPING` detaches what must not continue.
+   */
+  async function judgeOverflown(main: Held, trace: string, current: Stall, stallMs: number): Promise<void> {
+    if (turned(current)) return;
+    const isSecond = current.what === OVERFLOWN;
+    current.what = OVERFLOWN;
+    current.trace ??= trace.includes("\n    at ") ? trace : undefined;
+    if (!isSecond || current.ms < stallMs || Atomics.load(shared, STOPPABLE) === 0)
+      return lookAgain(current, Math.max(stallMs - current.ms, stallMs / 2));
+    // Where errors are formatted by code, that often overflows as well.
+    for (let tries = 0; current.trace === undefined && tries < OVERFLOWN_TRIES; tries++) {
+      const again = await look(main).catch((error: Error) => error.message);
+      if (typeof again !== "string" || turned(current)) return;
+      if (again.includes("\n    at ")) current.trace = again;
+    }
+    Atomics.store(shared, STOPPING, 1);
+    for (let tries = 0; ; tries++) {
+      // Once is enough, mostly: another one could end what is called below.
+      if (tries % OVERFLOWN_AGAIN === 0) main.terminate();
+      try {
+        await main.call(`stopOverflown(${current.ms}, ${JSON.stringify(current.trace ?? "")})`);
+        break;
+      } catch (error) {
+        // Asked too early, still in the middle of it.
+        const isEarly = isOverflow(error) || /terminated/.test((error as Error).message);
+        if (!isEarly || tries === OVERFLOWN_TRIES) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 1 + tries));
+      }
+    }
+    tell({ type: "stopped" });
+    if (stall === current) stall = undefined;
+  }
 
   /** Code that the debugger must not hold. */
   async function judgeUnheld(main: Held, looked: Looked, current: Stall, stallMs: number): Promise<void> {
@@ -152,6 +206,11 @@ export function watchThread(
     await main.call(`report(${current.ms})`);
     current.reported = true;
     lookAgain(current, current.ms < 10_000 ? 10_000 - current.ms : 30_000);
+  }
+
+  /** Its message is then the stack of the main thread. */
+  function isOverflow(error: unknown): boolean {
+    return (error as Error).message.startsWith("RangeError: Maximum call stack");
   }
 
   async function look(main: Held): Promise<Looked> {

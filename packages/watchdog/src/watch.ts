@@ -3,8 +3,20 @@ import inspector from "node:inspector";
 import v8 from "node:v8";
 import { isMainThread, Worker } from "node:worker_threads";
 import { emptyAsyncStack } from "./async-stack.ts";
-import { type Frame, stackBelow } from "./frames.ts";
-import { BEAT_MS, BEATS, HOOK, INSPECTED, type Looked, PLACES, type Places, STALL_MS, type Told } from "./shared.ts";
+import { type Frame, framesOfTrace, stackBelow } from "./frames.ts";
+import {
+  BEAT_MS,
+  BEATS,
+  HOOK,
+  INSPECTED,
+  type Looked,
+  PLACES,
+  type Places,
+  STALL_MS,
+  STOPPABLE,
+  STOPPING,
+  type Told,
+} from "./shared.ts";
 import { watchThread } from "./thread.ts";
 
 /** Code that blocks the event loop. */
@@ -44,6 +56,12 @@ export interface WatchOptions {
   /** Code that is not to be stopped blocks the event loop: called while it does, again after 10 s and each 30 s, and when it is over. */
   onBlocked?: (blocked: Blocked, suspect: Suspect | undefined) => void;
   /**
+   * Whose code was it? Called after code was stopped that catches its own stack overflow again and again: nothing can be
+   * called in the middle of that. Called before other code continues, or soon after; see {@link isStopping}. Returns
+   * whether it was code that is watched here. If this is left out by all that watch, such code is not stopped.
+   */
+  stoppedOverflown?: (blocked: Blocked) => boolean;
+  /**
    * Code in this process is about to be stopped, whoever's it is. Called in the middle of that code: set flags, so that
    * nothing of yours goes on with what is left of it, and return.
    */
@@ -58,6 +76,17 @@ export interface WatchOptions {
   onFailed?: (error: unknown) => void;
 }
 
+/**
+ * Was code of this process stopped just now, and `onStopping` has not been called yet? Only for code that overflows its
+ * stack: whatever continues meanwhile may be half of what it was.
+ */
+export function isStopping(): boolean {
+  return flags !== undefined && flags[STOPPING] === 1;
+}
+
+/** What the process shares with the watching thread, as soon as it is watched: asked for at every call of a log. */
+let flags: Int32Array | undefined;
+
 export interface Watch {
   stop(): void;
 }
@@ -69,10 +98,14 @@ interface Hook {
   who(): string | undefined;
   stop(ms: number): void;
   report(ms: number): void;
+  /** @param trace - The stack of the code that was stopped. */
+  stopOverflown(ms: number, trace: string): void;
+  readonly shared: Int32Array;
   /** For another copy of this package in the process. */
   add(options: WatchOptions): Watch;
 }
 
+const hookKey = Symbol.for(HOOK);
 const DEFAULT_STALL_MS = 2_500;
 
 /**
@@ -102,18 +135,20 @@ export function watchEventLoop(options: WatchOptions): Watch {
   checkStallMs(options.stallMs);
   if (!isMainThread || !process.features.inspector) return { stop() {} };
   const holder = globalThis as { [key: symbol]: Hook | undefined };
-  holder[Symbol.for(HOOK)] ??= createHook();
-  return holder[Symbol.for(HOOK)]!.add(options);
+  holder[hookKey] ??= createHook();
+  flags = holder[hookKey].shared;
+  return holder[hookKey].add(options);
 }
 
 /** @throws {RangeError} It is not within 500 and 600,000 ms. */
-export function checkStallMs(stallMs = DEFAULT_STALL_MS): void {
-  if (!Number.isFinite(stallMs) || stallMs < 500 || stallMs > 600_000)
-    throw new RangeError(`Invalid stallMs ${stallMs}. Use 500 to 600000 milliseconds.`);
+export function checkStallMs(stallMs: unknown = DEFAULT_STALL_MS): void {
+  if (typeof stallMs === "number" && stallMs >= 500 && stallMs <= 600_000) return;
+  const shown = typeof stallMs === "string" ? JSON.stringify(stallMs) : String(stallMs);
+  throw new RangeError(`Invalid watchdog.stallMs ${shown}. Use 500 to 600000 milliseconds.`);
 }
 
 function threadSource(): string {
-  const places: Places = { BEATS, INSPECTED, STALL_MS, BEAT_MS, HOOK };
+  const places: Places = { BEATS, INSPECTED, STALL_MS, STOPPABLE, STOPPING, BEAT_MS, HOOK };
   // Compilers that keep the names of functions have put calls of a helper into it, under any name: what is not known there
   // returns what it is given.
   return `const unknown = { has: (_, name) => typeof name === "string" && !(name in globalThis), get: () => (fn) => fn };
@@ -233,6 +268,22 @@ function createHook(): Hook {
         outside(emptyAsyncStack);
       }
     },
+    stopOverflown(ms, trace) {
+      const blocked = { ms: Math.round(ms), frames: framesOfTrace(trace), over: false };
+      try {
+        outside(() => {
+          let known = false;
+          each([...watches], (watch) => {
+            if (!known) known = watch.stoppedOverflown?.(blocked) ?? false;
+          });
+          each([...watches], (watch) => watch.onStopping?.());
+        });
+      } finally {
+        Atomics.store(shared, STOPPING, 0);
+        outside(emptyAsyncStack);
+      }
+    },
+    shared,
     report: (ms) => outside(() => blocked(found, ms, false)),
     add(options) {
       if (watches.size === 0) start();
@@ -240,6 +291,7 @@ function createHook(): Hook {
       const set = () => {
         const all = [...watches].map(({ stallMs = DEFAULT_STALL_MS }) => stallMs);
         Atomics.store(shared, STALL_MS, all.length > 0 ? Math.min(...all) : 0);
+        Atomics.store(shared, STOPPABLE, [...watches].filter(({ stoppedOverflown }) => stoppedOverflown).length);
       };
       set();
       return {

@@ -66,6 +66,36 @@ const kinds: Record<string, () => unknown> = {
   },
   toJSON: () => JSON.stringify({ toJSON: endless }),
   proxy: () => Object.keys(new Proxy({}, { ownKeys: endless })),
+  overflow: () => {
+    function again() {
+      try {
+        again();
+      } catch {
+        again();
+      }
+    }
+    again();
+  },
+  overflowFinally: async () => {
+    const again = (): never => {
+      try {
+        return again();
+      } finally {
+        again();
+      }
+    };
+    again();
+  },
+  overflowAwait: async () => {
+    const again = async (): Promise<void> => {
+      try {
+        await again();
+      } catch {
+        await again();
+      }
+    };
+    await again();
+  },
   iterator: () => {
     for (const x of { [Symbol.iterator]: () => ({ next: () => ({ value: 1, done: false }) }) }) void x;
   },
@@ -112,7 +142,12 @@ const kinds: Record<string, () => unknown> = {
     }
   },
   short: () => busy(stallMs * 0.6),
-  long: () => busy(stallMs * 3),
+  // Of the CPU's time: a process that gets little of it is not blamed.
+  long: () => {
+    const before = process.cpuUsage();
+    const used = () => Object.values(process.cpuUsage(before)).reduce((sum, micros) => sum + micros, 0) / 1_000;
+    while (used() < stallMs * 3);
+  },
   child: () => execFileSync(process.execPath, ["-e", `setTimeout(() => {}, ${stallMs * 2.5})`]),
   wait: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallMs * 2),
   garbage: () => busy(stallMs * 0.7, () => new Array(1e5).fill({})),
@@ -141,6 +176,10 @@ watchEventLoop({
     if (what === undefined) return undefined;
     if (!guilty) return { what };
     return { what, stop: ({ ms, frames }) => say("stopping", { who: what, ms, frame: frames[0] }) };
+  },
+  stoppedOverflown({ ms, frames }) {
+    say("stopping", { who: "guilty", ms, frame: frames[0] });
+    return true;
   },
   onBlocked: ({ ms, frames, over }, suspect) =>
     say("blocked", { ms, over, who: suspect?.what, frame: frames[0], store: owners.getStore() }),

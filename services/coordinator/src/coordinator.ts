@@ -1,15 +1,38 @@
-import { checkDefinition, checkObject, NotRunningError, refuse } from "@stepstream/contracts";
+import {
+  checkDefinition,
+  checkFunction,
+  checkKeys,
+  checkObject,
+  checkOptions,
+  checkWatchdog,
+  checkWhole,
+  NotRunningError,
+  refuse,
+} from "@stepstream/contracts";
 import { Backoff, type Clock, type EventLog, type Subscription, sleep, systemClock } from "@stepstream/event-log";
-import { type ConnectOptions, connectEventLog } from "@stepstream/event-log/jetstream";
+import {
+  CONNECT_OPTIONS,
+  type ConnectOptions,
+  checkConnectOptions,
+  connectEventLog,
+} from "@stepstream/event-log/jetstream";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { builtinWorkflows } from "@stepstream/sdk/builtin";
 import { createTelemetry, kindOf, Repeats } from "@stepstream/telemetry";
-import { type Blocked, checkStallMs, placeOf, type Suspect, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import {
+  type Blocked,
+  checkStallMs,
+  isStopping,
+  placeOf,
+  type Suspect,
+  type Watch,
+  watchEventLoop,
+} from "@stepstream/watchdog";
 import type { RunExecution } from "./run/execution.ts";
 import { guardGlobals } from "./run/globals.ts";
 import { OWN } from "./run/positions.ts";
 import { loopError } from "./run/watch.ts";
-import { forgetWhose, queryKey, stoppedQueries, type Whose, whoseCode } from "./run/whose.ts";
+import { forgetWhose, queryKey, stoppedQueries, type Whose, whoseCode, whoseWereStopped } from "./run/whose.ts";
 import { type Attached, attach } from "./shell/attached.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
 import { DelayQueue } from "./shell/delay-queue.ts";
@@ -20,6 +43,7 @@ import { Incarnation } from "./shell/incarnation.ts";
 import { ServerClock } from "./shell/server-clock.ts";
 import { StrandedCommands } from "./shell/stranded.ts";
 import { ADVICE, type Stopped, strike } from "./shell/strikes.ts";
+import { Turns } from "./shell/turns.ts";
 
 export interface CoordinatorOptions extends Partial<ConnectOptions> {
   /** The workflows it runs. Runs of others wait, parked, for a coordinator that knows them. */
@@ -47,6 +71,8 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
   watchdog?: false | { stallMs?: number };
 }
 
+const APART_MS = 60_000;
+
 export interface Coordinator {
   readonly id: string;
   /** Connects and takes its share of the partitions. */
@@ -57,6 +83,18 @@ export interface Coordinator {
   readonly partitions: readonly number[];
 }
 
+const OPTIONS = [
+  ...CONNECT_OPTIONS,
+  "workflows",
+  "log",
+  "boundary",
+  "telemetry",
+  "onEvent",
+  "settings",
+  "keepPositions",
+  "watchdog",
+];
+
 /**
  * A coordinator: takes workflow runs further. Several share the partitions of a namespace, and take over
  * from one that is gone within 6 seconds.
@@ -65,11 +103,26 @@ export interface Coordinator {
  */
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
   checkObject("options of a coordinator", options);
+  checkKeys("of a coordinator", options, OPTIONS);
+  checkConnectOptions(options);
+  if (options.onEvent !== undefined) checkFunction("onEvent", options.onEvent);
+  if (options.boundary !== undefined) checkFunction("boundary", options.boundary);
+  if (options.telemetry !== undefined) checkObject("telemetry", options.telemetry);
+  const { keepPositions } = options;
+  if (keepPositions !== undefined && typeof keepPositions !== "boolean")
+    refuse("keepPositions", keepPositions, "true or false");
+  checkOptions("settings of a coordinator", options.settings, Object.keys(DEFAULTS));
   if (!Array.isArray(options.workflows)) refuse("workflows of a coordinator", options.workflows, "an array");
   const clock = options.clock ?? systemClock;
   const id = `c-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
   const workflows = byNameAndVersion([...builtinWorkflows, ...options.workflows]);
-  const settings = { ...DEFAULTS, ...options.settings };
+  const settings = { ...DEFAULTS };
+  for (const [name, value] of Object.entries(options.settings ?? {})) {
+    if (value === undefined) continue;
+    checkWhole(`settings.${name} of a coordinator`, value, 0);
+    settings[name as keyof Settings] = value;
+  }
+  checkWatchdog(options.watchdog);
   if (options.watchdog) checkStallMs(options.watchdog.stallMs);
   const watched = options.watchdog !== false && (options.watchdog !== undefined || options.clock === undefined);
   const serverClock = new ServerClock(clock);
@@ -95,6 +148,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   /** Runs whose code was stopped, to be written down. */
   let stopped: Stopped[] = [];
   const condemned = new WeakSet<RunExecution>();
+  const boundary = options.boundary ?? createBoundary();
+  /** Until then (by `performance.now()`) each turn has a macrotask of its own, so that it is known whose code is stopped. */
+  let apartUntil = 0;
 
   function emit(event: CoordinatorEvent): void {
     try {
@@ -122,7 +178,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       restart();
     });
     // What is not watched is never detached, and pays nothing for it.
-    attached = watched ? attach(log, clock) : { log, clock, detach() {} };
+    attached = watched ? attach(log, clock, isStopping) : { log, clock, detach() {} };
     const { detach, ...port } = attached;
     let alive = true;
     attached.detach = () => {
@@ -135,7 +191,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       id,
       newMailbox: () => `${id}.${(mailboxes++).toString(36)}`,
       workflows,
-      boundary: options.boundary ?? createBoundary(),
+      turns: new Turns(boundary, () => apartUntil > 0 && performance.now() < apartUntil),
       telemetry,
       emit: (event) => alive && emit(event),
       warn: (what, error, run) => alive && warn(what, error, run),
@@ -156,6 +212,18 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     if (!whose || whose.execution.owner !== id) return undefined;
     const what = `${id} ${whose.execution.runId} ${whose.query ?? ""}`;
     return { what, stop: (blocked) => condemn(whose, blocked) };
+  }
+
+  /** Code was stopped that overflows its stack: it can be one of several runs', and then the next time it is only one's. */
+  function stoppedOverflown(blocked: Blocked): boolean {
+    const whose = whoseWereStopped().filter(({ execution }) => execution.owner === id);
+    if (whose.length === 0) return false;
+    // Of turns apart it is the last that began.
+    const isKnown = whose.length === 1 || performance.now() < apartUntil;
+    apartUntil = performance.now() + APART_MS;
+    if (isKnown) condemn(whose.at(-1)!, blocked);
+    else forgetWhose();
+    return true;
   }
 
   /** Called in the middle of the code that is about to be stopped. */
@@ -257,6 +325,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         watch = watchEventLoop({
           ...(options.watchdog || {}),
           suspect,
+          stoppedOverflown,
           onStopping: abandon,
           onStopped: restart,
           onBlocked: ({ ms, frames, over }) => emit({ type: "blocked", ms, where: placeOf(frames, OWN), over }),

@@ -37,9 +37,9 @@ const { log, waitMs, ready, fail } = await startProgram("stepstream-coordinator"
 const workflows = await loadWorkflows(positionals);
 const { namespace } = values;
 const { options: nats, where } = await connectionOfProgram(values);
-const coordinator = await createCoordinator({ nats, namespace, waitMs, workflows, onEvent: logEvents(log, told) })
-  .start()
-  .catch(fail);
+const onEvent = logEvents(log, told);
+const created = orGiveUp(() => createCoordinator({ nats, namespace, waitMs, workflows, onEvent }));
+const coordinator = await created.start().catch(fail);
 const known = workflows.map(({ name, version }) => `${name} v${version}`).join(", ");
 // First: a program that reads the line may send a signal at once.
 ready(() => coordinator.stop());

@@ -53,20 +53,22 @@ if (!(drainMs >= 0)) giveUp(`--drain takes seconds, not "${values.drain}".`, 2);
 const { log, waitMs, ready, fail } = await startProgram("stepstream-worker", values);
 const { options: nats, where } = await connectionOfProgram(values);
 const tell = logEvents(log, told);
-const worker = createWorker({
-  nats,
-  waitMs,
-  namespace: values.namespace,
-  ...(values.name ? { name: values.name } : {}),
-  drainMs,
-  logger: asLogger(log),
-  onEvent(event) {
-    tell(event);
-    // Alive, it would do nothing: its supervisor starts another.
-    if (event.type === "connection" && event.state === "closed")
-      fail(new Error("the connection to nats-server has ended for good"));
-  },
-});
+const worker = orGiveUp(() =>
+  createWorker({
+    nats,
+    waitMs,
+    namespace: values.namespace,
+    ...(values.name ? { name: values.name } : {}),
+    drainMs,
+    logger: asLogger(log),
+    onEvent(event) {
+      tell(event);
+      // Alive, it would do nothing: its supervisor starts another.
+      if (event.type === "connection" && event.state === "closed")
+        fail(new Error("the connection to nats-server has ended for good"));
+    },
+  }),
+);
 if (values.gates) worker.gates();
 let handled = 0;
 for (const module of positionals) handled += await loadHandlers(module, worker);

@@ -1,5 +1,6 @@
-import { load, type Told, toldConnection, words } from "@stepstream/program";
+import { giveUp, load, type Told, toldConnection, words } from "@stepstream/program";
 import type { AnyStep } from "@stepstream/sdk";
+import { whileLoading } from "@stepstream/watchdog";
 import type { Place, WorkerEvent } from "./shell/deps.ts";
 import type { Handler, Worker } from "./worker.ts";
 
@@ -7,7 +8,7 @@ import type { Handler, Worker } from "./worker.ts";
 export async function loadHandlers(module: string, worker: Worker): Promise<number> {
   type Handlers = readonly { step: AnyStep; handler: Handler<any> }[] | ((worker: Worker) => unknown);
   const { handlers } = (await load(module)) as { handlers?: Handlers };
-  if (typeof handlers === "function") await handlers(worker);
+  if (typeof handlers === "function") await whileLoading(`handlers of ${module}`, () => handlers(worker), giveUp);
   else if (Array.isArray(handlers)) for (const { step, handler } of handlers) worker.handle(step, handler);
   else return 0;
   return 1;

@@ -2,21 +2,31 @@ import {
   type BreakerChanged,
   checkDefinition,
   checkFunction,
+  checkKeys,
   checkObject,
+  checkOptions,
+  checkWatchdog,
   checkWhole,
   MAX_TIMER_MS,
   NotRunningError,
+  refuse,
   type WorkerPresence,
 } from "@stepstream/contracts";
 import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
-import { type ConnectOptions, connectEventLog, untilServed } from "@stepstream/event-log/jetstream";
+import {
+  CONNECT_OPTIONS,
+  type ConnectOptions,
+  checkConnectOptions,
+  connectEventLog,
+  untilServed,
+} from "@stepstream/event-log/jetstream";
 import {
   type AnyStep,
   gate,
   type HandlerInput,
-  type HandlerMustReturn,
   type HandlerOutput,
   type Literally,
+  type WrongHandlerOutput,
 } from "@stepstream/sdk";
 import { createTelemetry, kindOf, Repeats } from "@stepstream/telemetry";
 import { checkStallMs, type Watch } from "@stepstream/watchdog";
@@ -59,8 +69,6 @@ export type Handler<S> = (
 
 /** The form that makes the compiler take `async () => "a"` for the literal that it is. */
 export type AsyncHandler<S> = (input: HandlerInput<S>, context: StepContext<S>) => Literally<HandlerOutput<S>>;
-/** No handler: in the compiler's message about one whose output does not fit. */
-type WrongHandler<S> = (input: HandlerInput<S>, context: StepContext<S>) => HandlerMustReturn<HandlerOutput<S>>;
 
 export interface Worker {
   readonly name: string;
@@ -76,7 +84,12 @@ export interface Worker {
    */
   handle<S extends AnyStep>(step: S, handler: NoInfer<AsyncHandler<S>>): Worker;
   handle<S extends AnyStep>(step: S, handler: NoInfer<Handler<S>>): Worker;
-  handle<S extends AnyStep>(step: S, handler: NoInfer<WrongHandler<S>>): Worker;
+  /** For the compiler's message alone: no call fits it. */
+  handle<S extends AnyStep, const R>(
+    this: WrongHandlerOutput<Awaited<R>, HandlerOutput<S>>,
+    step: S,
+    handler: (input: HandlerInput<S>, context: StepContext<S>) => R,
+  ): Worker;
   /** Runs the commands of gates (`runGates`, a pipeline's `.gate`) on this machine. */
   gates(options?: GateOptions): Worker;
   /** Connects and takes commands. */
@@ -92,6 +105,7 @@ export interface Worker {
   breakers(): Record<string, BreakerState>;
 }
 
+const OPTIONS = [...CONNECT_OPTIONS, ...Object.keys(DEFAULTS), "log", "logger", "telemetry", "onEvent", "watchdog"];
 const NATS = "nats://127.0.0.1:4222";
 const yes = () => true;
 const no = () => false;
@@ -103,9 +117,15 @@ const no = () => false;
  */
 export function createWorker(options: WorkerOptions): Worker {
   checkObject("options of a worker", options);
+  checkKeys("of a worker", options, OPTIONS);
+  checkConnectOptions(options);
+  if (options.onEvent !== undefined) checkFunction("onEvent", options.onEvent);
+  if (options.telemetry !== undefined) checkObject("telemetry", options.telemetry);
+  if (options.logger !== undefined) checkObject("logger", options.logger);
   for (const setting of ["ackWaitMs", "cleanUpMs", "drainMs"] as const)
     if (options[setting] !== undefined)
       checkWhole(setting, options[setting], setting === "ackWaitMs" ? 1 : 0, MAX_TIMER_MS);
+  checkWatchdog(options.watchdog);
   if (options.watchdog) checkStallMs(options.watchdog.stallMs);
   const clock = options.clock ?? systemClock;
   const name = options.name ?? `w-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
@@ -275,7 +295,8 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const worker: Worker = {
     name,
-    handle(step, handler) {
+    handle(step: AnyStep, handler: Handler<any>, ...more: unknown[]) {
+      if (more.length > 0) refuse("third argument of handle()", more[0], "the options of step(…)");
       checkDefinition("step", "step of handle()", step);
       if (state !== "new")
         throw new NotRunningError(`The worker, to be given step "${step.name}",`, `${state} already`);
@@ -285,7 +306,10 @@ export function createWorker(options: WorkerOptions): Worker {
       steps.set(step.name, { step, handler, breaker: breakerOf(step), ackWaitMs });
       return worker;
     },
-    gates: (gateOptions) => worker.handle(gate, gateHandler(gateOptions)),
+    gates(gateOptions) {
+      checkOptions("gates()", gateOptions, ["cwd", "env"]);
+      return worker.handle(gate, gateHandler(gateOptions));
+    },
     async start() {
       if (state !== "new") throw new NotRunningError("The worker", `${state} already`);
       if (steps.size === 0) throw new RangeError("The worker has nothing to do: call handle(step, handler) first.");
@@ -295,7 +319,10 @@ export function createWorker(options: WorkerOptions): Worker {
       await started;
       return worker;
     },
-    async stop({ drainMs = settings.drainMs } = {}) {
+    async stop(given = {}) {
+      checkOptions("stop()", given, ["drainMs"]);
+      const { drainMs = settings.drainMs } = given;
+      checkWhole("drainMs", drainMs, 0, MAX_TIMER_MS);
       if (state === "new") state = "stopped";
       else if (state === "running") {
         state = "stopping";

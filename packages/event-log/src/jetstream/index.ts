@@ -1,5 +1,5 @@
 export { fromUrls, type NatsTarget } from "./link.ts";
-export { type ConnectOptions, connectEventLog } from "./log.ts";
+export { CONNECT_OPTIONS, type ConnectOptions, checkConnectOptions, connectEventLog } from "./log.ts";
 export { fromFile, isCertificateRefused, isLoginRefused, lasting } from "./login.ts";
 export { DEFAULT_PARTITIONS, type StreamSpec, streamsOf } from "./streams.ts";
 export { untilServed, type WaitOptions } from "./wait.ts";

@@ -1,7 +1,17 @@
 import { randomBytes } from "node:crypto";
 import type { Msg } from "@nats-io/transport-node";
 import type { Subjects } from "@stepstream/contracts";
-import { isTooLong, LogUnavailableError, MessageTooLargeError } from "@stepstream/contracts";
+import {
+  checkFunction,
+  checkNamespace,
+  checkObject,
+  checkText,
+  checkWhole,
+  isTooLong,
+  LogUnavailableError,
+  MessageTooLargeError,
+  refuse,
+} from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Appended, AppendOptions, EventLog, Stored, Subscription } from "../port.ts";
 import { createBlobs } from "./blobs.ts";
@@ -33,6 +43,39 @@ export interface ConnectOptions extends WaitOptions {
   clock?: Clock;
   /** Longest wait for an answer, in milliseconds. Default 5,000. */
   timeoutMs?: number;
+}
+
+/** The names of these options, for what takes them among its own. */
+export const CONNECT_OPTIONS: readonly string[] = [
+  "nats",
+  "namespace",
+  "partitions",
+  "create",
+  "replicas",
+  "name",
+  "clock",
+  "timeoutMs",
+  "waitMs",
+  "onWaiting",
+  "signal",
+] satisfies (keyof ConnectOptions)[];
+
+/** @throws {RangeError} One of them makes no sense, so far as that can be seen without a connection. */
+export function checkConnectOptions(options: Partial<ConnectOptions>): void {
+  const { nats, namespace, partitions, create, replicas, name, clock, timeoutMs } = options;
+  const { waitMs, onWaiting, signal } = options;
+  const isTarget = typeof nats === "string" || (typeof nats === "object" && nats !== null);
+  if (nats !== undefined && !isTarget) refuse("nats", nats, 'a URL such as "localhost:4222", several, or a connection');
+  if (namespace !== undefined) checkNamespace(namespace);
+  if (partitions !== undefined) checkWhole("partitions", partitions, 1, 4_096);
+  if (create !== undefined && typeof create !== "boolean") refuse("create", create, "true or false");
+  if (replicas !== undefined) checkWhole("replicas", replicas, 1, 5);
+  if (name !== undefined) checkText("name", name);
+  if (clock !== undefined) checkObject("clock", clock);
+  if (timeoutMs !== undefined) checkWhole("timeoutMs", timeoutMs);
+  if (waitMs !== undefined && waitMs !== Number.POSITIVE_INFINITY) checkWhole("waitMs", waitMs, 0);
+  if (onWaiting !== undefined) checkFunction("onWaiting", onWaiting);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal", signal, "an AbortSignal");
 }
 
 /** Not to be guessed by others, who may choose ids, too. */

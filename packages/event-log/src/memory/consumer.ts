@@ -117,6 +117,11 @@ export class MemoryConsumer {
     return seq >= this.#at.next || this.#pending.has(seq);
   }
 
+  /** Of what is delivered and not done with. */
+  get mostDeliveries(): number {
+    return Math.max(0, ...[...this.#pending.values()].map(({ deliveries }) => deliveries));
+  }
+
   /** Has it a message that is not acknowledged, or not even delivered? */
   get busy(): boolean {
     return this.#pending.size > 0 || this.#peek() !== undefined;

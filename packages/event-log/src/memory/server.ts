@@ -206,6 +206,11 @@ export class MemoryServer {
     return [...this.#consumers.EVENTS.values(), ...this.#consumers.TIMERS.values()].some((consumer) => consumer.busy);
   }
 
+  /** How often the command that was delivered most often was, of those that nobody has done with. From outside as well. */
+  get mostDeliveries(): number {
+    return Math.max(0, ...[...this.#consumers.COMMANDS.values()].map((consumer) => consumer.mostDeliveries));
+  }
+
   /** When the next of the stored timers is to fire, in epoch milliseconds; undefined if none is stored. */
   get nextTimerAt(): number | undefined {
     let next: number | undefined;

@@ -1,6 +1,7 @@
 import {
   CallTimeoutError,
   checkDefinition,
+  checkKeys,
   checkObject,
   checkOptions,
   checkWhole,
@@ -19,7 +20,16 @@ import type { RunStatus } from "../run-status.ts";
 import type { AnyWorkflow, WorkflowInput } from "../workflow.ts";
 import { checkTimes, parsed, under } from "./preview.ts";
 import type { Backfilled, Triggered } from "./protocol.ts";
-import { type Instant, instantMs, Note, type Overlap, ScheduleAction, ScheduleId, type ScheduleTimes } from "./spec.ts";
+import {
+  type Instant,
+  instantMs,
+  Note,
+  type Overlap,
+  ScheduleAction,
+  ScheduleId,
+  type ScheduleTimes,
+  TIMES,
+} from "./spec.ts";
 import type { ScheduleDescription, ScheduleStart } from "./state.ts";
 import { scheduleWorkflow } from "./workflow.ts";
 
@@ -162,7 +172,7 @@ export class ScheduleHandle {
    * @param options.id - Its identity: the same id again is the same trigger. Default: a random one.
    */
   async trigger(options: { overlap?: Overlap; id?: string } & CallOptions = {}): Promise<Triggered> {
-    const call = waiting("trigger", options);
+    const call = waiting("trigger", options, ["overlap", "id"]);
     const { overlap, id } = options;
     return this.#run.update("trigger", overlap ? { overlap } : {}, { ...call, ...(id === undefined ? {} : { id }) });
   }
@@ -179,7 +189,7 @@ export class ScheduleHandle {
     options: { from: Instant | Date; to: Instant | Date; overlap?: Overlap } & CallOptions,
   ): Promise<Backfilled> {
     checkObject("options of backfill", options);
-    const call = waiting("backfill", options);
+    const call = waiting("backfill", options, ["from", "to", "overlap"]);
     const { overlap } = options;
     const [from, to] = [epoch(this.id, "from", options.from), epoch(this.id, "to", options.to)];
     return this.#run.update("backfill", { from, to, ...(overlap ? { overlap } : {}) }, call);
@@ -225,7 +235,7 @@ export class ScheduleHandle {
    * @param options.timeout - For each of its parts. Deleting it again after a time-out is safe.
    */
   async delete(options: { history?: boolean } & CallOptions = {}): Promise<void> {
-    const call = waiting("delete", options);
+    const call = waiting("delete", options, ["history"]);
     const { status } = await this.#run.status(call);
     if (status === "running" || status === "parked")
       await this.#run.update("delete", {}, call).catch((error: unknown) => {
@@ -277,7 +287,7 @@ export class Schedules {
 
   /** Schedules that are not over, newest first. Reads as many runs as there are: for people. */
   async list(options: { limit?: number; timeout?: Duration } = {}): Promise<ScheduleSummary[]> {
-    checkOptions("list", options);
+    checkOptions("list", options, ["limit", "timeout"]);
     const { limit = 100, timeout = "30s" } = options;
     if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit);
     const runs = await this.#client.list({ workflow: scheduleWorkflow, limit: Number.POSITIVE_INFINITY, timeout });
@@ -288,9 +298,12 @@ export class Schedules {
   }
 }
 
+const OPTIONS = [...TIMES, "workflow", "input", "idPrefix", "timeout", "paused", "note", "callTimeout"];
+
 /** What was said, checked as far as it can be here. */
 function read(id: string, said: ScheduleOptions<AnyWorkflow>) {
   const what = `schedule "${id}"`;
+  checkKeys(`of ${what}`, said, OPTIONS);
   const { workflow, input, idPrefix = id, timeout, paused, note, callTimeout, ...rest } = said;
   const call = waiting(what, { timeout: callTimeout });
   const times = checkTimes(what, rest);
@@ -315,8 +328,12 @@ function noted(note: string | undefined): { note?: string } {
 }
 
 /** @throws {RangeError} The options are none, or the time-out is none. */
-function waiting(what: string, options: { timeout?: Duration | undefined }): CallOptions {
-  checkOptions(what, options);
+function waiting(
+  what: string,
+  options: { timeout?: Duration | undefined },
+  others: readonly string[] = [],
+): CallOptions {
+  checkOptions(what, options, [...others, "timeout"]);
   const { timeout } = options;
   if (timeout === undefined) return {};
   timeoutMs(timeout);

@@ -63,6 +63,9 @@ const times = {
   limit: z.int().min(1).optional(),
 };
 
+/** Their names, for what takes them among its own options. */
+export const TIMES: readonly string[] = Object.keys(times);
+
 const coherent = [
   [(s: Times) => s.cron !== undefined || s.every !== undefined, "says no time: give it cron, every, or both", "cron"],
   [

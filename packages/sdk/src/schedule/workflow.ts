@@ -68,6 +68,8 @@ class Schedule {
   #starts = 0;
   /** Something was asked for in this turn, perhaps: a life that ends in the turn of a child's start takes it back. */
   #fresh = false;
+  /** Somebody was told "started": it is started in the same turn. */
+  #promised = false;
   #deleted = false;
   #woken = false;
   /** The workflow function has ended; what is still told to it changes nothing. */
@@ -93,7 +95,9 @@ class Schedule {
         if (over || this.#mayGoOnAsNew()) {
           if (this.#fresh) {
             this.#fresh = false;
-            await w.sleep(0);
+            this.#promised = false;
+            await w.until(() => this.#promised, { timeout: 0 });
+            if (this.#promised) this.#startAll();
             continue;
           }
           if (over) return this.#describe(undefined);
@@ -101,7 +105,7 @@ class Schedule {
           return await w.continueAsNew(this.#carry());
         }
         this.#woken = false;
-        for (let due = this.#state.starting.shift(); due; due = this.#state.starting.shift()) this.#start(due);
+        this.#startAll();
         const waitMs = this.#waitMs();
         await w.until(() => this.#woken || this.#isOver(), waitMs === undefined ? {} : { timeout: waitMs });
       }
@@ -203,6 +207,11 @@ class Schedule {
     }
     this.#woken = true;
     return actions;
+  }
+
+  #startAll(): void {
+    const { starting } = this.#state;
+    for (let due = starting.shift(); due; due = starting.shift()) this.#start(due);
   }
 
   #start(due: Due): void {
@@ -338,6 +347,7 @@ class Schedule {
     const fates = new Map<Due, "started" | "skipped">();
     for (const action of this.#apply({ type: "came", due }))
       if (action.type !== "stop") fates.set(action.due, action.type === "start" ? "started" : "skipped");
+    this.#promised ||= [...fates.values()].includes("started");
     return due.map((one) => fates.get(one) ?? "waiting");
   }
 

@@ -10,10 +10,12 @@ import {
   type Client,
   connect,
   type HandlerInput,
+  type HandlerOutput,
   RunHandle,
   type StartOptions,
   type WorkflowInput,
   type WorkflowOutput,
+  type WrongHandlerOutput,
 } from "@stepstream/sdk";
 import { runStep } from "@stepstream/sdk/builtin";
 import { type Handler, reportBlocked, type WorkerEvent } from "@stepstream/step-worker";
@@ -24,9 +26,9 @@ import {
   type Handled,
   type Handlers,
   listHandlers,
+  type TestContext,
   type TestHandler,
   virtually,
-  type WrongTestHandler,
 } from "../handlers.ts";
 import { type ExportedRun, expectReplay } from "../replay.ts";
 import { type Crash, Crashes, type CrashPoint, type ProcessName } from "./crashes.ts";
@@ -236,7 +238,12 @@ export class TestEnvironment implements AsyncDisposable {
    */
   fake<S extends AnyStep>(step: S, handler?: NoInfer<AsyncTestHandler<S>>): Fake<S>;
   fake<S extends AnyStep>(step: S, handler?: NoInfer<TestHandler<S>>): Fake<S>;
-  fake<S extends AnyStep>(step: S, handler: NoInfer<WrongTestHandler<S>>): Fake<S>;
+  /** For the compiler's message alone: no call fits it. */
+  fake<S extends AnyStep, const R>(
+    this: WrongHandlerOutput<Awaited<R>, HandlerOutput<S>>,
+    step: S,
+    handler: (input: HandlerInput<S>, context: TestContext<S>) => R,
+  ): Fake<S>;
   fake<S extends AnyStep>(step: S, handler?: Handled["handler"]): Fake<S> {
     checkDefinition("step", "step of a fake", step);
     if (handler !== undefined) checkFunction(`fake of step "${step.name}"`, handler);

@@ -15,6 +15,16 @@ const kinds: Record<string, () => unknown> = {
   await: async () => {
     for (;;) await null;
   },
+  overflow: () => {
+    const again = (): never => {
+      try {
+        return again();
+      } catch {
+        return again();
+      }
+    };
+    return again();
+  },
   regex: () => /^(a+)+$/.test(`${"a".repeat(50)}b`),
 };
 const loops = workflow("loops", { input: z.string(), output: z.unknown() }, async (kind, w) => {
@@ -70,7 +80,7 @@ describe("a plain script that uses the environment", () => {
     expect(stderr).toBe("");
   });
 
-  it("is told of a handler that blocks the event loop, which is not stopped", async () => {
+  it("is told of a handler that blocks the event loop, which is not stopped", { timeout: 90_000 }, async () => {
     const { stdout, stderr } = await run("while", "handler", "result");
     const handler = /The handler of step "one" \(run r1\)/.source;
     const place = /at \S+loops\.ts:\d+:\d+ \(busy\)\./.source;

@@ -1,4 +1,4 @@
-import { type Duration, durationMs, Name, RetryPolicy, RunId, TimeoutPolicy } from "@stepstream/contracts";
+import { checkKeys, type Duration, durationMs, Name, RetryPolicy, RunId, TimeoutPolicy } from "@stepstream/contracts";
 import { type AnyStep, type AnyWorkflow, policiesOf, type RunOptions } from "@stepstream/sdk";
 
 /**
@@ -69,10 +69,23 @@ function attempt<T>(fn: () => T): T | undefined {
   }
 }
 
-/** An object of options; an empty one where there is none. */
-export function optionsOf<T extends object>(call: string, options: T | undefined): Partial<T> {
-  return objectOf(`options of ${call}`, options);
+/**
+ * An object of options; an empty one where there is none.
+ *
+ * @param allowed - The keys that it may have.
+ */
+export function optionsOf<T extends object>(
+  call: string,
+  options: T | undefined,
+  allowed: readonly string[],
+): Partial<T> {
+  if (options === undefined) return NONE;
+  const read = objectOf(`options of ${call}`, options);
+  checkKeys(`of ${call}`, read, allowed);
+  return read;
 }
+
+const NONE = Object.freeze({});
 
 function objectOf<T extends object>(what: string, value: T | undefined): Partial<T> {
   if (value === undefined) return {};

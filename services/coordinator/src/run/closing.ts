@@ -1,4 +1,5 @@
 import {
+  encodePayload,
   errorsIn,
   type Failure,
   InvalidOutputError,
@@ -148,8 +149,12 @@ export class Closing {
     const what = `workflow "${run.workflow.name}"`;
     const sent = toWire(run.workflow.output, value);
     if (!sent.ok) return this.#fail(new InvalidOutputError(what, sent.path, sent.message, run.where));
-    this.#outcome = "completed";
-    this.#output = JSON.stringify(sent.value) ?? "";
+    try {
+      this.#output = encodePayload(`the output of ${what}`, sent.value);
+      this.#outcome = "completed";
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #fail(error: unknown): void {

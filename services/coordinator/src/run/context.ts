@@ -6,6 +6,12 @@ import type { Life } from "./life.ts";
 
 /** From here on a workflow is told that it had better go on as new. */
 const LONG_HISTORY = 20_000;
+// The options of each call.
+const WAIT = ["timeout", "where", "onTimeout"];
+const TIMEOUT = ["timeout"];
+const UPDATE = ["validate"];
+const REPEAT = ["maxAttempts", "backoff"];
+const CHILD = ["id", "onParentClose", "delay", "timeout", "trace"];
 const MOST_AFTER_FAULT = 1_000;
 
 /** `w`: what workflow code may ask a run for. */
@@ -49,17 +55,17 @@ export function createContext(run: RunExecution, life: Life): WorkflowContext {
     map: (items, fn, options) => ask("w.map()", () => groups.map(items, fn, options)),
     sleep: (given) => ask("w.sleep()", () => life.timer(duration("duration of w.sleep()", given))),
     waitFor: (signal: string, options: any) =>
-      ask("w.waitFor()", () => life.waitFor(signal, optionsOf("w.waitFor()", options))),
+      ask("w.waitFor()", () => life.waitFor(signal, optionsOf("w.waitFor()", options, WAIT))),
     until: (condition, options) =>
-      ask("w.until()", () => life.until(condition, optionsOf("w.until()", options).timeout)),
-    onQuery: (query, handler) => say("w.onQuery()", () => life.onQuery(query, handler)),
-    onUpdate: (update, handler, options) =>
-      say("w.onUpdate()", () => life.onUpdate(update, handler, optionsOf("w.onUpdate()", options).validate)),
+      ask("w.until()", () => life.until(condition, optionsOf("w.until()", options, TIMEOUT).timeout)),
+    onQuery: (query: string, handler: any) => say("w.onQuery()", () => life.onQuery(query, handler)),
+    onUpdate: (update: string, handler: any, options: any) =>
+      say("w.onUpdate()", () => life.onUpdate(update, handler, optionsOf("w.onUpdate()", options, UPDATE).validate)),
     child: (workflow, input, options) =>
-      ask("w.child()", () => life.child(workflow, input, optionsOf("w.child()", options))),
+      ask("w.child()", () => life.child(workflow, input, optionsOf("w.child()", options, CHILD))),
     scope: (fn, options) => {
       if (run.asks("w.scope()")) return Object.assign(stop(), { cancel() {} });
-      return life.scope(fn, optionsOf("w.scope()", options).timeout);
+      return life.scope(fn, optionsOf("w.scope()", options, TIMEOUT).timeout);
     },
     uncancellable: (fn) => ask("w.uncancellable()", () => life.uncancellable(fn)),
     continueAsNew: (input) => ask("w.continueAsNew()", () => life.continueAsNew(input)) as Promise<never>,
@@ -76,7 +82,8 @@ export function createContext(run: RunExecution, life: Life): WorkflowContext {
 
     async repeatUntil(check, fix, options) {
       if (run.asks("w.repeatUntil()")) return stop();
-      const { maxAttempts, backoff = exponential({ initial: "1s" }) } = optionsOf("w.repeatUntil()", options);
+      const read = optionsOf("w.repeatUntil()", options, REPEAT);
+      const { maxAttempts, backoff = exponential({ initial: "1s" }) } = read;
       callback("check of w.repeatUntil()", check);
       callback("fix of w.repeatUntil()", fix);
       positiveInteger("maxAttempts of w.repeatUntil()", maxAttempts);

@@ -3,6 +3,7 @@ import {
   ChildError,
   decodeValue,
   deepFreeze,
+  encodePayload,
   ForbiddenInQueryError,
   fromFailure,
   fromWire,
@@ -14,6 +15,7 @@ import {
   isTerminal,
   MAX_SLOT,
   MAX_TIME_MS,
+  MessageTooLargeError,
   QueryFailedError,
   type RunContinued,
   type RunEvent,
@@ -44,7 +46,7 @@ import { markCancelReason } from "./rejections.ts";
 import type { Scope } from "./scope.ts";
 import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
 import type { Wait } from "./waits.ts";
-import { onBehalfOf, queryKey, stoppedQueries } from "./whose.ts";
+import { onBehalfOf, queryKey, stoppedQueries, turnBegan, turnEnded } from "./whose.ts";
 
 export type { Decided, Fault } from "./recorder.ts";
 
@@ -225,6 +227,7 @@ export class RunExecution {
 
   #beginTurn(): void {
     this.#turnOpen = true;
+    turnBegan(this);
     keepGuarded();
     this.#continued = 0;
     this.#decided = 0;
@@ -260,6 +263,7 @@ export class RunExecution {
         this.#stall("its workflow awaits something, but has asked `w` for nothing that is still to come.");
     }
     this.#turnOpen = false;
+    turnEnded(this);
     return this.contain(() => {
       if (thorough) this.#checkTurn();
       return this.recorder.take();
@@ -300,7 +304,9 @@ export class RunExecution {
       this.recorder.decide(event, payload);
     } catch (error) {
       if (frames.getStore() || error instanceof InvariantError) throw error;
-      this.#stall(`its history could not be read again: ${(error as Error).message}`, "Terminate the run.");
+      const { message } = error as Error;
+      const why = error instanceof MessageTooLargeError ? message : `its history could not be read again: ${message}`;
+      this.#stall(why, "Terminate the run.");
     }
     if (this.fault) this.observer?.faulted();
     if (this.life) this.life.length++;
@@ -676,7 +682,7 @@ export class RunExecution {
   #inputText(what: string, definition: AnyStep | AnyWorkflow, input: unknown): string {
     const sent = toWire(definition.input, input);
     if (!sent.ok) throw new InvalidInputError(what, sent.path, sent.message, this.where);
-    return JSON.stringify(sent.value) ?? "";
+    return encodePayload(`the input of ${what}`, sent.value);
   }
 
   /** Asks for the given slots to be given up, as far as they are open. Timers end at once. */

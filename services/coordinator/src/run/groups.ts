@@ -7,6 +7,9 @@ import { markCancelReason } from "./rejections.ts";
 import { Scope } from "./scope.ts";
 import type { Wait } from "./waits.ts";
 
+const ALL = ["onFailure"];
+const MAP = ["onFailure", "concurrency"];
+
 /** What a promise that the run handed out stands for, so that it can be given up. */
 type Part = { readonly slot: number } | { readonly wait: Wait } | { readonly scope: Scope };
 
@@ -95,7 +98,7 @@ export class Groups {
   }
 
   all(given: Given, options?: GroupOptions): Promise<any> {
-    const onFailure = onFailureOf("w.all()", options);
+    const onFailure = onFailureOf("w.all()", optionsOf("w.all()", options, ALL));
     const branches = this.#start("w.all()", given);
     const parts = partsOf(branches);
     const mark = this.#waitsBefore();
@@ -175,9 +178,10 @@ export class Groups {
   ): Promise<R[]> {
     list("items of w.map()", items);
     callback("function of w.map()", fn);
-    const { concurrency = 10 } = optionsOf("w.map()", options);
+    const read = optionsOf("w.map()", options, MAP);
+    const { concurrency = 10 } = read;
     positiveInteger("concurrency of w.map()", concurrency);
-    const onFailure = onFailureOf("w.map()", options);
+    const onFailure = onFailureOf("w.map()", read);
     const frame = frames.getStore()!;
     const scope = new Scope(frame.scope);
     const results = new Array<R>(items.length);
@@ -304,8 +308,7 @@ async function named({ name, value }: Branch): Promise<{ name: string | number; 
   return { name, value: await value };
 }
 
-function onFailureOf(call: string, options: GroupOptions | undefined): "cancel" | "await" {
-  const { onFailure = "cancel" } = optionsOf(call, options);
+function onFailureOf(call: string, { onFailure = "cancel" }: GroupOptions): "cancel" | "await" {
   return oneOf(`onFailure of ${call}`, onFailure, ["cancel", "await"]);
 }
 

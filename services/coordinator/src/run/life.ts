@@ -3,6 +3,7 @@ import {
   type Duration,
   decodeValue,
   deepFreeze,
+  encodePayload,
   type Failure,
   ForbiddenInQueryError,
   fromFailure,
@@ -45,6 +46,10 @@ import { Signals, unknown, type Where } from "./signals.ts";
 import { Updates } from "./updates.ts";
 import { holds, Waits } from "./waits.ts";
 import { onBehalfOf } from "./whose.ts";
+
+const POLICIES = ["retry", "timeout"];
+/** `percent` is worked out: a progress that was read may be reported again. */
+const PROGRESS = ["step", "total", "name", "percent"];
 
 /** How the workflow function has ended. */
 export type Ended = { ok: true; value: unknown } | { ok: false; error: unknown } | { next: string };
@@ -241,7 +246,7 @@ export class Life {
   /** @throws {InvalidInputError} The input does not fit; nothing was scheduled. */
   step(definition: AnyStep, input: unknown, options?: RunOptions): Promise<unknown> {
     checkStep("w.run()", definition);
-    if (options !== undefined) checkPolicies("w.run()", definition, optionsOf("w.run()", options));
+    if (options !== undefined) checkPolicies("w.run()", definition, optionsOf("w.run()", options, POLICIES));
     if (this.#stray(`w.run(${definition.name})`)) return never();
     const refused = this.#mayAsk();
     if (refused) return refused;
@@ -378,9 +383,11 @@ export class Life {
     callback("function of w.sideEffect()", fn);
     this.#mayChange("w.sideEffect()");
     const recorded = this.#run.recorder.next;
-    const { value, error } = recorded?.type === "SideEffectRecorded" ? recorded : this.#callOnce(fn);
     // Its JSON is taken now: what the workflow gets is frozen, and not what the history keeps.
-    const json = JSON.stringify(value) ?? "";
+    const { json, error } =
+      recorded?.type === "SideEffectRecorded"
+        ? { json: JSON.stringify(recorded.value) ?? "", error: recorded.error }
+        : this.#callOnce(fn);
     const head = { type: "SideEffectRecorded" } as const;
     this.#run.decide(head, { key: "value", json, ...(error && { rest: { error } }) });
     // The first time too: code that looks at the error's class must do the same in every replay.
@@ -389,15 +396,15 @@ export class Life {
   }
 
   /** What the function returned or threw, as the history keeps it. */
-  #callOnce(fn: () => unknown): { value: unknown; error?: Failure } {
+  #callOnce(fn: () => unknown): { json: string; error?: Failure } {
     try {
       const called = onBehalfOf(this.#run, () => frames.exit(fn));
       const value = mustBeSync(called, "The function of w.sideEffect()", "Do what takes time in a step.");
       const sent = toWire(undefined, value);
       if (!sent.ok) throw new InvalidOutputError("w.sideEffect", sent.path, sent.message, this.#run.where);
-      return { value: sent.value };
+      return { json: encodePayload("the value of w.sideEffect", sent.value) };
     } catch (error) {
-      return { value: undefined, error: toFailure(error) };
+      return { json: "", error: toFailure(error) };
     }
   }
 
@@ -408,7 +415,7 @@ export class Life {
   }
 
   reportProgress(progress: { step: number; total: number; name: string }): void {
-    const { step, total, name } = optionsOf("w.progress()", progress);
+    const { step, total, name } = optionsOf("w.progress()", progress, PROGRESS);
     if (typeof step !== "number" || !Number.isFinite(step)) throw invalid("step of w.progress()", step, "a number");
     if (typeof total !== "number" || !Number.isFinite(total)) throw invalid("total of w.progress()", total, "a number");
     label("name of w.progress()", name);

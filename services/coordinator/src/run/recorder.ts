@@ -4,10 +4,15 @@ import {
   type InvariantError,
   invariant,
   isTerminal,
+  isTooLong,
+  isTooLongForV8,
+  MAX_MESSAGE_BYTES,
+  MessageTooLargeError,
   NonDeterminismError,
   pathOf,
   RunEvent,
   type StalledError,
+  shortened,
   thorough,
 } from "@stepstream/contracts";
 import { sameDecision } from "./same-decision.ts";
@@ -31,7 +36,7 @@ export interface Payload {
 }
 
 /** Why a run cannot go on here. */
-export type Fault = NonDeterminismError | StalledError | InvariantError;
+export type Fault = NonDeterminismError | StalledError | InvariantError | MessageTooLargeError;
 
 /**
  * What a run has decided: first once more what its journal holds, then what is new.
@@ -50,6 +55,8 @@ export class Recorder {
   readonly #run: string;
   readonly #recorded: readonly RunEvent[];
   #fresh: Decided[] = [];
+  /** Characters of it. */
+  #length = 0;
   #ended = false;
 
   constructor(run: string, recorded: readonly RunEvent[]) {
@@ -73,11 +80,14 @@ export class Recorder {
     return found;
   }
 
-  /** @throws {InvalidInputError} The event does not fit its schema; nothing was decided. */
+  /**
+   * @throws {InvalidInputError} The event does not fit its schema; nothing was decided.
+   * @throws {MessageTooLargeError} The event fits no message; nothing was decided.
+   */
   decide(event: RunEvent, payload?: Payload): void {
     if (this.fault) return;
     this.#holds(!this.#ended, "run R2", `${event.type} was decided after the end`);
-    const decided = write(event, payload);
+    const decided = writeWithin(event, payload);
     const recorded = this.next;
     if (!recorded || !sameDecision(recorded, decided.text)) {
       // The same in a replay: what would have been refused then is refused now.
@@ -92,6 +102,11 @@ export class Recorder {
     if (recorded) return;
     if (thorough) this.#checkWritten(decided);
     this.#fresh.push(decided);
+    this.#length += decided.text.length;
+    // Now, not when it is written: the code would hold up other runs until the watchdog stops it.
+    if (this.#length <= MAX_MESSAGE_BYTES) return;
+    this.fault = tooMuch(this.#run, this.#length);
+    this.#fresh = [];
   }
 
   #holds(isSo: boolean, promise: string, what: string | (() => string)): void {
@@ -128,6 +143,7 @@ export class Recorder {
   take(): Decided[] {
     const fresh = this.#fresh;
     this.#fresh = [];
+    this.#length = 0;
     if (this.fault) return [];
     const after = fresh.length === 0 || this.count - fresh.length >= this.#recorded.length;
     this.#holds(after, "recorder R5", "something new was decided before all that is recorded");
@@ -142,6 +158,35 @@ export class Recorder {
       this.fault = new NonDeterminismError(this.#run, this.#recorded.length + 1, undefined, extra[0]!.event);
   }
 }
+
+/**
+ * Writes an event that fits a message. An error that is too large is shortened: what failed must have an outcome.
+ *
+ * @throws {MessageTooLargeError}
+ */
+function writeWithin(event: RunEvent, payload: Payload | undefined): Decided {
+  const what = `event ${event.type}`;
+  try {
+    const decided = write(event, payload);
+    if (!isTooLong(decided.text, EVENT_BYTES_MAX)) return decided;
+    throw new MessageTooLargeError(what, Buffer.byteLength(decided.text), EVENT_BYTES_MAX);
+  } catch (error) {
+    const tooLarge = isTooLongForV8(error) ? new MessageTooLargeError(what, undefined, EVENT_BYTES_MAX) : error;
+    if (!(tooLarge instanceof MessageTooLargeError && "error" in event && event.error)) throw tooLarge;
+    return write({ ...event, error: shortened(event.error) } as RunEvent, payload);
+  }
+}
+
+/** All that a workflow asked for in one turn fits no message. */
+export function tooMuch(run: string, length: number): MessageTooLargeError {
+  const advice =
+    "This is what the workflow asked for in one turn, without waiting. Ask for less at a time, e.g. with w.map() and its " +
+    "concurrency, start child runs for the parts, or pass references to large data.";
+  return new MessageTooLargeError(`a decision of run ${run}`, length, MAX_MESSAGE_BYTES, advice);
+}
+
+/** What a decision puts around its events has room beside one of this size. */
+const EVENT_BYTES_MAX = MAX_MESSAGE_BYTES - 16_384;
 
 /** The event and its text, both of the same parts. */
 function write(head: RunEvent, payload: Payload | undefined): Decided {

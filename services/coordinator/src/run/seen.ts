@@ -34,6 +34,11 @@ export class Seen {
 
 const PREFIX = /^(signal|update|cancel) /;
 
+/** The id in what is carried on for it. */
+export function idOf(key: string): string {
+  return key.replace(PREFIX, "");
+}
+
 /** A signal's is its id alone, as in histories that are stored; with a prefix where it could be taken for another kind. */
 function keyOf(kind: MessageKind, id: string): string {
   return kind === "signal" && !PREFIX.test(id) ? id : `${kind} ${id}`;

@@ -1,3 +1,4 @@
+import { isStopping } from "@stepstream/watchdog";
 import type { RunExecution } from "./execution.ts";
 import type { Decided } from "./recorder.ts";
 
@@ -8,7 +9,10 @@ import type { Decided } from "./recorder.ts";
  * @returns What was decided.
  */
 export async function finishTurn(run: RunExecution, macrotask: () => Promise<void>): Promise<Decided[]> {
-  await macrotask();
-  while (run.advance()) await macrotask();
+  do {
+    await macrotask();
+    // Code of this turn, or of another, was stopped in the middle: this turn has no end, as if its process had been killed.
+    if (isStopping()) await new Promise<never>(() => {});
+  } while (run.advance());
   return run.endTurn();
 }

@@ -1,4 +1,14 @@
-import { deepFreeze, fromWire, InvalidInputError, InvalidOutputError, toFailure, toWire } from "@stepstream/contracts";
+import {
+  deepFreeze,
+  encodePayload,
+  fromWire,
+  InvalidInputError,
+  InvalidOutputError,
+  isTerminal,
+  type RunEvent,
+  toFailure,
+  toWire,
+} from "@stepstream/contracts";
 import type { RunExecution } from "./execution.ts";
 import { type Frame, frames, mustBeSync } from "./frame.ts";
 import type { Life } from "./life.ts";
@@ -15,6 +25,10 @@ interface Request {
 interface Handler {
   run: (input: any) => unknown;
   validate: ((input: any) => unknown) | undefined;
+}
+
+function isEnd(event: RunEvent | undefined): boolean {
+  return event !== undefined && (event.type === "RunContinued" || isTerminal(event));
 }
 
 /** So many updates without a handler are carried on when the run continues as new. */
@@ -95,7 +109,9 @@ export class Updates {
 
   /** The run segment ends: those whose handler has not come to an end will get no other answer. */
   refuseInProgress(): void {
-    for (const id of [...this.#inProgress]) this.#fail(id, this.#life.cancelledError("the run is ending"));
+    for (const id of [...this.#inProgress]) {
+      this.#fail(id, this.#life.cancelledError("the run is ending"));
+    }
     this.#run.holds(this.#inProgress.size === 0, "updates U4", "an update is left without an answer");
   }
 
@@ -129,7 +145,8 @@ export class Updates {
         const answer = await handler.run(value);
         const sent = toWire(output, answer);
         if (!sent.ok) throw new InvalidOutputError(`update "${name}"`, sent.path, sent.message, this.#run.where);
-        if (this.#inProgress.delete(id)) this.#completed(id, JSON.stringify(sent.value) ?? "");
+        const json = encodePayload(`the output of update "${name}"`, sent.value);
+        if (this.#inProgress.delete(id)) this.#completed(id, json);
       } catch (error) {
         this.#fail(id, error);
       }
@@ -143,6 +160,8 @@ export class Updates {
   #fail(id: string, error: unknown): void {
     if (!this.#inProgress.delete(id)) return;
     const how = this.#ending();
+    // Older histories have no answer at the end: that is next.
+    if (how && isEnd(this.#run.recorder.next)) return;
     if (!how || !isCancelReason(error)) return this.#run.decide({ type: "UpdateFailed", id, error: toFailure(error) });
     const retry = how === "continued as new" ? " Send it again, with a new id." : "";
     this.#refuse(

@@ -131,14 +131,15 @@ export async function* walkRun(
     const before = execution.recorder.count;
     const current = Promise.withResolvers<Decided[]>();
     turn = current;
-    // Not in a frame of this function: code that is stopped takes its callers with it.
+    // Not in a frame of this function: code that is stopped takes its callers with it. And not in that of a callback of
+    // Node.js, which keeps its async id on a stack while it runs: see the watchdog's emptyAsyncStack().
     setImmediate(() => {
-      try {
-        execution.fold(seq, at, message);
-        finishTurn(execution, macrotask).then(current.resolve, current.reject);
-      } catch (error) {
-        current.reject(error);
-      }
+      void Promise.resolve()
+        .then(() => {
+          execution.fold(seq, at, message);
+          finishTurn(execution, macrotask).then(current.resolve, current.reject);
+        })
+        .catch(current.reject);
     });
     const fresh = await current.promise;
     if (recorded && fresh.length > 0) execution.checkReplayed(fresh);

@@ -1,8 +1,8 @@
 import { StalledError } from "@stepstream/contracts";
-import { type Frame, placeOf, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import { type Blocked, type Frame, placeOf, type Watch, watchEventLoop } from "@stepstream/watchdog";
 import type { RunExecution } from "./execution.ts";
 import { OWN } from "./positions.ts";
-import { forgetWhose, whoseCode } from "./whose.ts";
+import { forgetWhose, whoseCode, whoseWereStopped } from "./whose.ts";
 
 /** @param advice - What to do, and what comes of the run. */
 export function loopError(run: string, ms: number, where: string, advice: string): StalledError {
@@ -23,23 +23,29 @@ export function watchWorkflowCode(
   onStopped: (error: StalledError, frames: readonly Frame[]) => void,
 ): Watch {
   let found: { error: StalledError; frames: readonly Frame[] } | undefined;
+  const stop = (execution: RunExecution, { ms, frames }: Blocked) => {
+    const advice = "End the loop, or move long work into a step.";
+    found = { error: loopError(execution.runId, ms, placeOf(frames, OWN), advice), frames };
+    execution.stop(found.error);
+    forgetWhose();
+  };
+  const told = () => {
+    if (found) onStopped(found.error, found.frames);
+    found = undefined;
+  };
   return watchEventLoop({
     suspect: () => {
       const execution = whoseCode()?.execution;
       if (!execution || !owns(execution)) return undefined;
-      return {
-        what: execution.runId,
-        stop: ({ ms, frames }) => {
-          const advice = "End the loop, or move long work into a step.";
-          found = { error: loopError(execution.runId, ms, placeOf(frames, OWN), advice), frames };
-          execution.stop(found.error);
-          forgetWhose();
-        },
-      };
+      return { what: execution.runId, stop: (blocked) => stop(execution, blocked) };
     },
-    onStopped: () => {
-      if (found) onStopped(found.error, found.frames);
-      found = undefined;
+    stoppedOverflown: (blocked) => {
+      const whose = whoseWereStopped().find(({ execution }) => owns(execution));
+      if (whose) stop(whose.execution, blocked);
+      // At once: it is over already, and what waits for it might give up before it is told.
+      told();
+      return whose !== undefined;
     },
+    onStopped: told,
   });
 }

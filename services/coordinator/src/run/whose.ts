@@ -9,6 +9,15 @@ export interface Whose {
 }
 
 let current: Whose | undefined;
+/** Runs in a turn, in the order of its beginning: code of one of them is what runs outside of `current`. */
+const inTurn = new Set<RunExecution>();
+
+export function turnBegan(execution: RunExecution): void {
+  inTurn.add(execution);
+}
+export function turnEnded(execution: RunExecution): void {
+  inTurn.delete(execution);
+}
 
 /** Handlers of queries that were stopped in this process, and why. They are not called again in it. */
 export const stoppedQueries = new Map<string, string>();
@@ -37,7 +46,16 @@ export function whoseCode(): Whose | undefined {
   return frame ? { execution: frame.execution, query: frame.query } : current;
 }
 
-/** Code that is stopped does not come to its `finally`. */
+/**
+ * Whose code was stopped, as far as that can be said when its frame is gone: several, if several were in a turn at once.
+ * To be called before anything else runs.
+ */
+export function whoseWereStopped(): Whose[] {
+  return current ? [current] : [...inTurn].map((execution) => ({ execution, query: undefined }));
+}
+
+/** Code that is stopped does not come to its `finally`, and turns do not come to their end. */
 export function forgetWhose(): void {
   current = undefined;
+  inTurn.clear();
 }

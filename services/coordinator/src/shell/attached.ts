@@ -13,16 +13,19 @@ export interface Attached {
  *
  * When workflow code is stopped, V8 drops the continuations of all other code that were due. What is left of them would
  * go on with half of its work undone: acknowledge a message whose turn never came to its end.
+ *
+ * @param isStopping - Code is being stopped, and nothing could be called to say so: counts as detached.
  */
-export function attach(log: EventLog, clock: Clock): Attached {
-  let attached = true;
+export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = () => false): Attached {
+  let detached = false;
+  const isAttached = () => !detached && !isStopping();
   const never = new Promise<never>(() => {});
   const call = <A extends unknown[], R>(fn: (...args: A) => Promise<R>) => {
     const bound = fn.bind(log);
-    return (...args: A): Promise<R> => (attached ? bound(...args) : never);
+    return (...args: A): Promise<R> => (isAttached() ? bound(...args) : never);
   };
   const called = <A extends unknown[], R>(fn: (...args: A) => R) => {
-    return (...args: A) => (attached ? fn(...args) : (undefined as R));
+    return (...args: A) => (isAttached() ? fn(...args) : (undefined as R));
   };
   const { timerMarks } = log;
   return {
@@ -51,17 +54,17 @@ export function attach(log: EventLog, clock: Clock): Attached {
       ask: call(log.ask),
       close: call(log.close),
       consume: (options) =>
-        attached
+        isAttached()
           ? log.consume({
               ...options,
-              demand: () => (attached ? options.demand() : 0),
+              demand: () => (isAttached() ? options.demand() : 0),
               onDelivery: called(options.onDelivery),
               ...(options.onInterrupted && { onInterrupted: called(options.onInterrupted) }),
             })
           : never,
       broadcast: called((subject, text) => log.broadcast(subject, text)),
       listen: (subject, onMessage) => log.listen(subject, called(onMessage)),
-      answer: (subject, reply) => log.answer(subject, (text, at) => (attached ? reply(text, at) : never)),
+      answer: (subject, reply) => log.answer(subject, (text, at) => (isAttached() ? reply(text, at) : never)),
       onError: (fn) => log.onError(called(fn)),
       onReconnect: (fn) => log.onReconnect(called(fn)),
       followJournal: (run, onStored) => log.followJournal(run, called(onStored)),
@@ -69,11 +72,11 @@ export function attach(log: EventLog, clock: Clock): Attached {
     clock: {
       now: () => clock.now(),
       random: () => clock.random(),
-      setTimeout: (fn, ms) => clock.setTimeout(() => attached && fn(), ms),
+      setTimeout: (fn, ms) => clock.setTimeout(() => isAttached() && fn(), ms),
       clearTimeout: (handle) => clock.clearTimeout(handle),
     },
     detach() {
-      attached = false;
+      detached = true;
     },
   };
 }

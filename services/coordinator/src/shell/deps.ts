@@ -1,12 +1,12 @@
 import type { Clock, ConnectionChange, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
-import type { Boundary } from "./boundary.ts";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { Faults } from "./faults.ts";
 import type { ForgottenAsks } from "./forgotten.ts";
 import type { ServerClock } from "./server-clock.ts";
 import type { StrandedCommands } from "./stranded.ts";
+import type { Turns } from "./turns.ts";
 
 /** What a coordinator tells about its work. */
 export type CoordinatorTelemetry = Pick<Telemetry, "traceOf" | "decisions" | "parked" | "runEnded"> &
@@ -25,7 +25,7 @@ export interface Deps {
   readonly workflows: ReadonlyMap<string, AnyWorkflow>;
   /** Another coordinator that runs a workflow, for a run of one that is not known here. */
   readonly hostOf: (workflow: string, run: string) => string | undefined;
-  readonly boundary: Boundary;
+  readonly turns: Turns;
   /** Loops that were stopped in this process: where, and in which workflows. */
   readonly loops: Set<string>;
   readonly faults: Pick<Faults, "add" | "of">;

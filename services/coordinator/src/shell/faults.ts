@@ -1,4 +1,4 @@
-import { NonDeterminismError, StalledError, type StepstreamError } from "@stepstream/contracts";
+import { MessageTooLargeError, NonDeterminismError, StalledError, type StepstreamError } from "@stepstream/contracts";
 
 /** Runs whose fault is remembered; the oldest go first. */
 const KEPT = 10_000;
@@ -12,7 +12,7 @@ export class Faults {
 
   /** @param mark - Of the run, so that another one under the same id starts afresh. */
   add(mark: string, fault: StepstreamError): void {
-    if (!(fault instanceof StalledError || fault instanceof NonDeterminismError)) return;
+    if (![StalledError, NonDeterminismError, MessageTooLargeError].some((kind) => fault instanceof kind)) return;
     const before = this.#times.get(mark);
     this.#times.delete(mark);
     const times = before?.fault.message === fault.message ? before.times + 1 : 1;

@@ -1,12 +1,15 @@
 import {
   decode,
+  encode,
   GuestDone,
   GuestMessage,
   InboxMessage,
+  isTooLong,
+  MAX_QUERY_BYTES,
   type QueryAnswer,
-  QueryFailedError,
   QueryRun,
   RunId,
+  shortened,
   toFailure,
 } from "@stepstream/contracts";
 import type { Delivery, Subscription } from "@stepstream/event-log";
@@ -165,9 +168,6 @@ export class Guests {
   }
 }
 
-/** What nats-server takes by default, with room for the envelope. */
-const MAX_ANSWER = 1_000_000;
-
 /** @returns undefined if somebody else may know. */
 export async function answerQuery(actor: RunActor, text: string, subject: string): Promise<string | undefined> {
   let answer: QueryAnswer;
@@ -175,12 +175,12 @@ export async function answerQuery(actor: RunActor, text: string, subject: string
     const { name, input } = decode(QueryRun, text, subject);
     const found = await actor.query(name, input);
     if (!found) return undefined;
-    const size = Buffer.byteLength(JSON.stringify(found));
-    if (size > MAX_ANSWER)
-      throw new QueryFailedError(actor.run, name, `its answer has ${size} bytes, and the bus takes ${MAX_ANSWER}.`);
     answer = { v: 1, type: "QueryAnswer", ...found };
+    return encode("its answer", answer, MAX_QUERY_BYTES);
   } catch (error) {
-    answer = { v: 1, type: "QueryAnswer", error: toFailure(error) };
+    const failure = toFailure(error);
+    answer = { v: 1, type: "QueryAnswer", error: failure };
+    const text = JSON.stringify(answer);
+    return isTooLong(text, MAX_QUERY_BYTES) ? JSON.stringify({ ...answer, error: shortened(failure) }) : text;
   }
-  return JSON.stringify(answer);
 }

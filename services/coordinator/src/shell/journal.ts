@@ -1,22 +1,25 @@
 import {
   InvariantError,
   MAX_MESSAGE_BYTES,
-  MessageTooLargeError,
   type Segment,
   thorough,
   WrongLastSequenceError,
 } from "@stepstream/contracts";
 import type { Decided } from "../run/execution.ts";
+import { tooMuch } from "../run/recorder.ts";
 import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
+
+/** Characters of what several messages led to that are written as one decision. */
+const LENGTH_TOGETHER = 64 * 1024 * 1024;
 
 export type Written = "written" | "before" | "moved";
 
 /**
  * Writes what a run decided, behind the fence that makes one coordinator its writer.
  *
- * J1. One message holds all events of a decision: all are stored, or none.
+ * J1. One message holds all events that an inbox message led to: all are stored, or none.
  * J2. It is stored only on top of the journal that the decision was made from.
  * J3. A lost acknowledgement shows as a wrong sequence when it is tried again: whoever wrote, and up to
  *     which message, tells it from a rival's decision (`upTo` grows with every decision). Another may have taken the
@@ -34,6 +37,8 @@ export class Journal {
   upTo = 0;
   /** Where the run last went on as new. Every decision says so, so that nobody has to read what was before. */
   #segment: Segment | undefined;
+  /** What is to be written, by the message that led to it. */
+  #turns: { decided: readonly Decided[]; seq: number }[] = [];
 
   /** @param by - The mailbox that writes: nobody else's decision is ever taken for its own. */
   constructor(deps: Deps, run: string, by: string, lastSeq: number, segment: Segment | undefined) {
@@ -44,16 +49,42 @@ export class Journal {
     this.#segment = segment;
   }
 
+  /** Message `seq` has led to these. What several messages led to is written as one decision only where that fits. */
+  turnEnded(decided: readonly Decided[], seq: number): void {
+    this.#turns.push({ decided, seq });
+  }
+
   /**
    * @returns "moved" if another has written: nothing was written, read again. "before" if it was written by an earlier
    * try: read again as well.
+   * @throws {MessageTooLargeError} What one message led to fits no decision.
    */
   async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
+    const turns = this.#turns;
+    this.#turns = [];
+    if (turns.length < 2 || lengthOf(decided) <= LENGTH_TOGETHER) return this.#append(decided, upTo, wanted);
+    for (let from = 0; from < turns.length; ) {
+      let to = from + 1;
+      let length = lengthOf(turns[from]!.decided);
+      for (; to < turns.length; to++) {
+        length += lengthOf(turns[to]!.decided);
+        if (length > LENGTH_TOGETHER) break;
+      }
+      const part = turns.slice(from, to);
+      const events = part.flatMap((turn) => turn.decided);
+      const written = await this.#append(events, to === turns.length ? upTo : part.at(-1)!.seq, wanted);
+      if (written !== "written") return written;
+      from = to;
+    }
+    return "written";
+  }
+
+  async #append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
     const { log } = this.#deps;
     if (upTo <= this.upTo) this.#violated("journal J3", `message ${upTo} was decided on before`);
     const subject = log.subjects.journal(this.#run);
-    const length = decided.reduce((sum, { text }) => sum + text.length, 0);
-    if (length > MAX_MESSAGE_BYTES) throw new MessageTooLargeError(`a decision of run ${this.#run}`, length);
+    const length = lengthOf(decided);
+    if (length > MAX_MESSAGE_BYTES) throw tooMuch(this.#run, length);
     const events = decided.map((d) => d.text).join(",");
     const continued = decided.findLast((d) => d.event.type === "RunContinued")?.event;
     if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };
@@ -83,4 +114,10 @@ export class Journal {
   #violated(promise: string, what: string): never {
     throw new InvariantError(promise, what, { run: this.#run });
   }
+}
+
+function lengthOf(decided: readonly Decided[]): number {
+  let length = 0;
+  for (const { text } of decided) length += text.length;
+  return length;
 }

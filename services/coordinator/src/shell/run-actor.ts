@@ -20,7 +20,6 @@ import { type Delivery, Retry } from "@stepstream/event-log";
 import type { Decisions } from "@stepstream/telemetry";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
-import { finishTurn } from "../run/turn.ts";
 import { type Parent, startAbandoned } from "./children.ts";
 import { answers } from "./commands.ts";
 import { type Deps, keyOf, Released } from "./deps.ts";
@@ -268,6 +267,9 @@ export class RunActor {
   /** The messages come back in a second; a run that stays impossible to handle is parked with the reason. */
   async #onTrouble(batch: Arrival[], woken: boolean, error: unknown): Promise<void> {
     this.#deps.warn("handle a run", error, this.run);
+    // A decision too large: the code would come to it again, and the others would wait while it does.
+    if (error instanceof MessageTooLargeError && this.#execution?.started)
+      this.#deps.faults.add(this.#execution.mark, error);
     this.#forget();
     // Its journal cannot be read, or a decision cannot be written: the same again would come to the same.
     if ([InvariantError, MalformedMessageError, MessageTooLargeError].some((kind) => error instanceof kind))
@@ -357,7 +359,7 @@ export class RunActor {
 
   /** The run as its history makes it, to look at. */
   async #lookUp(): Promise<RunExecution | undefined> {
-    const { log, workflows, boundary } = this.#deps;
+    const { log, workflows, turns } = this.#deps;
     const history = await readHistory(this.#deps, this.run, 0);
     const started = startOf(history);
     if (!started) throw new RunNotFoundError(this.run, log.subjects.namespace);
@@ -374,8 +376,7 @@ export class RunActor {
     await this.#replay(execution, history);
     for (const { seq, at, message } of history.inbox) {
       if (seq <= history.upTo) continue;
-      execution.fold(seq, at, message);
-      await finishTurn(execution, boundary);
+      await turns.of(execution, () => execution.fold(seq, at, message));
     }
     if (execution.fault) throw execution.fault;
     return execution;
@@ -410,7 +411,7 @@ export class RunActor {
       if (deliveries === 1 && arrival.epoch === this.#epoch) {
         if (deliveries > 1 || arrival.epoch !== this.#epoch || arrival.epoch < 0)
           this.#violated("mailbox A2", `message ${seq} was to be folded, and what came before it may be missing`);
-        decided.push(...(await this.#fold({ seq, at, message: arrival.message })));
+        this.#add(decided, await this.#fold({ seq, at, message: arrival.message }), seq);
         continue;
       }
       // A2: something may have been missed.
@@ -419,7 +420,7 @@ export class RunActor {
       if ((journal?.seq ?? 0) > this.#journal!.lastSeq) return this.#foldAgain(batch);
       const missed = await readInbox(this.#deps, this.run, execution.folded + 1, seq);
       if (missed.some(({ message }) => message.type === "RunStarted")) return this.#foldAgain(batch);
-      for (const message of missed) decided.push(...(await this.#fold(message)));
+      for (const message of missed) this.#add(decided, await this.#fold(message), message.seq);
       this.#epoch = deliveries === 1 ? arrival.epoch : undefined;
     }
     return { decided };
@@ -434,8 +435,14 @@ export class RunActor {
   #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
     const execution = this.#execution!;
     this.#decisions.took(message);
-    execution.fold(seq, at, message);
-    return finishTurn(execution, this.#deps.boundary);
+    return this.#deps.turns.of(execution, () => execution.fold(seq, at, message));
+  }
+
+  /** What the turn of message `seq` has decided, to be written with the rest of the batch. */
+  #add(all: Decided[], turn: readonly Decided[], seq: number): void {
+    if (turn.length === 0) return;
+    for (const decided of turn) all.push(decided);
+    this.#journal?.turnEnded(turn, seq);
   }
 
   /** Rebuilds the run from the log. @param first - The first message in hand; infinite for none. */
@@ -480,7 +487,8 @@ export class RunActor {
     execution.takeDone();
     this.#effects!.mayHaveStored(execution.slots.values());
     const scheduled = new Set(execution.slots.keys());
-    for (const message of history.inbox) if (message.seq > history.upTo) decided.push(...(await this.#fold(message)));
+    for (const message of history.inbox)
+      if (message.seq > history.upTo) this.#add(decided, await this.#fold(message), message.seq);
     this.#deps.emit({ type: "rebuilt", run: this.run, messages: history.inbox.length });
     if (execution.fault) return { decided };
 
@@ -495,12 +503,15 @@ export class RunActor {
     for (const n of scheduled) unsent.delete(n);
     const answered = new Set<number>();
     if (lost.length > 0) {
+      // What whoever had the run before was about to publish may have come since.
+      const late = await this.#commandsOut();
       const after = Math.min(...lost.map((n) => execution.slots.get(n)!.after));
       const inbox = await log.read(log.subjects.inbox(this.run), { fromSeq: after + 1, fresh: true });
       const texts = inbox.map((stored) => stored.text);
       for (const n of lost) {
         const slot = execution.slots.get(n)!;
         if (texts.some((text) => answers(text, slot))) answered.add(n);
+        else if (late.has(n) && !stranded.has(n)) out.add(n);
         else if (slot.state === "cancelling") unsent.add(n);
         else out.delete(n);
       }
@@ -575,6 +586,12 @@ export class RunActor {
       out: new Set([...listed.keys()].flatMap((subject) => slotOf(subject) ?? [])),
       stranded: new Map([...found].map(([subject, seq]) => [slotOf(subject)!, { subject, seq }])),
     };
+  }
+
+  async #commandsOut(): Promise<Set<number>> {
+    const { log } = this.#deps;
+    const listed = await log.list("COMMANDS", log.subjects.all.commandsOfRun(this.run));
+    return new Set([...listed.keys()].flatMap((subject) => log.subjects.parse(subject)?.slot ?? []));
   }
 
   /** Nobody waits for these any more, and nothing else would remove them. */

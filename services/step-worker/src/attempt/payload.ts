@@ -1,12 +1,12 @@
 import {
   decode,
   deepFreeze,
-  encode,
+  encodePayload,
   fromWire,
   InvalidInputError,
   InvalidOutputError,
   invariant,
-  MAX_MESSAGE_BYTES,
+  MAX_PAYLOAD_BYTES,
   MalformedMessageError,
   MessageTooLargeError,
   RunStep,
@@ -30,9 +30,6 @@ import type { AnyStep } from "@stepstream/sdk";
  * Checked elsewhere:
  *   P2  payload.test.ts: (P2)
  */
-
-/** A message that says nothing but a value has this much more to say. */
-const OUTPUT_BYTES_MAX = MAX_MESSAGE_BYTES - 65_536;
 
 /** @throws {MalformedMessageError} With the path of the fault. */
 export function readCommand(subjects: Subjects, subject: string, seq: number, text: string): RunStep {
@@ -87,18 +84,13 @@ export function checkDeclared(step: AnyStep, code: string, data: unknown, where:
 function writeJson(what: string, schema: AnyStep["output"], value: unknown, where: Where): string {
   const sent = toWire(schema, value);
   if (!sent.ok) throw new InvalidOutputError(what, sent.path, sent.message, where);
-  if (sent.value === undefined) return "";
-  let bytes: number | undefined;
   try {
-    const text = encode(what, sent.value as object);
-    if (text.length * 3 <= OUTPUT_BYTES_MAX) return text;
-    bytes = Buffer.byteLength(text);
-    if (bytes <= OUTPUT_BYTES_MAX) return text;
+    return encodePayload(what, sent.value);
   } catch (error) {
     if (!(error instanceof MessageTooLargeError)) throw error;
-    bytes = error.detail.bytes as number | undefined;
+    const { bytes } = error.detail;
+    const size = bytes === undefined ? "more bytes than any text can have" : `${bytes} bytes`;
+    const why = `it has ${size}, and the limit is ${MAX_PAYLOAD_BYTES}; keep large data elsewhere and return a reference`;
+    throw new InvalidOutputError(what, "", why, where);
   }
-  const size = bytes === undefined ? "more bytes than any text can have" : `${bytes} bytes`;
-  const why = `it has ${size}, and the limit is ${OUTPUT_BYTES_MAX}; keep large data elsewhere and return a reference`;
-  throw new InvalidOutputError(what, "", why, where);
 }

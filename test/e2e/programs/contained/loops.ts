@@ -37,6 +37,16 @@ const kinds: Record<string, () => unknown> = {
     },
   }),
   toJSON: () => JSON.stringify({ toJSON: endless }),
+  overflow: () => {
+    const again = (): never => {
+      try {
+        return again();
+      } catch {
+        return again();
+      }
+    };
+    return again();
+  },
 };
 
 export const loops = workflow("loops", { input: Kind, output: z.unknown() }, async ({ kind }, w) => {
@@ -49,7 +59,7 @@ export const loops = workflow("loops", { input: Kind, output: z.unknown() }, asy
         return endless();
       },
     };
-  return kinds[kind]!();
+  return kinds[kind]?.();
 });
 
 /** The loop is in what is called by a message. */
