@@ -10,7 +10,7 @@ import { expect, it } from "vitest";
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const COORDINATOR = path("../../services/coordinator/src/main.ts");
 const WORKER = path("../../services/step-worker/src/main.ts");
-const STEPSTREAM = path("../../packages/cli/bin/stepstream.mjs");
+const STEPSTREAM = path("../../packages/cli/bin/stepstream.cjs");
 const [ENDLESS, OVERFLOWS, HANDLERS] = ["endless", "overflows", "handlers"].map((name) => path(`loading/${name}.ts`));
 
 /** Runs a program until it ends, or has said `until`. @returns What it said, and its exit code. */

@@ -39,6 +39,9 @@ describe("a coordinator, from JavaScript,", () => {
     ["Invalid namespace 5. Use 1 to 32 of A-Z a-z 0-9 _ -.", given({ namespace: 5 })],
     ["Invalid partitions 0. Use a whole number from 1 to 4096.", given({ partitions: 0 })],
     ['Invalid nats 4222. Use a URL such as "localhost:4222", several, or a connection.', given({ nats: 4222 })],
+    ["Invalid waitMs -1. Use a whole number from 0.", given({ waitMs: -1 })],
+    ["Invalid onWaiting 5. Use a function.", given({ onWaiting: 5 })],
+    ["Invalid signal 5. Use an AbortSignal.", given({ signal: 5 })],
     ["Invalid settings.idleMs of a coordinator -1. Use a whole number from 0.", given({ settings: { idleMs: -1 } })],
     ["Invalid options of settings of a coordinator 5. Use an object.", given({ settings: 5 })],
     ['Invalid option "onEvnt" of a coordinator. Use "nats", ', given({ onEvnt: () => {} })],
@@ -48,6 +51,11 @@ describe("a coordinator, from JavaScript,", () => {
   ])("refuses what is wrong where it is written: %s", (message, define) => {
     expect(define).toThrow(RangeError);
     expect(define).toThrow(message);
+  });
+
+  it("takes what says how to wait for a server", () => {
+    const { signal } = new AbortController();
+    expect(given({ waitMs: Number.POSITIVE_INFINITY, onWaiting: () => {}, signal })).not.toThrow();
   });
 
   it("takes a setting that is undefined for one that is not given", () => {
