@@ -182,7 +182,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "handed-on-until-done",
-    seed: 33,
+    seed: 31,
     why: "A run that was parked and is handed on keeps its record until the other coordinator has done with it.",
     patches: [
       {
