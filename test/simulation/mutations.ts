@@ -170,7 +170,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "started-before-stopped",
-    seed: 61,
+    seed: 121,
     why: "A child is started before it is asked to stop: it may never have been.",
     patches: [
       {
