@@ -62,7 +62,8 @@ export class Partition {
   async start(): Promise<void> {
     const { log, settings } = this.#deps;
     // Before anything is handled: runs that are started from now on have lost none.
-    const lost = await this.#lostTimers();
+    const lost = this.#lostTimers();
+    await lost;
     if (this.#released) return;
     const consumption = await log.consume({
       stream: "EVENTS",
@@ -79,10 +80,7 @@ export class Partition {
     this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
     this.#every(settings.unparkMs, () => this.#lookAround());
-    this.#restoring = true;
-    void this.#restore(lost).finally(() => {
-      this.#restoring = false;
-    });
+    this.#lookAtTimers(lost);
     this.#lookAround();
   }
 
@@ -260,10 +258,11 @@ export class Partition {
     this.#lookAtTimers();
   }
 
-  #lookAtTimers(): void {
+  /** @param lost - If that is known already. */
+  #lookAtTimers(lost?: Promise<string[] | undefined>): void {
     if (this.#restoring) return;
     this.#restoring = true;
-    this.#lostTimers()
+    (lost ?? this.#lostTimers())
       .then((runs) => this.#restore(runs))
       .finally(() => {
         this.#restoring = false;
