@@ -33,7 +33,7 @@ export function stackBelow(below: (...args: never[]) => unknown): Stack {
     Error.captureStackTrace(holder, below);
     // A string while V8 asks for the stack of another error.
     const sites = Array.isArray(holder.stack) ? holder.stack : [];
-    return { frames: sites.flatMap(framesOf), holdable: !sites.some(isOfError) };
+    return { frames: sites.flatMap((site) => frameAt(site) ?? []), holdable: !sites.some(isOfError) };
   } finally {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;
@@ -55,23 +55,34 @@ function isOfError(site: NodeJS.CallSite): boolean {
   return /^get( |$)/.test(site.getFunctionName() ?? "") || /Error$/.test(site.getTypeName() ?? "");
 }
 
-function framesOf(site: NodeJS.CallSite): Frame[] {
+/** Returns the frame of a call; undefined for one of Node.js. */
+export function frameAt(site: NodeJS.CallSite): Frame | undefined {
   const url = site.getFileName();
   const [line, column] = [site.getLineNumber(), site.getColumnNumber()];
-  if (!url || url.startsWith("node:") || line === null || column === null) return [];
+  if (!url || url.startsWith("node:") || line === null || column === null) return undefined;
   const name = site.getFunctionName();
-  return [{ ...placeInSource(pathOf(url), line, column), ...(name && { name }) }];
+  return { ...placeInSource(pathOf(url), line, column), ...(name && { name }) };
 }
 
-function pathOf(url: string): string {
+/** Returns the path of a module, whether it is given as a path or as a URL. */
+export function pathOf(url: string): string {
   return url.startsWith("file:") ? fileURLToPath(url) : url;
+}
+
+/**
+ * Returns the folders of packages: of compiled code, and of what its source map points to.
+ *
+ * @param modules - URLs of modules at the top of the source of each package.
+ */
+export function foldersOf(modules: readonly string[]): string[] {
+  return modules.flatMap((url) => ["src/", "dist/"].map((folder) => fileURLToPath(new URL(`../${folder}`, url))));
 }
 
 /**
  * Returns the place in the source of compiled or bundled code, as far as Node.js has its source map: with
  * `--enable-source-maps`, or where a loader such as tsx has switched them on. Else the place itself.
  */
-export function placeInSource(file: string, line: number, column: number): Pick<Frame, "file" | "line" | "column"> {
+function placeInSource(file: string, line: number, column: number): Pick<Frame, "file" | "line" | "column"> {
   try {
     const found = findSourceMap(file)?.findEntry(line - 1, column - 1);
     if (found && "originalSource" in found && found.originalSource)

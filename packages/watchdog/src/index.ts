@@ -1,4 +1,4 @@
-export { type Frame, frameOf, placeInSource, placeOf } from "./frames.ts";
+export { type Frame, foldersOf, frameAt, frameOf, pathOf, placeOf } from "./frames.ts";
 export { whileLoading } from "./loading.ts";
 export {
   type Blocked,

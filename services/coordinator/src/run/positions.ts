@@ -1,5 +1,4 @@
-import { fileURLToPath } from "node:url";
-import { placeInSource } from "@stepstream/watchdog";
+import { foldersOf, frameAt, pathOf } from "@stepstream/watchdog";
 
 /** A place in the code. Line and column count from 1. */
 export interface Position {
@@ -15,10 +14,7 @@ const BUNDLED = !/[\\/]run[\\/]positions\.[jt]s$/.test(import.meta.url ?? "");
 /** Frames of our own are nobody's business: this package's, and those of the SDK, which has the code of pipelines. */
 export const OWN: readonly string[] = BUNDLED
   ? []
-  : [new URL("../", import.meta.url).href, new URL("./", import.meta.resolve("@stepstream/sdk")).href].flatMap((url) =>
-      // Compiled code, and what its source map points to.
-      ["src/", "dist/"].map((folder) => fileURLToPath(new URL(`../${folder}`, url))),
-    );
+  : foldersOf([new URL("../", import.meta.url).href, import.meta.resolve("@stepstream/sdk")]);
 /** The file that calls the workflow function. */
 const LIFE = /[\\/]coordinator[\\/](dist|src)[\\/]run[\\/]life\.[jt]s$/;
 const OWN_IN_BUNDLE = /[\\/]@stepstream[\\/]/;
@@ -40,7 +36,7 @@ export function positions(): Position[] {
     const found: Position[] = [];
     for (const site of holder.stack ?? []) {
       // Whoever called the workflow function is not of interest; below what it asks for, the same file comes first.
-      const position = positionOf(site);
+      const position = frameAt(site);
       if (!position) continue;
       const own = isOwn(position.file, site);
       if (own && found.length > 0 && LIFE.test(position.file)) break;
@@ -53,18 +49,8 @@ export function positions(): Position[] {
   }
 }
 
-function positionOf(site: NodeJS.CallSite): Position | undefined {
-  const url = site.getFileName();
-  const [line, column] = [site.getLineNumber(), site.getColumnNumber()];
-  if (!url || url.startsWith("node:") || line === null || column === null) return undefined;
-  const name = site.getFunctionName();
-  const file = url.startsWith("file:") ? fileURLToPath(url) : url;
-  return { ...placeInSource(file, line, column), ...(name && { name }) };
-}
-
 function isOwn(file: string, site: NodeJS.CallSite): boolean {
   if (!BUNDLED) return OWN.some((folder) => file.startsWith(folder));
-  const bundle = site.getFileName()!;
   // Without a source map it is not known whose code it is.
-  return OWN_IN_BUNDLE.test(file) || file === (bundle.startsWith("file:") ? fileURLToPath(bundle) : bundle);
+  return OWN_IN_BUNDLE.test(file) || file === pathOf(site.getFileName()!);
 }

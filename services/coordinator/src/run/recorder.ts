@@ -165,13 +165,13 @@ export class Recorder {
  * @throws {MessageTooLargeError}
  */
 function writeWithin(event: RunEvent, payload: Payload | undefined): Decided {
-  const what = `event ${event.type}`;
+  const tooLong = (bytes?: number) => new MessageTooLargeError(`event ${event.type}`, bytes, EVENT_BYTES_MAX);
   try {
     const decided = write(event, payload);
     if (!isTooLong(decided.text, EVENT_BYTES_MAX)) return decided;
-    throw new MessageTooLargeError(what, Buffer.byteLength(decided.text), EVENT_BYTES_MAX);
+    throw tooLong(Buffer.byteLength(decided.text));
   } catch (error) {
-    const tooLarge = isTooLongForV8(error) ? new MessageTooLargeError(what, undefined, EVENT_BYTES_MAX) : error;
+    const tooLarge = isTooLongForV8(error) ? tooLong() : error;
     if (!(tooLarge instanceof MessageTooLargeError && "error" in event && event.error)) throw tooLarge;
     return write({ ...event, error: shortened(event.error) } as RunEvent, payload);
   }
@@ -199,7 +199,7 @@ function write(head: RunEvent, payload: Payload | undefined): Decided {
     const more = JSON.stringify(rest).slice(1, -1);
     if (more !== "") text += `,${more}`;
   }
-  return { event: new WITH[key](head, json, rest) as unknown as RunEvent, text: `${text}}` };
+  return { event: Object.assign(new WITH[key](json), head, rest) as unknown as RunEvent, text: `${text}}` };
 }
 
 /** The same for the most frequent event, in half the time. Nothing in a step's name would be escaped in JSON. */
@@ -214,8 +214,7 @@ function writeStep({ slot, step }: Extract<RunEvent, { type: "StepScheduled" }>,
 abstract class Written {
   readonly #json: string;
 
-  constructor(head: object, json: string, rest?: object) {
-    Object.assign(this, head, rest);
+  constructor(json: string) {
     this.#json = json;
   }
 
@@ -252,22 +251,15 @@ const WITH = {
   },
 };
 
-class StepScheduled {
+class StepScheduled extends WITH.input {
   readonly type = "StepScheduled";
   readonly slot: number;
   readonly step: string;
-  readonly #json: string;
 
   constructor(slot: number, step: string, json: string, rest: object | undefined) {
+    super(json);
     this.slot = slot;
     this.step = step;
-    this.#json = json;
     if (rest) Object.assign(this, rest);
-  }
-  get input(): unknown {
-    return this.#json === "" ? undefined : JSON.parse(this.#json);
-  }
-  toJSON(): object {
-    return { ...this, input: this.input };
   }
 }

@@ -504,7 +504,7 @@ export class RunActor {
     const answered = new Set<number>();
     if (lost.length > 0) {
       // What whoever had the run before was about to publish may have come since.
-      const late = await this.#commandsOut();
+      const late = new Set((await this.#commandsOut()).values());
       const after = Math.min(...lost.map((n) => execution.slots.get(n)!.after));
       const inbox = await log.read(log.subjects.inbox(this.run), { fromSeq: after + 1, fresh: true });
       const texts = inbox.map((stored) => stored.text);
@@ -578,20 +578,24 @@ export class RunActor {
 
   /** Its slots with a command that is out; and of those that no worker will get, the stream sequences. */
   async #outstanding(): Promise<{ out: Set<number>; stranded: Map<number, Lost> }> {
-    const { log, stranded } = this.#deps;
-    const listed = await log.list("COMMANDS", log.subjects.all.commandsOfRun(this.run));
-    const slotOf = (subject: string) => log.subjects.parse(subject)?.slot;
-    const found = listed.size > 0 ? await stranded.among(listed.keys()) : [];
+    const out = await this.#commandsOut();
+    const found = out.size > 0 ? await this.#deps.stranded.among(out.keys()) : [];
     return {
-      out: new Set([...listed.keys()].flatMap((subject) => slotOf(subject) ?? [])),
-      stranded: new Map([...found].map(([subject, seq]) => [slotOf(subject)!, { subject, seq }])),
+      out: new Set(out.values()),
+      stranded: new Map([...found].map(([subject, seq]) => [out.get(subject)!, { subject, seq }])),
     };
   }
 
-  async #commandsOut(): Promise<Set<number>> {
+  /** The subjects of its commands that are out, and their slots. */
+  async #commandsOut(): Promise<Map<string, number>> {
     const { log } = this.#deps;
     const listed = await log.list("COMMANDS", log.subjects.all.commandsOfRun(this.run));
-    return new Set([...listed.keys()].flatMap((subject) => log.subjects.parse(subject)?.slot ?? []));
+    const out = new Map<string, number>();
+    for (const subject of listed.keys()) {
+      const slot = log.subjects.parse(subject)?.slot;
+      if (slot !== undefined) out.set(subject, slot);
+    }
+    return out;
   }
 
   /** Nobody waits for these any more, and nothing else would remove them. */

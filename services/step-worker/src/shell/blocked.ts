@@ -1,15 +1,11 @@
-import { fileURLToPath } from "node:url";
 import type { Where } from "@stepstream/contracts";
-import { placeOf, type Watch, watchEventLoop } from "@stepstream/watchdog";
+import { foldersOf, placeOf, type Watch, watchEventLoop } from "@stepstream/watchdog";
 import type { WorkerEvent } from "./deps.ts";
 import { attempts } from "./running.ts";
 
 /** Frames of our own are not where a handler blocks; the SDK has the guard round clocks and randomness. */
 const OWN: readonly string[] = /[\\/]shell[\\/]blocked\.[jt]s$/.test(import.meta.url ?? "")
-  ? [new URL("../", import.meta.url).href, new URL("./", import.meta.resolve("@stepstream/sdk")).href].flatMap((url) =>
-      // Compiled code, and what its source map points to.
-      ["src/", "dist/"].map((folder) => fileURLToPath(new URL(`../${folder}`, url))),
-    )
+  ? foldersOf([new URL("../", import.meta.url).href, import.meta.resolve("@stepstream/sdk")])
   : []; // In a bundle all code is in one file.
 
 /** Reports code that blocks the event loop, handlers above all. It is not stopped. */
