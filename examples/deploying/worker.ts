@@ -5,5 +5,5 @@ import { greet, namespace, nats } from "./parts.ts";
 const worker = await createWorker({ nats, namespace })
   .handle(greet, ({ name }) => `Hello, ${name}!`)
   .start();
-process.once("SIGTERM", () => worker.stop({ drainMs: 25_000 }));
+process.once("SIGTERM", () => worker.stop());
 console.log(`worker ${worker.name}`);

@@ -229,4 +229,6 @@ export interface Consumption {
   pull(): void;
   /** Pulls no more. Resolves when no message can arrive any more; those delivered are still to be acked. */
   stop(): Promise<void>;
+  /** Its consumer does not answer now: the server is silent, or has no such consumer. Absent where that cannot be. */
+  readonly lost?: boolean;
 }

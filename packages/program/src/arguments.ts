@@ -21,6 +21,8 @@ export const OPTIONS = {
   namespace: { type: "string", short: "n", default: process.env.STEPSTREAM_NAMESPACE || "default" },
   "connect-timeout": { type: "string", default: process.env.STEPSTREAM_CONNECT_TIMEOUT ?? "" },
   "metrics-port": { type: "string", default: process.env.STEPSTREAM_METRICS_PORT ?? "" },
+  "health-port": { type: "string", default: process.env.STEPSTREAM_HEALTH_PORT ?? "" },
+  "shutdown-timeout": { type: "string", default: process.env.STEPSTREAM_SHUTDOWN_TIMEOUT ?? "" },
   "log-level": { type: "string", default: process.env.STEPSTREAM_LOG_LEVEL ?? "" },
   "log-format": { type: "string", default: process.env.STEPSTREAM_LOG_FORMAT ?? "" },
   quiet: { type: "boolean", default: false },

@@ -3,3 +3,4 @@ export { logEvents, type Told, toldConnection, words } from "./events.ts";
 export { load } from "./load.ts";
 export { asLogger, createLog, FORMATS, LEVELS, type Level, type Log } from "./log.ts";
 export { type Program, startProgram } from "./program.ts";
+export type { ShutdownPlan } from "./shutdown.ts";

@@ -92,17 +92,17 @@ describe("startTelemetry", () => {
 
 describe("what is to be told", () => {
   it.each([
-    [{}, undefined, false, false],
-    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c" }, undefined, true, true],
-    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c", OTEL_METRICS_EXPORTER: "none" }, undefined, true, false],
-    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c", OTEL_TRACES_EXPORTER: "none" }, undefined, false, true],
-    [{ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://c" }, undefined, false, true],
-    [{ OTEL_TRACES_EXPORTER: "console" }, undefined, true, false],
-    [{ OTEL_METRICS_EXPORTER: "prometheus" }, undefined, false, true],
-    [{}, 9464, false, true],
-    [{ OTEL_METRICS_EXPORTER: "none" }, 9464, false, true],
-    [{ OTEL_SDK_DISABLED: "true", OTEL_TRACES_EXPORTER: "otlp" }, 9464, false, false],
-  ])("%o, port %s: traces %s, metrics %s", (env, port, traces, metrics) => {
-    expect(wishes(env, port)).toEqual({ traces, metrics });
+    [{}, false, false, false],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c" }, false, true, true],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c", OTEL_METRICS_EXPORTER: "none" }, false, true, false],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c", OTEL_TRACES_EXPORTER: "none" }, false, false, true],
+    [{ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://c" }, false, false, true],
+    [{ OTEL_TRACES_EXPORTER: "console" }, false, true, false],
+    [{ OTEL_METRICS_EXPORTER: "prometheus" }, false, false, true],
+    [{}, true, false, true],
+    [{ OTEL_METRICS_EXPORTER: "none" }, true, false, true],
+    [{ OTEL_SDK_DISABLED: "true", OTEL_TRACES_EXPORTER: "otlp" }, true, false, false],
+  ])("%o, scraped %s: traces %s, metrics %s", (env, scraped, traces, metrics) => {
+    expect(wishes(env, scraped)).toEqual({ traces, metrics });
   });
 });

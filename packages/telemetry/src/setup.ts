@@ -1,11 +1,14 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { idGenerator } from "./id-generator.ts";
 
 export interface StartedTelemetry {
-  /** Sends what is left, then ends. Waits at most 5 s for a collector that does not answer. */
+  /** Answers a request for metrics, in the format of Prometheus. Absent where no metrics port was asked for. */
+  readonly serveMetrics?: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Sends what is left, then ends. Waits at most 2 s for a collector that does not answer. */
   stop(): Promise<void>;
 }
 
-const STOP_MS = 5_000;
+const STOP_MS = 2_000;
 const off: StartedTelemetry = { stop: async () => {} };
 
 /**
@@ -16,22 +19,19 @@ const off: StartedTelemetry = { stop: async () => {} };
  * set; off as well with OTEL_SDK_DISABLED=true. Traces and metrics each have their "none".
  *
  * @param options.serviceName - Unless OTEL_SERVICE_NAME says otherwise.
- * @param options.metricsPort - A Prometheus endpoint, `http://<host>:<port>/metrics`, beside what the variables say. The
- * host is OTEL_EXPORTER_PROMETHEUS_HOST, by default all.
+ * @param options.scraped - Whether the program serves metrics for Prometheus itself (`serveMetrics`), beside what the
+ * variables say.
  */
 export async function startTelemetry(options: {
   serviceName: string;
-  metricsPort?: number | undefined;
+  scraped?: boolean;
   env?: NodeJS.ProcessEnv;
 }): Promise<StartedTelemetry> {
-  const { serviceName, metricsPort, env = process.env } = options;
-  const { traces, metrics } = wishes(env, metricsPort);
+  const { serviceName, scraped = false, env = process.env } = options;
+  const { traces, metrics } = wishes(env, scraped);
   if (!traces && !metrics) return off;
-  if (metricsPort !== undefined) {
-    // The SDK reads the rest from the environment, so this is told it there.
-    process.env.OTEL_METRICS_EXPORTER = exporters(env).join(",");
-    process.env.OTEL_EXPORTER_PROMETHEUS_PORT = String(metricsPort);
-  }
+  // The SDK reads its exporters from the environment. Prometheus is served by the program instead, beside its health.
+  if (scraped) process.env.OTEL_METRICS_EXPORTER = exportersBesides(env, "prometheus").join(",") || "none";
   const { NodeSDK } = await import("@opentelemetry/sdk-node");
   const { envDetector, hostDetector, serviceInstanceIdDetector } = await import("@opentelemetry/resources");
   const named = env.OTEL_SERVICE_NAME || /(^|,)\s*service\.name=/.test(env.OTEL_RESOURCE_ATTRIBUTES ?? "");
@@ -46,8 +46,12 @@ export async function startTelemetry(options: {
     ...(metrics ? {} : { metricReaders: [] }),
     logRecordProcessors: [],
   });
+  const prometheus = scraped ? await prometheusReader(sdk) : undefined;
   sdk.start();
   return {
+    ...(prometheus && {
+      serveMetrics: (request, response) => prometheus.getMetricsRequestHandler(request, response),
+    }),
     async stop() {
       let timer: NodeJS.Timeout | undefined;
       const patience = new Promise<void>((resolve) => {
@@ -60,21 +64,34 @@ export async function startTelemetry(options: {
   };
 }
 
-/** What is to be told, and whether at all. Pure. */
-export function wishes(env: NodeJS.ProcessEnv, metricsPort?: number): { traces: boolean; metrics: boolean } {
+/**
+ * A reader for Prometheus without a server of its own.
+ *
+ * The SDK takes its readers from its options or from the environment, not from both, so it is added to those that the SDK
+ * has made from the environment.
+ */
+async function prometheusReader(sdk: object) {
+  const { PrometheusExporter } = await import("@opentelemetry/exporter-prometheus");
+  const reader = new PrometheusExporter({ preventServerStart: true });
+  (sdk as { _meterProviderConfig: { readers: object[] } })._meterProviderConfig.readers.push(reader);
+  return reader;
+}
+
+/** What is exported, and whether anything is. Pure. @param scraped - The program serves metrics itself. */
+export function wishes(env: NodeJS.ProcessEnv, scraped = false): { traces: boolean; metrics: boolean } {
   if (env.OTEL_SDK_DISABLED === "true") return { traces: false, metrics: false };
   const everywhere = env.OTEL_EXPORTER_OTLP_ENDPOINT;
   const wish = (exporter: string | undefined, endpoint: string | undefined) =>
     exporter !== "none" && Boolean(exporter || endpoint || everywhere);
   return {
     traces: wish(env.OTEL_TRACES_EXPORTER, env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT),
-    metrics: metricsPort !== undefined || wish(env.OTEL_METRICS_EXPORTER, env.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT),
+    metrics: scraped || wish(env.OTEL_METRICS_EXPORTER, env.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT),
   };
 }
 
-/** A metrics port comes on top of what the variables ask for. */
-function exporters(env: NodeJS.ProcessEnv): string[] {
+/** The exporters of metrics that the variables ask for, but for one. */
+function exportersBesides(env: NodeJS.ProcessEnv, besides: string): string[] {
   const { OTEL_METRICS_EXPORTER: asked } = env;
-  const others = wishes(env).metrics ? (asked ? asked.split(",") : ["otlp"]) : [];
-  return [...new Set([...others.map((one) => one.trim()), "prometheus"])];
+  const all = wishes(env).metrics ? (asked ? asked.split(",") : ["otlp"]) : [];
+  return [...new Set(all.map((one) => one.trim()))].filter((one) => one !== besides);
 }

@@ -81,6 +81,11 @@ export interface Coordinator {
   stop(): Promise<void>;
   /** Partitions it has, in order. */
   readonly partitions: readonly number[];
+  /**
+   * Why it cannot take work now, for probes and people: not started, no connection, a partition of its share that
+   * cannot be taken now, stopped. Undefined: it is ready.
+   */
+  readonly notReady: string | undefined;
 }
 
 const OPTIONS = [
@@ -137,6 +142,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let telemetry: CoordinatorTelemetry;
   let attached: Attached;
   let incarnation: Incarnation | undefined;
+  /** Why there is no connection, while there is none. */
+  let cut: string | undefined;
   /** Of the log in use. */
   let connection: Subscription | undefined;
   /** Ends the wait for a server, at the start. */
@@ -170,7 +177,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   /** Another incarnation on the connection in use: nothing of it is under way yet. */
   function begin(): Incarnation {
     connection?.stop();
+    cut = undefined;
     connection = log.onConnection?.((change) => {
+      cut = change.state === "up" ? undefined : change.why;
       emit({ type: "connection", ...change });
       if (change.state !== "closed") return;
       // Nothing of it comes back by itself: as if the process had been killed.
@@ -310,6 +319,11 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     id,
     get partitions() {
       return incarnation?.partitions ?? [];
+    },
+    get notReady() {
+      if (state !== "running") return state === "new" ? "it has not started" : "it has stopped";
+      if (cut !== undefined) return `no connection to nats-server (${cut})`;
+      return incarnation ? incarnation.notReady : "it starts again from the log";
     },
     async start() {
       if (state !== "new") throw new NotRunningError("The coordinator", `${state} already`);

@@ -27,13 +27,16 @@ ${OPTIONS_HELP}
 Examples:
   $ stepstream-worker ./dist/handlers.js
   $ stepstream-worker ./handlers.ts --nats tls://nats.example.com --tls-ca ./ca.pem --user worker -n shop
-  $ NATS_CONTEXT=prod STEPSTREAM_NAMESPACE=shop stepstream-worker ./dist/handlers.js --drain 60
+  $ NATS_CONTEXT=prod STEPSTREAM_NAMESPACE=shop stepstream-worker ./dist/handlers.js --shutdown-timeout 90s
+  $ stepstream-worker ./dist/handlers.js --health-port 8080 --shutdown-timeout 10s
 
 In a checkout it is node services/step-worker/src/main.ts. Traces and metrics go where OTEL_EXPORTER_OTLP_ENDPOINT says;
 without it there are none.
-SIGTERM or SIGINT: takes no more commands, lets running attempts finish, hands the others back to other
-workers; a second one ends it at once (nothing is lost: what it had in hand goes to another worker).
-Exit codes: 0 ended by SIGTERM, 1 it cannot run, 2 wrong usage, 130 ended by SIGINT.`;
+SIGTERM or SIGINT: takes no more commands, lets running attempts finish, then aborts them (ctx.signal), and hands them
+back to other workers; all of it within --shutdown-timeout. A second one ends it at once (nothing is lost: what it had
+in hand goes to another worker).
+Exit codes: 0 ended by SIGTERM, 1 it cannot run, or did not finish in time, 2 wrong usage, 130 ended by SIGINT, 143 by a
+second SIGTERM.`;
 
 const { values, positionals } = orGiveUp(() =>
   parseArgs({
@@ -42,15 +45,15 @@ const { values, positionals } = orGiveUp(() =>
       ...OPTIONS,
       name: { type: "string" },
       gates: { type: "boolean", default: false },
-      drain: { type: "string", default: "30" },
+      drain: { type: "string" },
     },
   }),
 );
 if (values.help || (positionals.length === 0 && !values.gates)) help(HELP, values.help);
-const drainMs = Number(values.drain) * 1_000;
-if (!(drainMs >= 0)) giveUp(`--drain takes seconds, not "${values.drain}".`, 2);
+const drainMs = values.drain === undefined ? undefined : Number(values.drain || Number.NaN) * 1_000;
+if (drainMs !== undefined && !(drainMs >= 0)) giveUp(`--drain takes seconds, not "${values.drain}".`, 2);
 
-const { log, waitMs, ready, fail } = await startProgram("stepstream-worker", values);
+const { log, waitMs, shutdown, ready, fail } = await startProgram("stepstream-worker", values, drainMs);
 const { options: nats, where } = await connectionOfProgram(values);
 const tell = logEvents(log, told);
 const worker = orGiveUp(() =>
@@ -59,7 +62,8 @@ const worker = orGiveUp(() =>
     waitMs,
     namespace: values.namespace,
     ...(values.name ? { name: values.name } : {}),
-    drainMs,
+    drainMs: shutdown.drainMs,
+    cleanUpMs: shutdown.cleanUpMs,
     logger: asLogger(log),
     onEvent(event) {
       tell(event);
@@ -79,5 +83,5 @@ if (positionals.length > 0 && handled === 0)
   );
 await worker.start().catch(fail);
 // First: a program that reads the line may send a signal at once.
-ready(() => worker.stop());
+ready(worker);
 log.info({ event: "ready", worker: worker.name, nats: where }, `worker ${worker.name} is ready`);

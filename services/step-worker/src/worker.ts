@@ -98,9 +98,14 @@ export interface Worker {
    * Takes no more commands, lets running attempts finish, then aborts them and hands their commands back to
    * other workers without using up an attempt.
    *
-   * @param options.drainMs - How long they may finish, in milliseconds. Default: the worker's, 30,000.
+   * @param options.drainMs - How long they may finish, in milliseconds. Default: the worker's, 20,000.
    */
   stop(options?: { drainMs?: number }): Promise<void>;
+  /**
+   * Why it cannot take work now, for probes and people: not started, no connection, a step whose queue cannot be taken
+   * now, stopping. Undefined: it is ready.
+   */
+  readonly notReady: string | undefined;
   /** The state of each circuit breaker, by its name. */
   breakers(): Record<string, BreakerState>;
 }
@@ -149,6 +154,8 @@ export function createWorker(options: WorkerOptions): Worker {
   let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
   let watch: Watch | undefined;
+  /** Why there is no connection, while there is none. */
+  let cut: string | undefined;
 
   function emit(event: WorkerEvent): void {
     try {
@@ -279,6 +286,7 @@ export function createWorker(options: WorkerOptions): Worker {
       log.listen(log.subjects.rollCall, answerRollCall),
     ];
     const connection = log.onConnection?.((change) => {
+      cut = change.state === "up" ? undefined : change.why;
       emit({ type: "connection", ...change });
       // Nothing can be taken, reported or given back any more. Others get what is in hand.
       if (change.state === "closed") worker.stop({ drainMs: 0 }).catch((error) => warn("stop", error));
@@ -331,6 +339,14 @@ export function createWorker(options: WorkerOptions): Worker {
         stopped = (async () => (await started!.then(yes, no)) && drain(drainMs))().then(() => {});
       }
       await stopped;
+    },
+    get notReady() {
+      if (state === "new") return "it has not started";
+      if (state !== "running") return state === "stopping" ? "it is stopping" : "it has stopped";
+      if (cut !== undefined) return `no connection to nats-server (${cut})`;
+      if (lanes.length === 0) return "it is connecting";
+      const missing = lanes.find((lane) => !lane.taken);
+      return missing && `the queue of step "${missing.served.step.name}" cannot be taken now`;
     },
     breakers: () => Object.fromEntries([...breakers].map(([key, breaker]) => [key, breaker.state])),
   };

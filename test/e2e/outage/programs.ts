@@ -12,9 +12,14 @@ export class Program {
   #text = "";
   #looking: (() => void)[] = [];
 
-  constructor(service: "coordinator" | "step-worker", env: Record<string, string>, args: readonly string[] = []) {
+  constructor(
+    service: "coordinator" | "step-worker",
+    env: Record<string, string>,
+    args: readonly string[] = [],
+    module = ERRANDS,
+  ) {
     this.#name = service;
-    this.child = spawn(process.execPath, [main(service), ERRANDS, ...args], {
+    this.child = spawn(process.execPath, [main(service), module, ...args], {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -31,6 +36,11 @@ export class Program {
   /** How much it has logged, in bytes. */
   get bytes(): number {
     return Buffer.byteLength(this.#text);
+  }
+
+  /** All that it has written to standard output and standard error. */
+  get text(): string {
+    return this.#text;
   }
 
   /** The lines that it has logged, as JSON. */

@@ -82,6 +82,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   /** Inboxes given up, on which something may still come. */
   const retired: { sub: NatsSubscription; until: number }[] = [];
   let heardAt = 0;
+  let lost = false;
   let askAt = 0;
   let scheduled = false;
   let mending = false;
@@ -148,6 +149,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   function onMessage(msg: Msg): void {
     const now = clock.now();
     heardAt = now;
+    lost = false;
     if (waiting > 0) waiting--;
     const reply = msg.reply!;
     const info = parseAck(reply);
@@ -226,6 +228,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     heardAt = clock.now();
     const block = headerBlock(msg);
     const { code, why } = statusOf(block);
+    lost = code === 503 || /consumer deleted/i.test(why);
     if (code === 100) return; // idle heartbeat
     const token = msg.subject.slice(ours.length + 1);
     const pull = pulls.get(token);
@@ -235,7 +238,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
       waiting = Math.max(0, waiting - (left ? Math.min(pull.batch, Number(left)) : pull.batch));
     }
     if (pulls.size === 0) waiting = 0;
-    if (code === 503 || /consumer deleted/i.test(why)) {
+    if (lost) {
       // Each open pull is told; once is enough.
       if (pull && code === 503) mend("the consumer does not answer");
       else if (pull) mend("the consumer was deleted", PAUSE_MS);
@@ -288,6 +291,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     if (waiting > 0 && now - heardAt > SILENCE_MS) {
       retired.push({ sub, until: now + LATE_MS });
       forgetPulls();
+      lost = true;
       openInbox();
       interrupted("the server was silent");
     }
@@ -343,6 +347,9 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
 
   return {
     pull: schedule,
+    get lost() {
+      return lost;
+    },
     stop() {
       if (!ending) {
         leave();

@@ -52,7 +52,19 @@ export const PROGRAM_FLAGS = [
     name: "metrics-port",
     value: "<n>",
     variable: "STEPSTREAM_METRICS_PORT",
-    about: "metrics for Prometheus at http://…:<n>/metrics (default: none)",
+    about: "metrics for Prometheus at http://…:<n>/metrics, and what --health-port serves (default: none)",
+  },
+  {
+    name: "health-port",
+    value: "<n>",
+    variable: "STEPSTREAM_HEALTH_PORT",
+    about: "health for probes at http://…:<n>/healthz and /readyz, without metrics (default: none)",
+  },
+  {
+    name: "shutdown-timeout",
+    value: "<duration>",
+    variable: "STEPSTREAM_SHUTDOWN_TIMEOUT",
+    about: "how long the platform waits between SIGTERM and SIGKILL; the program ends before that (default: 30s)",
   },
   {
     name: "log-level",
@@ -72,7 +84,11 @@ export const PROGRAM_FLAGS = [
 export const WORKER_FLAGS = [
   { name: "name", value: "<name>", about: "for people (default: a random one)" },
   { name: "gates", value: "", about: "run the commands of gates, in the working directory" },
-  { name: "drain", value: "<seconds>", about: "how long running attempts may finish on shutdown (default: 30)" },
+  {
+    name: "drain",
+    value: "<seconds>",
+    about: "how long running attempts may finish on shutdown (default: 20, of 30 s)",
+  },
 ] as const satisfies readonly Omit<Flag, "variable">[];
 
 /** Variables that no option stands for. Those of OpenTelemetry (OTEL_*) are in docs/telemetry.md. */

@@ -31,6 +31,8 @@ export class Incarnation {
   #settled: unknown;
   readonly #again: Retry;
   #running = true;
+  /** It has taken its share once. */
+  #assigned = false;
 
   constructor(deps: Omit<Deps, "hostOf">) {
     this.deps = { ...deps, hostOf: (workflow, run) => this.#membership.hostOf(workflow, run) };
@@ -46,6 +48,15 @@ export class Incarnation {
   /** Partitions it has, in order. */
   get partitions(): readonly number[] {
     return [...this.#partitions.keys()].sort((a, b) => a - b);
+  }
+
+  /** Why it cannot take work now; undefined: it can. */
+  get notReady(): string | undefined {
+    if (!this.#due || !this.#assigned) return "it is starting";
+    if (this.#membership.isolated) return "it does not receive its own presence from nats-server";
+    if (this.#again.pending) return "a partition could not be taken; trying again";
+    const missing = [...this.#partitions].find(([, partition]) => !partition.taken)?.[0];
+    return missing === undefined ? undefined : `partition ${missing} cannot be taken now`;
   }
 
   /** Takes its share of the partitions. */
@@ -112,6 +123,7 @@ export class Incarnation {
 
   #assign(): void {
     if (!this.#running) return;
+    this.#assigned = true;
     for (let n = 0; n < this.deps.log.subjects.partitions; n++) {
       const owned = this.#membership.owns(n);
       const partition = this.#partitions.get(n);

@@ -92,9 +92,14 @@ export class Partition {
     this.#lookAround();
   }
 
-  /** Its inbox is being taken. */
+  /** It has begun to take its inbox. */
   get started(): boolean {
     return this.#consumption !== undefined;
+  }
+
+  /** Its inbox is being taken now. */
+  get taken(): boolean {
+    return this.#consumption !== undefined && !this.#consumption.lost;
   }
 
   /** Lets the partition go: nothing more is taken, what is under way is finished, what is held goes back. */

@@ -39,7 +39,8 @@ export interface Settings {
   drainMs: number;
 }
 
-export const DEFAULTS: Settings = { ackWaitMs: 10_000, cleanUpMs: 5_000, drainMs: 30_000 };
+/** Draining and clean-up together fit the 30 s that Kubernetes gives by default, with some left to report the outcomes. */
+export const DEFAULTS: Settings = { ackWaitMs: 10_000, cleanUpMs: 5_000, drainMs: 20_000 };
 
 /** The command that something happened to. */
 export interface Place {

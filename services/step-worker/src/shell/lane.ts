@@ -60,6 +60,11 @@ export class Lane {
     this.#consumption = await log.consume(options);
   }
 
+  /** Its queue is being taken. */
+  get taken(): boolean {
+    return this.#consumption !== undefined && !this.#consumption.lost;
+  }
+
   /** `demand` may have grown. */
   pull(): void {
     if (!this.#stopping) this.#consumption?.pull();
