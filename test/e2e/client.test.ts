@@ -203,18 +203,21 @@ describe("a client that is closed", () => {
   it("says so at every call, and to those that wait, with one code", async () => {
     const bus = { nats: server.url, namespace: `client-${process.pid}` };
     const gone = await connect(bus);
+    // No coordinator is there to answer a query.
+    const quiet = await connect({ ...bus, namespace: `quiet-${process.pid}` });
+    const unanswered = await quiet.start(nap, 1);
     const run = await gone.start(nap, 60_000, { id: "outlives" });
     const schedule = gone.schedules.get("nothing");
     const steps = run.progress();
     await steps.next();
     const waits = [
       run.result(),
-      run.query("nothing" as never, undefined as never, { timeout: "1m" }),
+      unanswered.query("nothing" as never, undefined as never, { timeout: "1m" }),
       steps.next(),
     ].map((wait) => wait.catch((error: unknown) => error));
     // One of them has begun, and the others are to be on their way.
     await run.status();
-    await gone.close();
+    await Promise.all([gone.close(), quiet.close()]);
     const calls: Record<string, () => Promise<unknown>> = {
       start: () => gone.start(nap, 1),
       startMany: () => gone.startMany(nap, [{ input: 1 }]),

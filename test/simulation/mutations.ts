@@ -63,8 +63,20 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    rule: "forgotten-deliveries",
+    seed: 252,
+    why: "A first delivery soon after a connection may be a second one, if the command was stored before.",
+    patches: [
+      {
+        file: "services/step-worker/src/shell/look-up.ts",
+        from: "return held.takenAt < deps.connectedAtMs()",
+        to: "return false && held.takenAt < deps.connectedAtMs()",
+      },
+    ],
+  },
+  {
     rule: "outstanding-then-inbox",
-    seed: 50,
+    seed: 206,
     why: "On a takeover the commands that are out are listed first, then the inbox is read.",
     patches: [
       {
@@ -76,6 +88,12 @@ export const mutations: readonly Mutation[] = [
         file: `${SHELL}/run-actor.ts`,
         from: "if (texts.some((text) => answers(text, slot))) answered.add(n);",
         to: "if (texts.length < 0) answered.add(n);",
+      },
+      // Else the worker finds the outcome.
+      {
+        file: `${SHELL}/commands.ts`,
+        from: "let republished = takenOver;",
+        to: "let republished = false;",
       },
     ],
   },

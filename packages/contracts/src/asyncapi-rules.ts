@@ -50,7 +50,9 @@ It handles one or more steps. Many workers may handle the same step; they share 
 - **W3. Stay alive.** While an attempt runs, send \`+WPI\` to the command's reply subject more often than \`ack_wait\`
   (every third of it). If the command has \`heartbeatMs\`, only as long as the handler has shown progress within that time.
 - **W4. Redelivery.** The delivery count (token 5 of an ack subject \`$JS.ACK.…\` of 9 tokens, token 7 of a longer one)
-  is no attempt number. If it is above 1, before running anything:
+  is no attempt number. If it is above 1 or the command has \`republished\`, before running anything do what follows. Do it
+  as well in the first 10 s of a connection for commands stored before it: a single server that is killed forgets its
+  last deliveries.
   1. Read the run's inbox from stream sequence \`after + 1\` on, from the stream's leader (\`$JS.API.STREAM.MSG.GET\`
      with \`next_by_subj\`, not a direct get). If it holds StepCompleted, StepFailed, StepCancelled, SlotTimedOut or
      SlotAbandoned of this slot, or a RetryLater of it whose \`attempt\` is above the command's: ack the command and do

@@ -458,6 +458,8 @@ export const RunStep = z.object({
   after: z.int().min(0),
   /** Set if it undoes work after the run has settled. */
   compensation: z.literal(true).optional(),
+  /** Set if it may have been published before: look for the slot's outcome before its first delivery is run, too. */
+  republished: z.literal(true).optional(),
   trace: Trace.optional(),
   /** The run's. */
   baggage: Baggage.optional(),

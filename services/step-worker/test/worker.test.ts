@@ -592,6 +592,60 @@ describe("a worker", () => {
     expect(scene.commands).toBe(0);
   });
 
+  it("that has just connected does not start what another has done, though the server forgot that delivery", async () => {
+    const ends: ((value: number) => void)[] = [];
+    scene = new Scene(slow);
+    const worker = () =>
+      scene.worker().handle(work, (n) => (ends.length > 0 ? n : new Promise<number>((resolve) => ends.push(resolve))));
+    const first = worker();
+    await scene.passing(first.start());
+    await scene.clock.pass(60_000);
+    await scene.passing(scene.command(work, 1, 7));
+    await scene.until("attempt");
+    // The first one is back, and pulls nothing: the next delivery goes to another, and is the first again.
+    scene.server.restart({ downMs: 5, forgetMs: 100 });
+    const stopped = first.stop({ drainMs: 5_000 });
+    await scene.clock.pass(100);
+    ends[0]!(7);
+    await scene.until("completed");
+    await scene.passing(stopped);
+    await scene.clock.pass(1_000);
+    await scene.passing(worker().start());
+    await scene.until("settled");
+    await scene.clock.pass(100);
+    expect(scene.events.filter(({ type }) => type === "attempt")).toHaveLength(1);
+    expect(scene.inbox()).toEqual(["StepCompleted 1/1 7"]);
+    expect(scene.commands).toBe(0);
+  });
+
+  it("asks about a first delivery only where the server may have forgotten one, or it was published before", async () => {
+    const reads: string[] = [];
+    const onEffect = (process: string, effect: string) => {
+      if (process.startsWith("worker") && effect.startsWith("read")) reads.push(effect);
+    };
+    scene = new Scene({ ...slow, onEffect });
+    await scene.passing(scene.command(work, 1, 1));
+    await scene.passing(
+      scene
+        .worker()
+        .handle(work, async (n) => n)
+        .start(),
+    );
+    await scene.until("completed");
+    expect(reads).toEqual(["read test.attempts.1.r.1", "read test.inbox.1.r"]);
+    reads.length = 0;
+    await scene.clock.pass(60_000);
+    await scene.passing(scene.command(work, 2, 2));
+    await scene.until("completed", 2);
+    expect(reads).toEqual([]);
+    const { subjects } = scene.log;
+    const done = { v: 1, type: "StepCompleted", slot: 3, step: "work", attempt: 1, after: 0, output: 3 };
+    await scene.passing(scene.log.append(subjects.inbox("r"), JSON.stringify(done)));
+    await scene.passing(scene.command(work, 3, 3, { republished: true }));
+    await scene.until("settled");
+    expect(scene.inbox()).toEqual(["StepCompleted 1/1 1", "StepCompleted 2/1 2", "StepCompleted 3/1 3"]);
+  });
+
   it("that was frozen itself does not start again what it is still at", async () => {
     const process = scene.process();
     const release: (() => void)[] = [];
@@ -740,7 +794,7 @@ describe("a circuit breaker that opens at three failures", () => {
     await scene.clock.pass(5);
     const states = () => scene.events.flatMap((event) => (event.type === "breaker" ? [event.state] : []));
     expect(states()).toEqual(["open"]);
-    await scene.command(work, 1, 1);
+    await scene.command(work, 3, 1);
     await scene.command(shielded, 2, 8);
     await scene.until("completed");
     await scene.clock.pass(1_000);
@@ -750,7 +804,7 @@ describe("a circuit breaker that opens at three failures", () => {
     await expect.poll(states).toContain("halfOpen");
     await scene.until("completed", 3);
     expect(states()).toEqual(["open", "halfOpen", "closed"]);
-    expect(scene.inbox().sort()).toEqual(["StepCompleted 1/1 1", "StepCompleted 1/4 7", "StepCompleted 2/1 8"].sort());
+    expect(scene.inbox().sort()).toEqual(["StepCompleted 3/1 1", "StepCompleted 1/4 7", "StepCompleted 2/1 8"].sort());
   });
 
   it("opens again when the probe fails, and lets one attempt through at a time", async () => {

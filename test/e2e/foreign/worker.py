@@ -95,7 +95,7 @@ class Worker:
         attempt, last, final = command["attempt"], 0, None
         tokens = message.reply.split(".")
         redelivered = int(tokens[4] if len(tokens) == 9 else tokens[6]) > 1
-        if redelivered:  # W4
+        if redelivered or command.get("republished"):  # W4
             if self.has_outcome(inbox, command):
                 return "+ACK"
             for last, data in self.nats.read(f"{self.ns}_EVENTS", attempts):

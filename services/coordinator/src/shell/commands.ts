@@ -10,14 +10,23 @@ import { retrying } from "./retrying.ts";
 /**
  * The command of a slot, as it goes to a worker. The input was JSON from the moment it was asked for; names and ids have
  * nothing in them that JSON would escape.
+ *
+ * @param republished - It may have been published before.
  */
-export function commandText(run: RunExecution, slot: Slot, step: StepSlot, trace: Trace | undefined): string {
+export function commandText(
+  run: RunExecution,
+  slot: Slot,
+  step: StepSlot,
+  trace: Trace | undefined,
+  republished = false,
+): string {
   const { runId, workflow, started } = run;
   const text =
     `{"v":1,"type":"RunStep","run":"${runId}","workflow":"${workflow.name}","slot":${slot.slot}` +
     `,"step":"${step.definition.name}","attempt":${slot.attempt},"idempotencyKey":"${runId}/${slot.slot}"` +
     `,${policyText(step)},"scheduledAt":${slot.scheduledAt},"after":${slot.after}` +
     (step.compensation ? `,"compensation":true` : "") +
+    (republished ? `,"republished":true` : "") +
     (trace ? `,"trace":${JSON.stringify(trace)}` : "") +
     (started?.baggage ? `,"baggage":${JSON.stringify(started.baggage)}` : "");
   return step.inputText === "" ? `${text}}` : `${text},"input":${step.inputText}}`;
@@ -47,10 +56,13 @@ export class UnansweredError extends Error {}
  * already and forgotten: message ids are remembered for two minutes, and by a server that restarts only for messages it
  * still holds. So it is not sent again blindly, but as after a takeover: only if it is not outstanding, *then* its outcome is
  * not in the inbox. The run stays in memory meanwhile. What was surely not stored, as in an election, is just sent again.
+ * The first one may still arrive between that look and the second one, and be handled. So a command that may have been
+ * published before says so, and its worker looks for an outcome before it starts, where it would not after a first delivery.
  *
  * A command that was removed without an outcome, because it was stranded, has left its id behind, and so may a foreign
  * message have: then it is published under another id, the same for every coordinator that does it.
  *
+ * @param takenOver - Another coordinator, or this one before it read the run again, may have published it.
  * @param stranded - The sequence of the slot's command that no worker will get: it is removed first.
  * @throws {UnansweredError} The command is gone, and its outcome is in the inbox.
  */
@@ -59,25 +71,30 @@ export async function publishCommand(
   run: RunExecution,
   slot: Slot,
   wanted: () => boolean,
+  takenOver = false,
   stranded?: number,
 ): Promise<void> {
   const { log, telemetry } = deps;
   const step = slot.step!;
   const subject = log.subjects.command(step.definition.name, run.runId, slot.slot);
-  const text = commandText(run, slot, step, telemetry.traceOf(run.started!, run.runId));
+  const trace = telemetry.traceOf(run.started!, run.runId);
   const id = `${run.mark}.${slot.slot}.${slot.attempt}`;
   let mayBeOut = false;
+  let republished = takenOver;
   const publish = async (): Promise<void> => {
     if (stranded !== undefined) await log.remove(subject, { upTo: stranded });
     if (mayBeOut && (await isOut())) return;
     for (let unused = stranded === undefined ? id : `${id}.${stranded}`; ; ) {
+      const text = commandText(run, slot, step, trace, republished);
       try {
         const { gone, seq } = await log.append(subject, text, { expectLast: 0, id: unused, ifLost: "fail" });
         if (!gone) return;
         await mustNotBeAnswered(unused);
         unused = `${id}.${seq}`;
+        republished = true;
       } catch (error) {
-        if (error instanceof LogUnavailableError && error.detail.outcome !== "not stored") mayBeOut = true;
+        if (error instanceof LogUnavailableError && error.detail.outcome !== "not stored")
+          mayBeOut = republished = true;
         if (!(error instanceof WrongLastSequenceError)) throw error;
         if (!(await removeStale())) return;
       }

@@ -94,8 +94,11 @@ export class Effects {
       if (slot.kind === "child") work.push(this.#armChild(slot, unsent?.has(slot.slot) ?? false));
       else if (slot.state === "open" && slot.kind === "step") {
         this.#letGo(slot.slot);
-        if (!out?.has(slot.slot))
-          work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted, stranded?.get(slot.slot)?.seq));
+        if (!out?.has(slot.slot)) {
+          const takenOver = out !== undefined && !unsent?.has(slot.slot);
+          const lost = stranded?.get(slot.slot)?.seq;
+          work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted, takenOver, lost));
+        }
         this.#watchDeadline(slot);
       } else if (slot.state === "open" || slot.state === "waiting") {
         this.#unwatch(slot.slot);

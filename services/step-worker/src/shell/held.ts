@@ -18,6 +18,8 @@ import type { Running } from "./running.ts";
  */
 export class Held implements Watched {
   delivery: Delivery;
+  /** By this process' clock. */
+  readonly takenAt: number;
   running: Running | undefined;
   /** How it was given up: for good, to come again later, or in silence. */
   end: "ack" | "nak" | "silence" | undefined;
@@ -30,7 +32,8 @@ export class Held implements Watched {
     this.delivery = delivery;
     this.#clock = clock;
     this.#ackWaitMs = ackWaitMs;
-    this.#aliveAt = clock.now();
+    this.takenAt = clock.now();
+    this.#aliveAt = this.takenAt;
     this.#suspect = suspect;
   }
 

@@ -12,8 +12,14 @@ import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
 import { retrying } from "./retrying.ts";
 
+/** May another worker have had the slot's command before? */
+export function mayHaveBeenTaken(deps: Deps, held: Held, command: RunStep): boolean {
+  if (held.delivery.deliveries > 1 || command.attempt > 1 || command.republished === true) return true;
+  return held.isSuspect() || mayBeForgotten(deps, held);
+}
+
 /**
- * What the log knows of a slot whose command may have been in other hands.
+ * What the log knows of a slot whose command another worker may have had.
  *
  * @returns undefined if there is nothing left to do for this command.
  */
@@ -21,9 +27,9 @@ export async function lookUp(deps: Deps, held: Held, command: RunStep): Promise<
   const { deliveries } = held.delivery;
   // Records first: who writes a record and then the inbox is seen in one of the two.
   const records = (await readRecords(deps, command, deliveries > SILENT_DELIVERIES_MAX)).map(recorded);
-  const counted =
-    deliveries === 1 || (isAllCounted(deps, held) && explained(command, deliveries, records.at(-1)?.record));
-  const sure = counted && !held.isSuspect();
+  const isExplained = () => explained(command, deliveries, records.at(-1)?.record);
+  const counted = deliveries === 1 ? !mayBeForgotten(deps, held) : isAllCounted(deps, held) && isExplained();
+  const sure = counted && !command.republished && !held.isSuspect();
   if (!sure && (await isSettled(deps, command))) return undefined;
   return standing(command, deliveries, records, deps.clock.now());
 }
@@ -39,6 +45,17 @@ const CLOCKS_APART_MS = 2_000;
 function isAllCounted({ connectedAtMs }: Deps, { delivery }: Held): boolean {
   return delivery.at > connectedAtMs() + CLOCKS_APART_MS;
 }
+
+/**
+ * A first delivery may be a second one that the server has forgotten the first of. Those come first after it is back, and
+ * so only for a while after a connection came about: a backlog of a wide run costs a look at its whole inbox for each.
+ */
+function mayBeForgotten(deps: Deps, held: Held): boolean {
+  return held.takenAt < deps.connectedAtMs() + FORGOTTEN_FIRST_MS && !isAllCounted(deps, held);
+}
+
+/** So long after a connection has come about, a first delivery is not trusted. */
+const FORGOTTEN_FIRST_MS = 10_000;
 
 /** Does the run's inbox have an outcome of the slot, or anything else that makes this command void? */
 export async function isSettled(deps: Deps, command: RunStep): Promise<boolean> {

@@ -18,7 +18,7 @@ import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
 import type { Job } from "./job.ts";
 import type { Served } from "./lane.ts";
-import { isSettled, lookUp } from "./look-up.ts";
+import { isSettled, lookUp, mayHaveBeenTaken } from "./look-up.ts";
 import { bury, cancelled, failed, givenUp, postponed, settled, tell, violated } from "./report.ts";
 
 /**
@@ -37,7 +37,7 @@ import { bury, cancelled, failed, givenUp, postponed, settled, tell, violated } 
  *   K3  ../../test/worker.test.ts: is buried with the path of its fault, and its run is told
  */
 export async function work(deps: Deps, served: Served, held: Held): Promise<void> {
-  const { subject, seq, text, deliveries } = held.delivery;
+  const { subject, seq, text } = held.delivery;
   let command: RunStep;
   try {
     command = readCommand(deps.log.subjects, subject, seq, text);
@@ -46,7 +46,7 @@ export async function work(deps: Deps, served: Served, held: Held): Promise<void
   }
   let job = jobOf(deps, served, held, command, firstStanding(command));
   try {
-    if (deliveries > 1 || command.attempt > 1 || held.isSuspect()) {
+    if (mayHaveBeenTaken(deps, held, command)) {
       const known = await lookUp(deps, held, command);
       if (!known) return settled(job);
       job = jobOf(deps, served, held, command, known);
