@@ -149,7 +149,7 @@ describe.skipIf(noGuardedServer)("a server that asks for a name and a password, 
       .start();
     const env = { NATS_URL: bus.nats, STEPSTREAM_NAMESPACE: NAMESPACE };
     expect(await cli("start sum --id needy --input [1,2,3] --wait", env)).toEqual({ code: 0, out: "6\n", err: "" });
-    const examined = await cli("doctor", env);
+    const examined = await cli("doctor --accept durability", env);
     expect(examined.out).not.toContain("✗");
     expect(examined.code).toBe(0);
     await worker.stop();

@@ -1,4 +1,4 @@
-/** `queue`, `dead`, `doctor`, on a real server. */
+/** `queue`, `dead`, on a real server. */
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect as connectNats } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -88,40 +88,5 @@ describe("dead", () => {
     expect(await scene.run("dead ls --since yesterday")).toMatchObject({ code: 2 });
     scene.release();
     await run.result();
-  });
-});
-
-describe("doctor", () => {
-  it("finds nothing wrong with a healthy namespace, and stores nothing", async () => {
-    const nc = await connectNats({ servers: scene.server.url });
-    const jsm = await jetstreamManager(nc);
-    const stored = async () => (await jsm.streams.info(`${scene.namespace}_EVENTS`)).state.last_seq;
-    const before = await stored();
-    const { code, out } = await scene.run("doctor");
-    expect(await stored()).toBe(before);
-    expect(out).toMatch(/^✓ server: nats-server 2\./m);
-    expect(out).toContain("! durability: one replica; how often the server syncs to disk is not known");
-    expect(out).toContain("approval@1, breaking@1, holding@1, parent@1, sum@1");
-    expect(out).toMatch(/0 wrong, \d to think about\n$/);
-    expect(code).toBe(0);
-    await nc.close();
-  });
-
-  it("finds what an operator has done to a stream, and that nobody is up", async () => {
-    const other = await setScene();
-    await other.worker.stop();
-    await other.coordinator.stop();
-    const nc = await connectNats({ servers: other.server.url });
-    const jsm = await jetstreamManager(nc);
-    await jsm.streams.update(`${other.namespace}_EVENTS`, { max_age: 3_600e9 });
-    await jsm.streams.delete(`${other.namespace}_DEAD`);
-    const { code, out } = await other.run("doctor --json");
-    expect(code).toBe(1);
-    const errors = json(out).filter(({ level }) => level === "error");
-    expect(errors.map(({ about }) => about)).toEqual(
-      expect.arrayContaining([`stream ${other.namespace}_EVENTS`, `stream ${other.namespace}_DEAD`, "coordinators"]),
-    );
-    await nc.close();
-    await other.stop();
   });
 });

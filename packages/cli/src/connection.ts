@@ -25,6 +25,50 @@ export interface BusFlags extends NatsFlags {
   connectTimeout?: string;
 }
 
+/** What every command has, whether or not its namespace is there. */
+export interface Nats {
+  readonly nc: NatsConnection;
+  readonly namespace: string;
+  readonly connection: Connection;
+  /** Rejects with why the command cannot go on: the connection is lost, or it was interrupted. */
+  readonly ended: Promise<never>;
+}
+
+/**
+ * Runs a command on a plain connection, and disconnects after it.
+ *
+ * @throws {CliError} No server answers there, or it does not let us in.
+ */
+export async function withNats<T>(command: Command, io: Io, work: (nats: Nats) => Promise<T>): Promise<T> {
+  const flags = command.optsWithGlobals<BusFlags>();
+  const namespace = namespaceOf(flags, io);
+  const { signal } = io;
+  // Not every call can be given up; but nobody waits for its end after Ctrl-C.
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => {});
+  const { nc, connection } = await Promise.race([dial(flags, io), aborted]);
+  // Whoever waits for a run would wait for ever on a connection that is no more.
+  const lost = nc.closed().then((cause) => {
+    const why = cause ? ` (${cause.message})` : "";
+    throw new CliError(`The connection to the bus is lost, and did not come back${why}.`, EXIT.bus);
+  });
+  const ended = Promise.race([lost, aborted]);
+  ended.catch(() => {});
+  try {
+    return await Promise.race([work({ nc, namespace, connection, ended }), ended]);
+  } finally {
+    await unlessAborted(io, nc.close());
+  }
+}
+
+/** A server that does not answer keeps nobody from leaving. */
+async function unlessAborted({ signal }: Io, closing: Promise<void> | undefined): Promise<void> {
+  await (signal.aborted ? Promise.race([closing, sleep(200)]) : closing);
+}
+
 /**
  * Runs a command on the bus, and hangs up after it.
  *
@@ -39,51 +83,30 @@ export async function withBus<T>(
   work: (bus: Bus) => Promise<T>,
   options: { create?: boolean } = {},
 ): Promise<T> {
-  const flags = command.optsWithGlobals<BusFlags>();
-  const namespace = namespaceOf(flags, io);
-  const { signal } = io;
-  // Not every call can be given up; but nobody waits for its end after Ctrl-C.
-  const aborted = new Promise<never>((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-  aborted.catch(() => {});
-  const dialled = dial(flags, io);
-  const nc = await Promise.race([dialled, aborted]);
-  // Whoever waits for a run would wait for ever on a connection that is no more.
-  const lost = nc.closed().then((cause) => {
-    const why = cause ? ` (${cause.message})` : "";
-    throw new CliError(`The connection to the bus is lost, and did not come back${why}.`, EXIT.bus);
-  });
-  lost.catch(() => {});
-  try {
+  return withNats(command, io, async ({ nc, namespace, ended }) => {
     const { connectEventLog } = await import("@stepstream/event-log/jetstream");
     const opening = connectEventLog({
       nats: nc,
       namespace,
       create: options.create ?? false,
-      ...(await waiting(flags, io)),
+      ...(await waiting(command.optsWithGlobals<BusFlags>(), io)),
     });
-    const log = await Promise.race([opening, lost, aborted]);
+    const log = await Promise.race([opening, ended]);
     let connected: Promise<Client> | undefined;
     const client = () => {
       connected ??= import("@stepstream/sdk").then(({ connect }) => connect({ log }));
       return connected;
     };
     try {
-      return await Promise.race([work({ log, client, namespace, nc }), lost, aborted]);
+      return await Promise.race([work({ log, client, namespace, nc }), ended]);
     } finally {
-      await unlessAborted(connected?.then((one) => one.close()));
-      await unlessAborted(log.close());
+      await unlessAborted(
+        io,
+        connected?.then((one) => one.close()),
+      );
+      await unlessAborted(io, log.close());
     }
-  } finally {
-    await unlessAborted(nc.close());
-  }
-
-  /** A server that does not answer keeps nobody from leaving. */
-  async function unlessAborted(closing: Promise<void> | undefined): Promise<void> {
-    await (signal.aborted ? Promise.race([closing, sleep(200)]) : closing);
-  }
+  });
 }
 
 export function namespaceOf(flags: BusFlags, io: Io): string {
@@ -128,8 +151,9 @@ async function waiting(flags: BusFlags, io: Io): Promise<WaitOptions> {
 }
 
 /** A plain connection: the server's API. */
-async function dial(flags: BusFlags, io: Io): Promise<NatsConnection> {
-  const { options, where } = await connectionOf(flags, io);
+async function dial(flags: BusFlags, io: Io): Promise<Pick<Nats, "nc" | "connection">> {
+  const connection = await connectionOf(flags, io);
+  const { options, where } = connection;
   const [{ connect }, { LogUnavailableError }, { systemClock }, { lasting, untilServed }] = await Promise.all([
     import("@nats-io/transport-node"),
     import("@stepstream/contracts"),
@@ -144,7 +168,7 @@ async function dial(flags: BusFlags, io: Io): Promise<NatsConnection> {
     }
   };
   try {
-    return await untilServed(systemClock, await waiting(flags, io), once);
+    return { nc: await untilServed(systemClock, await waiting(flags, io), once), connection };
   } catch (error) {
     if (!(error instanceof LogUnavailableError)) throw error;
     const { cause } = error;

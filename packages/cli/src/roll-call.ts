@@ -7,37 +7,60 @@ const PATIENCE_MS = 1_200;
 /** For the others, once one has answered. */
 const MORE_MS = 150;
 
-/** Who is there, as far as they have answered. */
-export interface Present {
-  /** By the coordinator's id, the workflows that it runs, as `<name>@<version>`. */
-  readonly coordinators: ReadonlyMap<string, readonly string[]>;
-  /** By the worker's name, what it does. */
-  readonly workers: ReadonlyMap<string, WorkerPresence["steps"]>;
+/** A coordinator that has answered. */
+export interface SeenCoordinator {
+  /** The workflows that it runs, as `<name>@<version>`. */
+  readonly workflows: readonly string[];
+  /** Of each of them, what tells its code from other code (see Presence). */
+  readonly code: Readonly<Record<string, string>>;
+  readonly release: string | undefined;
+  /** How far its clock is ahead of ours, in ms, less the time that the answer took. */
+  readonly aheadMs: number | undefined;
 }
 
-/** Asks all coordinators and workers of the namespace who they are. Takes 150 ms, or 1.2 s if nobody is there. */
-export async function rollCall(log: EventLog): Promise<Present> {
-  const coordinators = new Map<string, readonly string[]>();
-  const workers = new Map<string, WorkerPresence["steps"]>();
+/** A worker that has answered. */
+export interface SeenWorker {
+  readonly steps: WorkerPresence["steps"];
+  readonly release: string | undefined;
+  readonly aheadMs: number | undefined;
+}
+
+/** The processes of a namespace that have answered, by their names. */
+export interface Present {
+  readonly coordinators: ReadonlyMap<string, SeenCoordinator>;
+  readonly workers: ReadonlyMap<string, SeenWorker>;
+}
+
+/** Asks all coordinators and workers of the namespace who they are. Takes 150 ms, or 1.2 s if there are none. */
+export async function rollCall(log: Pick<EventLog, "subjects" | "listen" | "broadcast">): Promise<Present> {
+  const coordinators = new Map<string, SeenCoordinator>();
+  const workers = new Map<string, SeenWorker>();
   const done = Promise.withResolvers<void>();
   let timer = setTimeout(done.resolve, PATIENCE_MS);
   const heard = () => {
     clearTimeout(timer);
     timer = setTimeout(done.resolve, MORE_MS);
   };
+  const aheadOf = (at: number | undefined) => (at === undefined ? undefined : at - Date.now());
   const subscriptions = [
     log.listen(log.subjects.presence, (text) => {
       const said = readable(Presence, text);
       if (!said || said.leaving) return;
-      const { id, workflows = [] } = said;
-      coordinators.set(id, workflows);
+      const { id, workflows = [], code, release, at } = said;
+      // What is said unasked, once a second, has no code.
+      coordinators.set(id, {
+        workflows,
+        code: code ?? coordinators.get(id)?.code ?? {},
+        release,
+        aheadMs: aheadOf(at),
+      });
       heard();
     }),
     log.listen(log.subjects.workers, (text) => {
       const said = readable(WorkerPresence, text);
       if (!said) return;
-      const { worker, steps } = said;
-      workers.set(worker, steps);
+      const { worker, steps, release, at } = said;
+      workers.set(worker, { steps, release, aheadMs: aheadOf(at) });
       heard();
     }),
   ];

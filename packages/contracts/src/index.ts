@@ -89,6 +89,7 @@ export {
   MAX_TIMER_MS,
 } from "./limits.ts";
 export * from "./messages.ts";
+export { RELEASE } from "./release.ts";
 export { schemaFault } from "./schema-walk.ts";
 export { shown } from "./shown.ts";
 export { DEADLINE, type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";

@@ -550,6 +550,11 @@ export const CancelSlots = z.object({
 });
 export type CancelSlots = z.infer<typeof CancelSlots>;
 
+/** The version of Stepstream. */
+const release = z.string().max(64).optional();
+/** When the process sent this, by its own clock. Epoch milliseconds. */
+const processClock = z.number().optional();
+
 /** "I am here" (or leaving), said by each coordinator once a second. */
 export const Presence = z.object({
   v,
@@ -559,6 +564,10 @@ export const Presence = z.object({
   leaving: z.boolean(),
   /** The workflows it runs, as `<name>@<version>`. */
   workflows: z.array(z.string().max(200)).max(10_000).optional(),
+  /** In the answer to a roll call: for each of them, a hash of its code. Two coordinators should have the same. */
+  code: z.record(z.string().max(200), z.string().max(64)).optional(),
+  release,
+  at: processClock,
 });
 export type Presence = z.infer<typeof Presence>;
 
@@ -584,6 +593,8 @@ export const WorkerPresence = z.object({
       breaker: BreakerState.optional(),
     }),
   ),
+  release,
+  at: processClock,
 });
 export type WorkerPresence = z.infer<typeof WorkerPresence>;
 

@@ -9,6 +9,7 @@ import {
   checkWhole,
   MAX_TIMER_MS,
   NotRunningError,
+  RELEASE,
   refuse,
   type WorkerPresence,
 } from "@stepstream/contracts";
@@ -212,6 +213,8 @@ export function createWorker(options: WorkerOptions): Worker {
         running,
         ...(breaker && { breaker: breaker.state }),
       })),
+      release: RELEASE,
+      at: clock.now(),
     };
     log.broadcast(log.subjects.workers, JSON.stringify(present));
   }

@@ -1,33 +1,75 @@
+import { type Duration, durationMs } from "@stepstream/contracts";
 import type { Command } from "commander";
 import type { Flags } from "../commands/doctor.ts";
-import { withBus } from "../connection.ts";
-import type { Finding } from "../doctor/facts.ts";
-import { gather } from "../doctor/gather.ts";
-import { judge } from "../doctor/judge.ts";
-import { EXIT, Exit } from "../exit.ts";
+import { withNats } from "../connection.ts";
+import type { Check } from "../doctor/check.ts";
+import { CHECKS } from "../doctor/checks/index.ts";
+import { permissions } from "../doctor/checks/permissions.ts";
+import { type Examined, examine } from "../doctor/examine.ts";
+import { ROLES } from "../doctor/needs.ts";
+import { type Options, openTarget } from "../doctor/target.ts";
+import { CliError, EXIT, Exit } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { painter } from "../print/colour.ts";
 import { printLine } from "../print/json.ts";
 
-const MARK = { ok: "✓", warn: "!", error: "✗" } as const;
-const STYLE = { ok: "green", warn: "yellow", error: "red" } as const;
+const MARK = { ok: "✓", warn: "!", error: "✗", accepted: "-" } as const;
+const STYLE = { ok: "green", warn: "yellow", error: "red", accepted: "gray" } as const;
 
 export async function doctor(command: Command, io: Io, flags: Flags): Promise<void> {
-  await withBus(command, io, async (bus) => {
-    const findings = judge(await gather(bus, { monitor: flags.monitor, now: io.now }));
+  const asked = readFlags(flags);
+  await withNats(command, io, async ({ nc, namespace, connection }) => {
+    const options = { ...asked.options, now: io.now, dev: connection.dev };
+    const findings = await examine(await openTarget(nc, namespace, options), asked.checks, asked.accepted);
     for (const finding of findings) {
       if (flags.json) printLine(io, finding);
-      else io.out.write(`${told(io, finding)}\n`);
+      else io.out.write(`${described(io, finding)}\n`);
     }
-    const errors = findings.filter(({ level }) => level === "error").length;
-    const warnings = findings.filter(({ level }) => level === "warn").length;
-    if (!flags.json) io.out.write(`\n${errors} wrong, ${warnings} to think about\n`);
-    if (errors > 0) throw new Exit(EXIT.no);
+    const count = (level: Examined["level"]) => findings.filter((one) => one.level === level).length;
+    if (!flags.json)
+      io.out.write(
+        `\n${count("error")} wrong, ${count("warn")} to think about${count("accepted") > 0 ? `, ${count("accepted")} accepted` : ""}\n`,
+      );
+    if (count("error") > 0) throw new Exit(EXIT.no);
   });
 }
 
-function told(io: Io, { level, about, seen, todo }: Finding): string {
+interface Asked {
+  checks: readonly Check[];
+  accepted: ReadonlySet<string>;
+  options: Omit<Options, "now" | "dev">;
+}
+
+/** @throws {CliError} One of them is not valid. */
+function readFlags({ monitor = [], accept = [], role, maxWait }: Flags): Asked {
+  const names = CHECKS.map(({ name }) => name);
+  const accepted = accept.flatMap((text) => text.split(","));
+  for (const name of accepted) if (!names.includes(name)) throw invalid("--accept", name, `one of ${names.join(", ")}`);
+  const isRole = (ROLES as readonly string[]).includes(role ?? ROLES[0]);
+  if (!isRole) throw invalid("--role", role!, `one of ${ROLES.join(", ")}`);
+  const monitors = monitor.flatMap((text) => text.split(","));
+  for (const url of monitors)
+    if (!/^https?:/.test(url) || !URL.canParse(url))
+      throw invalid("--monitor", url, "a URL such as http://127.0.0.1:8222");
+  try {
+    const options = {
+      monitors,
+      maxWaitMs: durationMs(maxWait as Duration, "--max-wait"),
+      roles: role ? [role] : ROLES,
+    };
+    return { checks: role ? [permissions] : CHECKS, accepted: new Set(accepted), options };
+  } catch (cause) {
+    throw new CliError((cause as Error).message, EXIT.usage, { cause });
+  }
+}
+
+function invalid(option: string, value: string, needed: string): CliError {
+  return new CliError(`Invalid ${option} "${value}". Use ${needed}.`, EXIT.usage);
+}
+
+function described(io: Io, { level, about, seen, todo, check }: Examined): string {
   const paint = painter(io, io.out);
   const line = `${paint(STYLE[level], MARK[level])} ${about}: ${seen}`;
+  if (level === "accepted") return `${line} (accepted: ${check})`;
   return todo === undefined ? line : `${line}\n    ${paint("bold", todo)}`;
 }

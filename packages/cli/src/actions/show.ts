@@ -39,7 +39,9 @@ async function look(bus: Bus, run: string, now: number): Promise<Known> {
   const open = view.endedAt === undefined ? [...view.slots.values()].filter(({ state }) => state === "open") : [];
   const around: Surroundings = { now };
   if (open.some(({ kind }) => kind === "step"))
-    around.served = new Set([...(await rollCall(bus.log)).workers.values()].flat().map(({ step }) => step));
+    around.served = new Set(
+      [...(await rollCall(bus.log)).workers.values()].flatMap(({ steps }) => steps.map(({ step }) => step)),
+    );
   const children = open.flatMap(({ child }) => (child === undefined ? [] : [child]));
   around.children = new Map(
     await Promise.all(

@@ -57,7 +57,9 @@ export async function workflowOf(log: EventLog, said: string): Promise<{ name: s
   if (rest.length > 0 || (version !== undefined && !/^[1-9]\d{0,8}$/.test(version)))
     throw new CliError(`"${said}" is no workflow: write name, or name@version.`, EXIT.usage);
   if (version !== undefined) return { name, version: Number(version) };
-  const hosted = [...new Set([...(await rollCall(log)).coordinators.values()].flat())].sort();
+  const hosted = [
+    ...new Set([...(await rollCall(log)).coordinators.values()].flatMap(({ workflows }) => workflows)),
+  ].sort();
   const versions = hosted.filter((one) => one.startsWith(`${name}@`)).map((one) => Number(one.split("@")[1]));
   if (versions.length > 0) return { name, version: Math.max(...versions) };
   const known = hosted.filter((one) => !one.startsWith("_"));

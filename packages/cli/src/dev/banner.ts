@@ -12,9 +12,13 @@ export interface Scene {
 
 /** What runs where, and what to do next. */
 export function banner({ bus, namespace, present, tracesAt }: Scene, paint: Paint, cwd: string): string {
-  const workflows = sorted([...present.coordinators.values()].flat().filter((one) => !one.startsWith("_")));
+  const workflows = sorted(
+    [...present.coordinators.values()].flatMap(({ workflows }) => workflows).filter((one) => !one.startsWith("_")),
+  );
   const steps = sorted(
-    [...present.workers.values()].flatMap((all) => all.map(({ step }) => step)).filter((one) => !one.startsWith("_")),
+    [...present.workers.values()]
+      .flatMap(({ steps }) => steps.map(({ step }) => step))
+      .filter((one) => !one.startsWith("_")),
   );
   const none = (what: string) => paint("yellow", `none: ${what}`);
   const rows: [string, string][] = [

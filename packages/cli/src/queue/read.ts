@@ -1,7 +1,6 @@
 import { jetstreamManager } from "@nats-io/jetstream";
-import type { WorkerPresence } from "@stepstream/contracts";
 import type { Bus } from "../connection.ts";
-import { rollCall } from "../roll-call.ts";
+import { type Present, rollCall } from "../roll-call.ts";
 
 /** The queue of one step. */
 export interface StepQueue {
@@ -41,7 +40,7 @@ export async function readQueues(bus: Bus): Promise<StepQueue[]> {
     if (step) outstanding.set(step, (outstanding.get(step) ?? 0) + 1);
   }
   const consumers = new Map(infos.map((info) => [info.name.replace(/^step-/, ""), info]));
-  const served = [...present.workers.values()].flat().map(({ step }) => step);
+  const served = [...present.workers.values()].flatMap(({ steps }) => steps.map(({ step }) => step));
   const names = [...new Set([...outstanding.keys(), ...consumers.keys(), ...served])].sort();
   return Promise.all(
     names.map(async (step) => {
@@ -69,10 +68,10 @@ export async function readQueues(bus: Bus): Promise<StepQueue[]> {
   }
 }
 
-function ofWorkers(step: string, workers: ReadonlyMap<string, WorkerPresence["steps"]>) {
+function ofWorkers(step: string, workers: Present["workers"]) {
   const breakers: StepQueue["breakers"] = {};
   const sum = { workers: 0, places: 0, running: 0 };
-  for (const [worker, steps] of workers) {
+  for (const [worker, { steps }] of workers) {
     const its = steps.find((one) => one.step === step);
     if (!its) continue;
     sum.workers++;

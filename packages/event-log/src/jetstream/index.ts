@@ -1,5 +1,5 @@
 export { fromUrls, type NatsTarget } from "./link.ts";
 export { CONNECT_OPTIONS, type ConnectOptions, checkConnectOptions, connectEventLog } from "./log.ts";
 export { fromFile, isCertificateRefused, isLoginRefused, lasting } from "./login.ts";
-export { DEFAULT_PARTITIONS, type StreamSpec, streamsOf } from "./streams.ts";
+export { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "./streams.ts";
 export { untilServed, type WaitOptions } from "./wait.ts";

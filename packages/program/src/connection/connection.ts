@@ -30,6 +30,8 @@ export interface Connection {
   readonly where: string;
   /** What has named the servers: `--nats`, `NATS_URL`, a context, a stepstream dev; undefined: nothing, it is the default. */
   readonly from: string | undefined;
+  /** It is the server of a `stepstream dev`. */
+  readonly dev: boolean;
 }
 
 /**
@@ -92,7 +94,7 @@ export async function connectionOf(flags: NatsFlags, env: Env, cwd: string): Pro
     : dev
       ? `stepstream dev in ${relative(cwd, dev.folder) || "this folder"}`
       : name && `NATS context "${name}"`;
-  return { options, where: [servers!].flat().join(", "), from: from || undefined };
+  return { options, where: [servers!].flat().join(", "), from: from || undefined, dev: dev !== undefined };
 }
 
 /**

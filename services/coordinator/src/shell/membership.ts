@@ -1,5 +1,7 @@
-import { decode, Presence } from "@stepstream/contracts";
+import { createHash } from "node:crypto";
+import { decode, Presence, RELEASE } from "@stepstream/contracts";
 import type { Subscription } from "@stepstream/event-log";
+import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Deps } from "./deps.ts";
 
 /** More coordinators than partitions are of no use, and there are at most some hundreds of those. */
@@ -29,6 +31,7 @@ export class Membership {
   #subscriptions: Subscription[] = [];
   #timer: unknown;
   #stopped = false;
+  #hashes: Record<string, string> | undefined;
   /** When its own presence came back from the server, the last time. Never, where the connection is set to no echo. */
   #echoAt: number | undefined;
 
@@ -41,7 +44,7 @@ export class Membership {
     const { log } = this.#deps;
     this.#subscriptions = [
       log.listen(log.subjects.presence, (text) => this.#hear(text)),
-      log.listen(log.subjects.rollCall, () => this.#say(false)),
+      log.listen(log.subjects.rollCall, () => this.#say(false, true)),
     ];
     this.#beat();
   }
@@ -91,6 +94,14 @@ export class Membership {
     return best;
   }
 
+  /** Worked out when it is first asked for: most coordinators are never asked. */
+  #code(): Record<string, string> {
+    this.#hashes ??= Object.fromEntries(
+      [...this.#deps.workflows].map(([key, workflow]) => [key, codeHash(workflow)] as const),
+    );
+    return this.#hashes;
+  }
+
   #beat(): void {
     const { clock, settings } = this.#deps;
     this.#say(false);
@@ -138,11 +149,31 @@ export class Membership {
     this.#onChange();
   }
 
-  #say(leaving: boolean): void {
-    const { log, id, workflows } = this.#deps;
-    const presence: Presence = { v: 1, type: "Presence", id, leaving, workflows: [...workflows.keys()] };
+  #say(leaving: boolean, asked = false): void {
+    const { log, id, workflows, clock } = this.#deps;
+    const presence: Presence = {
+      v: 1,
+      type: "Presence",
+      id,
+      leaving,
+      workflows: [...workflows.keys()],
+      ...(asked && { code: this.#code() }),
+      release: RELEASE,
+      at: clock.now(),
+    };
     log.broadcast(log.subjects.presence, JSON.stringify(presence));
   }
+}
+
+/**
+ * A hash of what a workflow function is written like. It says that code differs, not that it is the same: what the function
+ * calls is not in it.
+ */
+function codeHash({ run, graph }: AnyWorkflow): string {
+  return createHash("sha256")
+    .update(`${run}${JSON.stringify(graph)}`)
+    .digest("hex")
+    .slice(0, 16);
 }
 
 /** FNV-1a, 32 bit, of a peer and what it may have, mixed once more so that near inputs are far apart. */

@@ -1,0 +1,47 @@
+import { check, error, type Finding, ok } from "../check.ts";
+import { type Probed, probeStream } from "../probe.ts";
+
+/** Whether each stream really stores a message, and removes it. A look at its settings does not show a full disk. */
+export const storage = check<readonly Probed[]>({
+  name: "storage",
+
+  async look(target) {
+    const present = (await target.streams()).filter(({ found }) => found !== undefined);
+    return Promise.all(present.map(({ wished }) => probeStream(target, wished)));
+  },
+
+  judge(probed) {
+    const findings = probed.flatMap(ofStream);
+    if (findings.length > 0) return findings;
+    const slowest = Math.max(0, ...probed.map(({ tookMs }) => tookMs));
+    return [ok("storage", `each stream stores and removes a message, in ${Math.round(slowest)} ms or less`)];
+  },
+});
+
+/** The server's codes for "there is no room". */
+const NO_ROOM: Record<number, string> = {
+  10002: "Raise max_file of the account, or delete runs that are over.",
+  10023: "Raise max_file_store of the server, or delete runs that are over.",
+  10047: "Raise max_file_store of the server, or delete runs that are over.",
+  10077: "Raise max_bytes or max_msgs of the stream, or delete runs that are over.",
+};
+
+function ofStream({ stream, fault }: Probed): Finding[] {
+  if (!fault) return [];
+  const about = `storage of ${stream}`;
+  const { at, kind, code, why } = fault;
+  const did = at === "store" ? "a message was not stored" : "a message was stored and could not be removed";
+  const seen = `${did}: ${why}${code > 0 ? ` (${code})` : ""}`;
+  if (kind === "forbidden") return [error(about, seen, "Allow it: see the findings about permissions.")];
+  if (kind === "refused")
+    return [error(about, seen, NO_ROOM[code] ?? "See docs/server-errors.md for what this code means.")];
+  return [
+    error(
+      about,
+      `${did}, and nats-server does not say why: ${why}`,
+      "Its disk is full, or the stream has no leader. Look at /healthz (--monitor) and the log of nats-server. After a full " +
+        "disk, free space and restart nats-server: it does not write again before that. See " +
+        "docs/guides/deploying.md#when-a-disk-is-full.",
+    ),
+  ];
+}
