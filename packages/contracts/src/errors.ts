@@ -550,15 +550,47 @@ const REFUSED = {
   read: "Nothing was read.",
   removal: "This message was not removed.",
   setup: "Nothing was changed.",
+  hint: "Nothing was sent.",
+  ack: "The message will be redelivered.",
+  pull: "No message is received until it is permitted.",
+  listen: "No message is received there until it is permitted.",
 } as const;
+export type RefusedKind = keyof typeof REFUSED;
 
 /** The log refused: full, too large, not permitted. Nothing was written, or read. */
 export class LogRefusedError extends StepstreamError {
-  readonly code = "LOG_REFUSED";
+  readonly code: "LOG_REFUSED" | "PERMISSION_DENIED" = "LOG_REFUSED";
   readonly retry = "later";
-  /** @param kind - What was refused. */
-  constructor(what: string, serverCode: number, why: string, kind: keyof typeof REFUSED = "write") {
-    super(`The event log refused ${what}: ${why} (server error ${serverCode}). ${REFUSED[kind]}`, { serverCode });
+  /**
+   * @param serverCode - Of nats-server; 0 if it gave none.
+   * @param kind - What was refused.
+   */
+  constructor(what: string, serverCode: number, why: string, kind: RefusedKind = "write", detail: object = {}) {
+    const code = serverCode > 0 ? ` (server error ${serverCode})` : "";
+    super(`The event log refused ${what}: ${why}${code}. ${REFUSED[kind]}`, { serverCode, ...detail });
+  }
+}
+
+/** nats-server does not permit this user to do it. It is tried again until an administrator permits it. */
+export class PermissionDeniedError extends LogRefusedError {
+  override readonly code = "PERMISSION_DENIED";
+  readonly operation: "publish" | "subscribe";
+  /** What was denied. */
+  readonly subject: string;
+  /** The permission needed: a subject, in which wildcards may stand. */
+  readonly needed: string;
+
+  constructor(
+    what: string,
+    denied: { operation: "publish" | "subscribe"; subject: string; needed: string },
+    kind: RefusedKind = "write",
+  ) {
+    const { operation, subject, needed } = denied;
+    const why = `permission denied to ${operation} to "${subject}". Allow this user to ${operation} to "${needed}"`;
+    super(what, 0, why, kind, { operation, subject, needed });
+    this.operation = operation;
+    this.subject = subject;
+    this.needed = needed;
   }
 }
 

@@ -53,6 +53,11 @@ const SPECIMENS: Record<string, Error> = {
   WrongLastSequenceError: new errors.WrongLastSequenceError("dev.journal.0.r1", 41),
   LogUnavailableError: new errors.LogUnavailableError("append to dev.inbox.0.r1", "time-out", { cause }),
   LogRefusedError: new errors.LogRefusedError("append", 10077, "maximum bytes exceeded"),
+  PermissionDeniedError: new errors.PermissionDeniedError("an append to dev.inbox.0.r1", {
+    operation: "publish",
+    subject: "dev.inbox.0.r1",
+    needed: "dev.inbox.>",
+  }),
   PartitionMismatchError: new errors.PartitionMismatchError("dev", 8, 16),
   NamespaceNotFoundError: new errors.NamespaceNotFoundError("shpo"),
   ServerTooOldError: new errors.ServerTooOldError("2.11.0", "2.12.0"),

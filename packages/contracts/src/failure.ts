@@ -85,6 +85,7 @@ const OWN = new Map(
     WRONG_LAST_SEQUENCE: errors.WrongLastSequenceError,
     LOG_UNAVAILABLE: errors.LogUnavailableError,
     LOG_REFUSED: errors.LogRefusedError,
+    PERMISSION_DENIED: errors.PermissionDeniedError,
     NAMESPACE_NOT_FOUND: errors.NamespaceNotFoundError,
     CALL_TIMEOUT: errors.CallTimeoutError,
     MESSAGE_TOO_LARGE: errors.MessageTooLargeError,

@@ -554,6 +554,8 @@ export type CancelSlots = z.infer<typeof CancelSlots>;
 const release = z.string().max(64).optional();
 /** When the process sent this, by its own clock. Epoch milliseconds. */
 const processClock = z.number().optional();
+/** What nats-server has not permitted in the last minute: `publish <permission>`, `subscribe <permission>`. */
+const Denied = z.array(z.string().max(400)).max(100);
 
 /** "I am here" (or leaving), said by each coordinator once a second. */
 export const Presence = z.object({
@@ -568,6 +570,7 @@ export const Presence = z.object({
   code: z.record(z.string().max(200), z.string().max(64)).optional(),
   release,
   at: processClock,
+  denied: Denied.optional(),
 });
 export type Presence = z.infer<typeof Presence>;
 
@@ -595,6 +598,7 @@ export const WorkerPresence = z.object({
   ),
   release,
   at: processClock,
+  denied: Denied.optional(),
 });
 export type WorkerPresence = z.infer<typeof WorkerPresence>;
 

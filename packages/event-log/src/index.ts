@@ -1,5 +1,6 @@
 export { type Clock, sleep, systemClock } from "./clock.ts";
 export { bury } from "./dead-letter.ts";
+export { deniedIn } from "./denied.ts";
 export type {
   Appended,
   AppendOptions,
@@ -8,6 +9,8 @@ export type {
   ConsumeOptions,
   Consumption,
   Delivery,
+  Denial,
+  DenialReport,
   EventLog,
   Progress,
   ReadOptions,

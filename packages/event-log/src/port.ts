@@ -1,4 +1,4 @@
-import type { StreamKind, Subjects } from "@stepstream/contracts";
+import type { PermissionDeniedError, StreamKind, Subjects } from "@stepstream/contracts";
 
 /**
  * The port to the event log: all that Stepstream asks of JetStream, and no more. Two
@@ -111,6 +111,18 @@ export interface EventLog {
   /** Called when the connection changes. Absent where there is none. */
   onConnection?(fn: (change: ConnectionChange) => void): Subscription;
   /**
+   * Called when the server does not permit something: at once, then at most once in 10 s for each permission. A call that
+   * was denied throws as well. Without a listener, the rest are warnings of the process. Absent where all is permitted.
+   */
+  onDenied?(fn: (report: DenialReport) => void): Subscription;
+  /** Returns what the server has not permitted in the last minute, one for each permission. */
+  denials(): readonly Denial[];
+  /**
+   * Called when streams of the namespace were lost with all that was in them, and exist again, empty: deleted by hand, or
+   * the server has another disk. Each process is notified once of each loss. Absent where streams cannot get lost.
+   */
+  onStreamsLost?(fn: (streams: readonly (StreamKind | "BLOBS")[]) => void): Subscription;
+  /**
    * Called with what a callback of this log threw, or its promise rejected with; `what` says which callback. Nothing
    * else becomes of it (L7). Default: a warning of the process.
    */
@@ -136,6 +148,21 @@ export type ConnectionChange =
   | { state: "up"; downMs: number }
   /** It has ended for good, without this log's `close()`. Nothing of this log works any more. */
   | { state: "closed"; why: string };
+
+/** What the server does not permit. */
+export interface Denial {
+  operation: "publish" | "subscribe";
+  /** What was denied last. */
+  subject: string;
+  /** The permission needed: a subject, in which wildcards may stand. */
+  needed: string;
+}
+
+export interface DenialReport extends Denial {
+  /** How often it was denied since the last report. */
+  more: number;
+  error: PermissionDeniedError;
+}
 
 /** How far a durable consumer has come, in stream sequences. */
 export interface Progress {

@@ -60,6 +60,11 @@ export function toldConnection(
   }
 }
 
+/** What a service's log says of what nats-server does not permit. */
+export function toldDenial({ error, more }: { error: Error; more: number }): string {
+  return more > 0 ? `${error.message} (${more} more since the last)` : error.message;
+}
+
 /** An error in the words of a line; its stack is in the field `err`. */
 export function words(error: unknown): string {
   try {

@@ -14,6 +14,7 @@ export {
   NonDeterminismError,
   NotRunningError,
   PartitionMismatchError,
+  PermissionDeniedError,
   type Progress,
   QueryFailedError,
   QueryUnansweredError,

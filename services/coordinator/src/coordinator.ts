@@ -146,6 +146,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let cut: string | undefined;
   /** Of the log in use. */
   let connection: Subscription | undefined;
+  let denied: Subscription | undefined;
   /** Ends the wait for a server, at the start. */
   const stopping = new AbortController();
   /** Settles when the incarnation in use is abandoned. */
@@ -178,6 +179,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   function begin(): Incarnation {
     connection?.stop();
     cut = undefined;
+    denied?.stop();
+    denied = log.onDenied?.((report) => emit({ type: "denied", ...report }));
     connection = log.onConnection?.((change) => {
       cut = change.state === "up" ? undefined : change.why;
       emit({ type: "connection", ...change });
@@ -354,6 +357,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       if (state !== "running") return;
       state = "stopped";
       connection?.stop();
+      denied?.stop();
       await ready();
       const left = abandoned;
       if (incarnation) await Promise.race([incarnation.stop(), left.promise]);

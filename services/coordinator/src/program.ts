@@ -1,4 +1,4 @@
-import { giveUp, load, type Told, toldConnection, words } from "@stepstream/program";
+import { giveUp, load, type Told, toldConnection, toldDenial, words } from "@stepstream/program";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { CoordinatorEvent } from "./shell/deps.ts";
 
@@ -46,5 +46,6 @@ export const told: Told<CoordinatorEvent> = {
   ],
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],
   connection: ["warn", toldConnection],
+  denied: ["error", toldDenial],
   trouble: ["warn", ({ what, run, error }) => `${what}${run === undefined ? "" : ` (run ${run})`}: ${words(error)}`],
 };

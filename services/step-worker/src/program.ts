@@ -1,4 +1,4 @@
-import { giveUp, load, type Told, toldConnection, words } from "@stepstream/program";
+import { giveUp, load, type Told, toldConnection, toldDenial, words } from "@stepstream/program";
 import type { AnyStep } from "@stepstream/sdk";
 import { whileLoading } from "@stepstream/watchdog";
 import type { Place, WorkerEvent } from "./shell/deps.ts";
@@ -36,6 +36,7 @@ export const told: Told<WorkerEvent> = {
       `${step ? `step "${step}"` : "some code"} ${over ? "blocked" : "blocks"} the event loop for ${ms} ms, at ${where}`,
   ],
   connection: ["warn", toldConnection],
+  denied: ["error", toldDenial],
   trouble: ["warn", ({ what, error }) => `${what}: ${words(error)}`],
 };
 

@@ -13,7 +13,7 @@ import {
   refuse,
   type WorkerPresence,
 } from "@stepstream/contracts";
-import { type Clock, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
+import { type Clock, deniedIn, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
 import {
   CONNECT_OPTIONS,
   type ConnectOptions,
@@ -215,6 +215,7 @@ export function createWorker(options: WorkerOptions): Worker {
       })),
       release: RELEASE,
       at: clock.now(),
+      ...deniedIn(log),
     };
     log.broadcast(log.subjects.workers, JSON.stringify(present));
   }
@@ -294,7 +295,8 @@ export function createWorker(options: WorkerOptions): Worker {
       // Nothing can be taken, reported or given back any more. Others get what is in hand.
       if (change.state === "closed") worker.stop({ drainMs: 0 }).catch((error) => warn("stop", error));
     });
-    if (connection) subscriptions.push(connection);
+    const denied = log.onDenied?.((report) => emit({ type: "denied", ...report }));
+    for (const subscription of [connection, denied]) if (subscription) subscriptions.push(subscription);
     try {
       const patience = { waitMs: options.waitMs ?? 0, onWaiting, signal: stopping.signal };
       await Promise.all(lanes.map((lane) => untilServed(clock, patience, () => lane.start())));

@@ -23,17 +23,15 @@ export function followStored(
   run: string,
   onStored: (stored: Stored) => void,
 ): Subscription {
-  const { nc, callbacks } = link;
+  const { callbacks } = link;
   const subject = subjects.journal(run);
   const what = `a listener to the journal of run ${run}`;
   let stopped = false;
   let waiting = 0;
   let tail: Promise<void> = Promise.resolve();
 
-  const sub = nc.subscribe(subjects.liveJournal(run), {
-    callback: (error, msg) => {
-      if (!error && !stopped) callbacks.call(what, take, msg);
-    },
+  const sub = link.subscribe(subjects.liveJournal(run), (msg) => {
+    if (!stopped) callbacks.call(what, take, msg);
   });
 
   function take(msg: Msg): void {
@@ -56,7 +54,7 @@ export function followStored(
   return {
     stop() {
       stopped = true;
-      if (!nc.isClosed()) sub.unsubscribe();
+      sub.end();
     },
   };
 }

@@ -2,14 +2,18 @@ import {
   type ConnectionOptions,
   connect,
   createInbox,
+  type Msg,
   type NatsConnection,
   PermissionViolationError,
 } from "@nats-io/transport-node";
 import { LogUnavailableError } from "@stepstream/contracts";
 import { Callbacks } from "../callbacks.ts";
 import type { Clock } from "../clock.ts";
-import type { ConnectionChange, Subscription } from "../port.ts";
+import type { ConnectionChange, Denial, Subscription } from "../port.ts";
+import { Denials } from "./denials.ts";
 import { isLoginRefused, lasting } from "./login.ts";
+import { permissionNeeded } from "./permissions.ts";
+import { type LastingSubscription, subscribeLasting } from "./subscriptions.ts";
 
 /**
  * The connection, seen as: up, or down since a cut, and who wants to know.
@@ -22,7 +26,7 @@ import { isLoginRefused, lasting } from "./login.ts";
  *     it is down, and drop it with the next dial; better to say so at once.
  * K4. One timer serves all time-outs (`everyTick`). It tells how late it is itself, so that a stalled
  *     event loop is not mistaken for a silent server.
- * K5. What the server does not permit is told at once: no answer will come.
+ * K5. What the server does not permit is reported at once: no answer will come.
  *
  * Checked elsewhere:
  *   K1  test/conformance/suite.ts: is told once it is back, and that the flow was broken; and the flow goes on
@@ -41,7 +45,11 @@ export interface Link {
   dead(): boolean;
   onDown(fn: (why: string) => void): Subscription;
   onUp(fn: (serverId: string) => void): Subscription;
-  onDenied(fn: (subject: string, why: string) => void): Subscription;
+  /** Called with what the server does not permit. @returns Whether a call has thrown it. */
+  onDenied(fn: (denial: Denial) => boolean): Subscription;
+  readonly denials: Denials;
+  /** @param onDenied - Called each time the server does not permit it; it is made again by itself. */
+  subscribe(subject: string, onMessage: (msg: Msg) => void, onDenied?: () => void): LastingSubscription;
   /** For people and programs: see there. */
   onChange(fn: (change: ConnectionChange) => void): Subscription;
   everyTick(fn: (now: number, lateMs: number) => void): Subscription;
@@ -128,7 +136,8 @@ export function withoutSecrets(urls: string): string {
 function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   const downs = new Set<(why: string) => void>();
   const ups = new Set<(serverId: string) => void>();
-  const denials = new Set<(subject: string, why: string) => void>();
+  const denied = new Set<(denial: Denial) => boolean>();
+  const denials = new Denials(clock);
   const ticks = new Set<(now: number, lateMs: number) => void>();
   const changes = new Set<(change: ConnectionChange) => void>();
   const callbacks = new Callbacks();
@@ -153,6 +162,15 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   function changed(change: ConnectionChange): void {
     for (const fn of [...changes]) callbacks.call("a listener to the connection", fn, change);
   }
+  function onDenied(error: PermissionViolationError): void {
+    // A subject with characters that nats.js cannot read in the server's words.
+    const subject = error.subject || error.message;
+    const operation = error.operation === "subscription" ? "subscribe" : "publish";
+    const denial: Denial = { operation, subject, needed: permissionNeeded(subject) };
+    let thrown = false;
+    for (const fn of [...denied]) thrown = callbacks.value("a listener to denials", () => fn(denial), false) || thrown;
+    denials.note(denial, thrown);
+  }
   const statuses = nc.status();
   async function watch(): Promise<void> {
     for await (const status of statuses) {
@@ -167,8 +185,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       } else if (status.type === "error" && isLoginRefused(status.error)) {
         changed({ state: "refused", why: status.error.message });
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
-        const { subject, message } = status.error;
-        for (const fn of [...denials]) callbacks.call("a listener to refusals", fn, subject, message);
+        onDenied(status.error);
       }
     }
     cut("the connection was closed");
@@ -203,7 +220,9 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
     dead: () => down || nc.isClosed(),
     onDown: (fn) => joined(downs, fn),
     onUp: (fn) => joined(ups, fn),
-    onDenied: (fn) => joined(denials, fn),
+    onDenied: (fn) => joined(denied, fn),
+    denials,
+    subscribe: (subject, onMessage, onDenied) => subscribeLasting(nc, clock, subject, onMessage, onDenied),
     onChange: (fn) => joined(changes, fn),
     everyTick(fn) {
       const sub = joined(ticks, fn);
@@ -230,7 +249,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       closing = true;
       down = true;
       if (timer !== undefined) clock.clearTimeout(timer);
-      for (const fns of [downs, ups, denials, changes, ticks]) fns.clear();
+      for (const fns of [downs, ups, denied, changes, ticks]) fns.clear();
       if (own) discard(nc);
     },
   };

@@ -169,12 +169,10 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   }
 
   function listen(subject: string, onMessage: (text: string, subject: string) => void): Subscription {
-    const sub = nc.subscribe(subject, {
-      callback: (error, msg) => {
-        if (!error) callbacks.call(`a listener on ${subject}`, () => onMessage(msg.string(), msg.subject));
-      },
-    });
-    return kept({ stop: () => void (nc.isClosed() || sub.unsubscribe()) });
+    const sub = link.subscribe(subject, (msg) =>
+      callbacks.call(`a listener on ${subject}`, () => onMessage(msg.string(), msg.subject)),
+    );
+    return kept({ stop: () => sub.end() });
   }
 
   async function ask(subject: string, text: string, timeoutMs: number): Promise<string | undefined> {
@@ -201,12 +199,8 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
         callbacks.report(`an answer on ${msg.subject}`, error);
       }
     };
-    const sub = nc.subscribe(subject, {
-      callback: (error, msg) => {
-        if (!error) void respond(msg);
-      },
-    });
-    return kept({ stop: () => void (nc.isClosed() || sub.unsubscribe()) });
+    const sub = link.subscribe(subject, (msg) => void respond(msg));
+    return kept({ stop: () => sub.end() });
   }
 
   return {
@@ -245,6 +239,8 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     answer,
     onReconnect: (fn) => kept(link.onUp(fn)),
     onConnection: (fn) => kept(link.onChange(fn)),
+    onDenied: (fn) => kept(link.denials.onReport(fn)),
+    denials: () => link.denials.recent(),
     onError: (fn) => callbacks.onError(fn),
     async close() {
       await Promise.all([...open].map((one) => one.stop()));

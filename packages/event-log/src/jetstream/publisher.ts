@@ -1,9 +1,10 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { LogRefusedError, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
-import type { Appended, AppendOptions } from "../port.ts";
+import type { Appended, AppendOptions, Denial } from "../port.ts";
 import { errorOfAppend, isOnePerSubject, meaningOf, type ServerError, told, UNREADABLE } from "./answers.ts";
 import { clean, encoded } from "./headers.ts";
 import type { Link } from "./link.ts";
+import { deniedError, permissionNeeded } from "./permissions.ts";
 import { Answered, LATE_MS, refusedWaitMs, type Sent } from "./tries.ts";
 
 /**
@@ -77,13 +78,15 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
   let next = 0;
   let sent = 0;
 
-  const acks = nc.subscribe(`${inbox}*`, {
-    // An error is that we may not listen: nats.js gives no message with it.
-    callback: (denied, msg) => {
-      if (denied) lose(denied.message);
-      else callbacks.call("reading an acknowledgement", onAck, msg);
+  const repliesDenied: Denial = { operation: "subscribe", subject: `${inbox}*`, needed: permissionNeeded(inbox) };
+  const acks = link.subscribe(
+    `${inbox}*`,
+    (msg) => callbacks.call("reading an acknowledgement", onAck, msg),
+    () => {
+      for (const one of [...pending.values()])
+        failDenied(one, deniedError(`the acknowledgement of an append to ${one.subject}`, repliesDenied, "read"));
     },
-  });
+  );
 
   function onAck(msg: Msg): void {
     const key = msg.subject.slice(inbox.length);
@@ -131,22 +134,33 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
     else one.reject(new WrongLastSequenceError(one.subject, one.expected ?? 0));
   }
 
-  function fail(one: Pending, why: string): void {
+  function fail(one: Pending, why: string, cause?: Error): void {
     pending.delete(one.key);
     const outcome = one.unsure || one.againAt === undefined ? "unknown" : "not stored";
-    one.reject(new LogUnavailableError(`an append to ${one.subject}`, why, { outcome }));
+    one.reject(new LogUnavailableError(`an append to ${one.subject}`, why, { outcome, ...(cause && { cause }) }));
+  }
+
+  function failDenied(one: Pending, cause: Error): void {
+    fail(one, cause.message, cause);
   }
 
   function lose(why: string): void {
     for (const one of [...pending.values()]) fail(one, why);
   }
   const down = link.onDown(lose);
-  const denials = link.onDenied((subject, why) => {
-    for (const [key, one] of pending) {
-      if (one.subject !== subject) continue;
-      pending.delete(key);
-      one.reject(new LogRefusedError(`an append to ${subject}`, 0, why));
+  const denials = link.onDenied((denial) => {
+    if (denial.operation !== "publish") return false;
+    const its = [...pending.values()].filter(({ subject }) => subject === denial.subject);
+    for (const one of its) {
+      const error = deniedError(`an append to ${one.subject}`, denial);
+      // An earlier copy was permitted.
+      if (one.unsure) failDenied(one, error);
+      else {
+        pending.delete(one.key);
+        one.reject(error);
+      }
     }
+    return its.length > 0;
   });
 
   // All wait equally long, so the oldest are the first in the map.
@@ -196,6 +210,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
         const what = `an append to ${subject}`;
         if (link.dead())
           return reject(new LogUnavailableError(what, "there is no connection at present", { outcome: "not stored" }));
+        if (!acks.active) return reject(deniedError(what, repliesDenied));
         const now = clock.now();
         const expected = options?.expectLast;
         const one: Pending = {
@@ -231,7 +246,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
       down.stop();
       denials.stop();
       ticks.stop();
-      if (!nc.isClosed()) acks.unsubscribe();
+      acks.end();
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Msg, Subscription as NatsSubscription } from "@nats-io/transport-node";
+import type { Msg } from "@nats-io/transport-node";
 import { LogRefusedError, type Subjects } from "@stepstream/contracts";
 import type { ConsumeOptions, Consumption } from "../port.ts";
 import { Backoff } from "../retry.ts";
@@ -8,6 +8,7 @@ import { JetStreamDelivery, parseAck, type Source } from "./delivery.ts";
 import { header, headerBlock, statusOf } from "./incoming.ts";
 import type { Link } from "./link.ts";
 import type { Requests } from "./requests.ts";
+import type { LastingSubscription } from "./subscriptions.ts";
 
 /**
  * Takes messages from a durable consumer, never more than its holder can take. (`consume()` of nats.js
@@ -78,9 +79,9 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   const pulls = new Map<string, { batch: number; deadline: number }>();
   let pullCount = 0;
   let inbox = "";
-  let sub: NatsSubscription | undefined;
+  let sub: LastingSubscription | undefined;
   /** Inboxes given up, on which something may still come. */
-  const retired: { sub: NatsSubscription; until: number }[] = [];
+  const retired: { sub: LastingSubscription; until: number }[] = [];
   let heardAt = 0;
   let lost = false;
   let askAt = 0;
@@ -107,7 +108,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
 
   function ask(): void {
     scheduled = false;
-    if (stopped || link.dead() || !sub) return;
+    if (stopped || link.dead() || !sub?.active) return;
     const now = clock.now();
     if (now < askAt) return;
     const demand = callbacks.value("the demand of a consumption", () => options.demand(), 0);
@@ -133,15 +134,16 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     inbox = link.newInbox();
     heardAt = clock.now();
     const ours = inbox;
-    sub = nc.subscribe(`${ours}.*`, {
-      callback: (error, msg) => {
-        if (error) return;
+    sub = link.subscribe(
+      `${ours}.*`,
+      (msg) => {
         if (stopped) giveBack(msg, "-NAK");
         else if (inbox !== ours) giveBack(msg, GIVE_BACK_LATE);
         else if (msg.reply) callbacks.call(what, onMessage, msg);
         else callbacks.call("a status of a consumption", onStatus, msg, ours);
       },
-    });
+      forgetPulls,
+    );
   }
 
   // ------------------------------------------------------------ what comes
@@ -285,7 +287,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     if (stopped || link.dead() || !sub) return;
     // After a stall of our own, what the server said may lie unread.
     if (lateMs > HEARTBEAT_MS / 2) heardAt = now;
-    while (retired.length > 0 && retired[0]!.until < now) drop(retired.shift()!.sub);
+    while (retired.length > 0 && retired[0]!.until < now) retired.shift()!.sub.end();
     for (const [token, pull] of pulls) if (pull.deadline < now) pulls.delete(token);
     if (pulls.size === 0) waiting = 0;
     if (waiting > 0 && now - heardAt > SILENCE_MS) {
@@ -298,16 +300,20 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     ask();
   });
 
-  function drop(old: NatsSubscription): void {
-    if (!nc.isClosed() && !old.isClosed()) old.unsubscribe();
-  }
+  // What was asked for will not come; the wait is that of a consumer that cannot be made again.
+  const denials = link.onDenied(({ operation, subject }) => {
+    if (operation !== "publish" || subject !== next) return false;
+    forgetPulls();
+    askAt = clock.now() + mendings.next();
+    return false;
+  });
 
   const down = link.onDown(() => {
     epoch++;
     forgetPulls();
     // The server may not have noticed the cut, and would fill these pulls as soon as we are back.
-    for (const one of retired.splice(0)) drop(one.sub);
-    if (sub) drop(sub);
+    for (const one of retired.splice(0)) one.sub.end();
+    sub?.end();
     sub = undefined;
   });
   const up = link.onUp(() => {
@@ -321,9 +327,10 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   let ending: Promise<void> | undefined;
 
   async function end(): Promise<void> {
-    if (sub && !sub.isClosed() && !link.dead()) await sub.drain().catch(() => {});
+    if (link.dead()) sub?.end();
+    else await sub?.drain();
     sub = undefined;
-    for (const one of retired.splice(0)) drop(one.sub);
+    for (const one of retired.splice(0)) one.sub.end();
     await Promise.all(handedOver.values());
     down.stop();
   }
@@ -333,6 +340,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     stopping.resolve("stopped");
     ticks.stop();
     up.stop();
+    denials.stop();
   }
 
   try {

@@ -1,8 +1,10 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
+import type { Denial } from "../port.ts";
 import { meaningOf, type ServerError, told } from "./answers.ts";
 import { headerBlock, statusOfAnswer } from "./incoming.ts";
 import type { Link } from "./link.ts";
+import { deniedError, permissionNeeded } from "./permissions.ts";
 import { Answered, LATE_MS, refusedWaitMs, type Sent } from "./tries.ts";
 
 /**
@@ -79,12 +81,19 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
   const groups = new Map<string, Answered>();
   let next = 0;
 
-  const answers = nc.subscribe(`${inbox}*`, {
-    callback: (denied, msg) => {
-      if (denied) lose(denied.message);
-      else callbacks.call("reading an answer", onAnswer, msg);
+  const answers = link.subscribe(
+    `${inbox}*`,
+    (msg) => callbacks.call("reading an answer", onAnswer, msg),
+    () => {
+      for (const one of [...all]) reject(one, noReplies(one.what, one.changes));
     },
-  });
+  );
+  const repliesDenied: Denial = { operation: "subscribe", subject: `${inbox}*`, needed: permissionNeeded(inbox) };
+
+  function noReplies(what: string, changes: boolean): Error {
+    const error = deniedError(what, repliesDenied, "read");
+    return changes ? new LogUnavailableError(what, error.message, { cause: error }) : error;
+  }
 
   function onAnswer(msg: Msg): void {
     const key = msg.subject.slice(inbox.length);
@@ -106,8 +115,7 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
       one.resolve();
     } catch (error) {
       if (error instanceof Unavailable) return onUnavailable(one, error.message);
-      forget(one);
-      one.reject(error as Error);
+      reject(one, error as Error);
     }
   }
 
@@ -124,14 +132,22 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
   }
 
   function fail(one: Open, why: string): void {
-    forget(one);
-    one.reject(new LogUnavailableError(one.what, why, { outcome: one.changes ? "unknown" : "not stored" }));
+    reject(one, new LogUnavailableError(one.what, why, { outcome: one.changes ? "unknown" : "not stored" }));
   }
 
-  function lose(why: string): void {
-    for (const one of [...all]) fail(one, why);
+  function reject(one: Open, error: Error): void {
+    forget(one);
+    one.reject(error);
   }
-  const down = link.onDown(lose);
+
+  const down = link.onDown((why) => {
+    for (const one of [...all]) fail(one, why);
+  });
+  const denials = link.onDenied((denial) => {
+    const its = denial.operation === "publish" ? [...all].filter(({ subject }) => subject === denial.subject) : [];
+    for (const one of its) reject(one, deniedError(one.what, denial, one.changes ? "setup" : "read"));
+    return its.length > 0;
+  });
   const ticks = link.everyTick((now, lateMs) => {
     if (lateMs > 1_000) return;
     for (const one of [...all]) {
@@ -171,6 +187,7 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
       if (link.dead())
         return reject(new LogUnavailableError(what, "there is no connection at present", { outcome: "not stored" }));
       const { headers, timeoutMs = defaultTimeoutMs, firstMs = 500, again, changes = false } = options;
+      if (!answers.active) return reject(deniedError(what, repliesDenied, changes ? "setup" : "read"));
       const now = clock.now();
       const one: Open = {
         ...{ what, subject, body, headers, timeoutMs, firstMs, changes, onPart, resolve, reject },
@@ -204,8 +221,9 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
     },
     stop() {
       down.stop();
+      denials.stop();
       ticks.stop();
-      if (!nc.isClosed()) answers.unsubscribe();
+      answers.end();
     },
   };
 }

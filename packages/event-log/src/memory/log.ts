@@ -13,6 +13,7 @@ import type {
   Backlog,
   ConsumeOptions,
   Consumption,
+  Denial,
   EventLog,
   Progress,
   ReadOptions,
@@ -200,6 +201,11 @@ export class MemoryLog implements EventLog {
     const own = (serverId: string) => fn(serverId);
     this.#onReconnect.add(own);
     return { stop: () => void this.#onReconnect.delete(own) };
+  }
+
+  /** Everything is permitted. */
+  denials(): readonly Denial[] {
+    return [];
   }
 
   onError(fn: (what: string, error: unknown) => void): Subscription {

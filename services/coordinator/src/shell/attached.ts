@@ -65,6 +65,7 @@ export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = 
       broadcast: called((subject, text) => log.broadcast(subject, text)),
       listen: (subject, onMessage) => log.listen(subject, called(onMessage)),
       answer: (subject, reply) => log.answer(subject, (text, at) => (isAttached() ? reply(text, at) : never)),
+      denials: () => log.denials(),
       onError: (fn) => log.onError(called(fn)),
       onReconnect: (fn) => log.onReconnect(called(fn)),
       followJournal: (run, onStored) => log.followJournal(run, called(onStored)),

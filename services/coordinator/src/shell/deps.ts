@@ -1,4 +1,4 @@
-import type { Clock, ConnectionChange, EventLog } from "@stepstream/event-log";
+import type { Clock, ConnectionChange, DenialReport, EventLog } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
 import type { DelayQueue } from "./delay-queue.ts";
@@ -125,6 +125,8 @@ export type CoordinatorEvent =
   /** Stored timers of a partition were gone (or it is new to this version): so many runs were read, and have theirs again. */
   | { type: "timersRestored"; partition: number; runs: number }
   | { type: "peers"; peers: readonly string[] }
+  /** nats-server does not permit something: once in 10 s for each permission, with how often it was denied meanwhile. */
+  | ({ type: "denied" } & DenialReport)
   | { type: "trouble"; what: string; error: unknown; run?: string }
   /** The connection to the log has changed. After `closed` the coordinator starts again, on a new one. */
   | ({ type: "connection" } & ConnectionChange);

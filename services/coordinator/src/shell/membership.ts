@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { decode, Presence, RELEASE } from "@stepstream/contracts";
-import type { Subscription } from "@stepstream/event-log";
+import { deniedIn, type Subscription } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Deps } from "./deps.ts";
 
@@ -160,6 +160,7 @@ export class Membership {
       ...(asked && { code: this.#code() }),
       release: RELEASE,
       at: clock.now(),
+      ...deniedIn(log),
     };
     log.broadcast(log.subjects.presence, JSON.stringify(presence));
   }

@@ -1,4 +1,4 @@
-import type { Clock, ConnectionChange, EventLog } from "@stepstream/event-log";
+import type { Clock, ConnectionChange, DenialReport, EventLog } from "@stepstream/event-log";
 import type { LogIds } from "@stepstream/telemetry";
 import type { BreakerState } from "./breaker.ts";
 import type { Cancels } from "./cancels.ts";
@@ -77,6 +77,8 @@ export type WorkerEvent =
    * is not stopped. With the attempt whose code it is, where that is known.
    */
   | ({ type: "blocked"; ms: number; where: string; over: boolean } & Partial<Place>)
+  /** nats-server does not permit something: once in 10 s for each permission, with how often it was denied meanwhile. */
+  | ({ type: "denied" } & DenialReport)
   | { type: "trouble"; what: string; error: unknown }
   /** The connection to the log has changed. After `closed` the worker has stopped: it can do nothing any more. */
   | ({ type: "connection" } & ConnectionChange);
