@@ -135,10 +135,12 @@ describe.skipIf(noGuardedServer)("a server that asks for a name and a password, 
   it("says at once what it does not permit: exit code 4", async () => {
     const write = await start(`--nats nats://reader:x@${url}`);
     expect(write).toMatchObject({ code: 4, out: "" });
-    expect(write.err).toMatch(/Permissions Violation for Publish to "shop\.inbox\.\d+\.r\d+".*Nothing was written/);
+    expect(write.err).toMatch(
+      /permission denied to publish to "shop\.inbox\.\d+\.r\d+"\. Allow this user to publish to "shop\.inbox\.>"\. Nothing was written/,
+    );
     const hear = await start(`--nats nats://deaf:x@${url}`);
     expect(hear).toMatchObject({ code: 4, out: "" });
-    expect(hear.err).toContain('Permissions Violation for Subscription to "_INBOX.');
+    expect(hear.err).toContain('Allow this user to subscribe to "_INBOX.>"');
   });
 
   it("needs to permit no more than the guide to deploying says", async () => {

@@ -92,6 +92,9 @@ export async function withBus<T>(
       ...(await waiting(command.optsWithGlobals<BusFlags>(), io)),
     });
     const log = await Promise.race([opening, ended]);
+    log.onDenied?.(({ thrown, error }) => {
+      if (!thrown && !io.json) io.err.write(`warning: ${error.message}\n`);
+    });
     let connected: Promise<Client> | undefined;
     const client = () => {
       connected ??= import("@stepstream/sdk").then(({ connect }) => connect({ log }));

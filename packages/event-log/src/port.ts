@@ -161,6 +161,8 @@ export interface Denial {
 export interface DenialReport extends Denial {
   /** How often it was denied since the last report. */
   more: number;
+  /** A call has failed with it, and its caller knows. */
+  thrown: boolean;
   error: PermissionDeniedError;
 }
 

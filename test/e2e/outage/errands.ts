@@ -27,6 +27,15 @@ export const errand = workflow("errand", { input: z.number(), output: z.number()
   return sum;
 });
 
+/** One step. */
+export const stroll = workflow("stroll", { input: z.number(), output: z.number() }, (n, w) => w.run(walk, n));
+
+/** A stored timer. */
+export const nap = workflow("nap", { input: z.number(), output: z.number() }, async (n, w) => {
+  await w.sleep("1h");
+  return n;
+});
+
 /** Is cancelled while its steps run. */
 export const strike = workflow("strike", { input: z.number(), output: z.number() }, async (n, w) => {
   const done = await w.all([w.run(stubborn, n), w.run(stubborn, n), w.run(stubborn, n)]);

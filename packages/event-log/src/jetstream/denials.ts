@@ -46,7 +46,7 @@ export class Denials {
     }
     this.#known.set(key, { denial, at: now, reportedAt: now, unreported: 0 });
     if (this.#known.size > KEPT_MAX) this.#known.delete(this.#known.keys().next().value!);
-    this.#report({ ...denial, more: known?.unreported ?? 0, error: errorOfDenial(denial) }, thrown);
+    this.#report({ ...denial, more: known?.unreported ?? 0, thrown, error: errorOfDenial(denial) });
   }
 
   recent(): Denial[] {
@@ -55,8 +55,8 @@ export class Denials {
     return [...this.#known.values()].map(({ denial }) => denial);
   }
 
-  #report(report: DenialReport, thrown: boolean): void {
-    if (this.#listeners.size === 0 && !thrown) warn(report.error.message);
+  #report(report: DenialReport): void {
+    if (this.#listeners.size === 0 && !report.thrown) warn(report.error.message);
     for (const listener of [...this.#listeners]) {
       try {
         listener(report);
