@@ -100,6 +100,12 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
           );
       const all = () => programs.flatMap(reported);
       await expect.poll(() => all().length, { timeout: 15_000 }).toBeGreaterThan(0);
+      // Another user sees it, too.
+      if (!needed.includes("presence") && !needed.includes("workers")) {
+        const { out, code } = await cli("doctor", env("boss"));
+        expect(code).toBe(1);
+        expect(out).toContain(`${needed.replace(" ", " to ")} was denied to ${role}`);
+      }
       const [line] = all();
       expect(line).toMatchObject({ level: 50 });
       expect(line!.msg).toContain(`Allow this user to ${needed.split(" ")[0]} to "${needed.split(" ")[1]}"`);

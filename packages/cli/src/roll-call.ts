@@ -16,6 +16,8 @@ export interface SeenCoordinator {
   readonly release: string | undefined;
   /** How far its clock is ahead of ours, in ms, less the time that the answer took. */
   readonly aheadMs: number | undefined;
+  /** What nats-server has not permitted to it in the last minute: `publish <permission>`, `subscribe <permission>`. */
+  readonly denied: readonly string[];
 }
 
 /** A worker that has answered. */
@@ -23,6 +25,7 @@ export interface SeenWorker {
   readonly steps: WorkerPresence["steps"];
   readonly release: string | undefined;
   readonly aheadMs: number | undefined;
+  readonly denied: readonly string[];
 }
 
 /** The processes of a namespace that have answered, by their names. */
@@ -46,21 +49,22 @@ export async function rollCall(log: Pick<EventLog, "subjects" | "listen" | "broa
     log.listen(log.subjects.presence, (text) => {
       const said = readable(Presence, text);
       if (!said || said.leaving) return;
-      const { id, workflows = [], code, release, at } = said;
+      const { id, workflows = [], code, release, at, denied = [] } = said;
       // What is said unasked, once a second, has no code.
       coordinators.set(id, {
         workflows,
         code: code ?? coordinators.get(id)?.code ?? {},
         release,
         aheadMs: aheadOf(at),
+        denied,
       });
       heard();
     }),
     log.listen(log.subjects.workers, (text) => {
       const said = readable(WorkerPresence, text);
       if (!said) return;
-      const { worker, steps, release, at } = said;
-      workers.set(worker, { steps, release, aheadMs: aheadOf(at) });
+      const { worker, steps, release, at, denied = [] } = said;
+      workers.set(worker, { steps, release, aheadMs: aheadOf(at), denied });
       heard();
     }),
   ];

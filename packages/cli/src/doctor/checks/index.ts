@@ -4,6 +4,7 @@ import { clocks } from "./clocks.ts";
 import { consumers } from "./consumers.ts";
 import { coordinators } from "./coordinators.ts";
 import { deadLetters } from "./dead-letters.ts";
+import { denied } from "./denied.ts";
 import { durability } from "./durability.ts";
 import { health } from "./health.ts";
 import { parked } from "./parked.ts";
@@ -19,7 +20,7 @@ import { workers } from "./workers.ts";
 
 /** In the order in which one would look: the server, what is stored, the processes, the work. */
 export const CHECKS: readonly Check[] = [
-  ...[server, health, account, permissions],
+  ...[server, health, account, permissions, denied],
   ...[streams, replicas, storage, durability],
   ...[clocks, coordinators, partitions, consumers],
   ...[workers, waiting, stranded, parked, deadLetters],

@@ -10,6 +10,7 @@ import { clocks } from "./clocks.ts";
 import { consumers } from "./consumers.ts";
 import { coordinators } from "./coordinators.ts";
 import { deadLetters } from "./dead-letters.ts";
+import { denied } from "./denied.ts";
 import { durability } from "./durability.ts";
 import { health } from "./health.ts";
 import { parked } from "./parked.ts";
@@ -44,12 +45,14 @@ const coordinator = (said: Partial<SeenCoordinator> = {}): SeenCoordinator => ({
   code: { "order@1": "c0de" },
   release: "0.1.0",
   aheadMs: 0,
+  denied: [],
   ...said,
 });
 const worker = (said: Partial<SeenWorker["steps"][number]> = {}): SeenWorker => ({
   steps: [{ step: "charge", concurrency: 10, running: 0, breaker: "closed", ...said }],
   release: "0.1.0",
   aheadMs: 0,
+  denied: [],
 });
 const consumer = (said: object = {}) =>
   ({
@@ -67,6 +70,7 @@ const healthy = {
   health: [{ url: "http://n:8222", server: "n", sync: "always", store: { max: 100, used: 10 } }],
   account: { storage: 1_000, maxStorage: -1, consumers: 4, maxConsumers: -1, streams: 5, maxStreams: -1 },
   permissions: { roles: ["client"], denied: [] },
+  denied: { coordinators: new Map([["c-1", coordinator()]]), workers: new Map([["w", worker()]]) },
   streams: specs.map(({ name }) => state(name)),
   replicas: { first: [replicated({})], second: [replicated({})] },
   storage: specs.map(({ name }) => ({ stream: name, tookMs: 2 })),
@@ -101,7 +105,20 @@ const found = <C extends Check>(one: C, facts: Facts<C>): Finding[] => one.judge
 
 describe("nothing is wrong", () => {
   const all = [
-    ...[server, health, account, permissions, streams, replicas, storage, durability, clocks, coordinators, partitions],
+    ...[
+      server,
+      health,
+      account,
+      permissions,
+      denied,
+      streams,
+      replicas,
+      storage,
+      durability,
+      clocks,
+      coordinators,
+      partitions,
+    ],
     ...[consumers, workers, waiting, stranded, parked, deadLetters],
   ];
   it.each(all.map((one) => [one.name, one] as const))("with a healthy %s", (name, one) => {
@@ -181,6 +198,15 @@ describe("an error, with what to do, is", () => {
       }),
       "worker: each command is redelivered",
       "Allow the user to publish to $JS.ACK.shop_COMMANDS.>.",
+    ],
+    [
+      "what a process was denied",
+      found(denied, {
+        coordinators: new Map([["c-1", coordinator({ denied: ["publish $JS.ACK.shop_EVENTS.>"] })]]),
+        workers: new Map(),
+      }),
+      "publish to $JS.ACK.shop_EVENTS.> was denied to coordinator c-1",
+      "Allow their user to publish to $JS.ACK.shop_EVENTS.>",
     ],
     ["a stream that is gone", found(streams, [{ wished: specs[0]! }]), "does not exist", "create it again"],
     ["a stream without an answer", found(streams, [{ wished: specs[0]!, why: "timeout" }]), "timeout", "no leader"],
