@@ -20,6 +20,8 @@ type Of<Type extends WorkerEvent["type"]> = Extract<WorkerEvent, { type: Type }>
 export class WorkerScene {
   readonly bus: { nats: string; namespace: string };
   readonly events: WorkerEvent[] = [];
+  /** Where programs write what is wrong: to nowhere, where they are to crash. */
+  stderr: "inherit" | "ignore" = "inherit";
   log!: EventLog;
   readonly #workers: Worker[] = [];
   readonly #programs: ChildProcess[] = [];
@@ -44,14 +46,22 @@ export class WorkerScene {
     return worker;
   }
 
-  /** A worker process: `main.ts` with handlers. Resolves when it is ready. @param faults - Of the worker itself. */
-  async program(module = "handlers.ts", faults: Parameters<typeof planted>[0] = []): Promise<Program> {
+  /**
+   * A worker process: `main.ts` with handlers. Resolves when it is ready.
+   * @param faults - Of the worker itself.
+   * @param options - Of Node.js.
+   */
+  async program(
+    module = "handlers.ts",
+    faults: Parameters<typeof planted>[0] = [],
+    options: readonly string[] = [],
+  ): Promise<Program> {
     const { args, env: more } = planted(faults);
     const { nats, namespace } = this.bus;
     const env = { ...process.env, ...more, NATS_URL: nats, STEPSTREAM_NAMESPACE: namespace };
-    const child = spawn(process.execPath, [...args, MAIN, fileURLToPath(new URL(module, PROGRAMS))], {
+    const child = spawn(process.execPath, [...options, ...args, MAIN, fileURLToPath(new URL(module, PROGRAMS))], {
       env,
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", this.stderr],
     });
     this.#programs.push(child);
     const program = new Program(child);
@@ -81,25 +91,6 @@ export class WorkerScene {
       ...more,
     };
     await this.log.append(this.log.subjects.command(name, run, slot), JSON.stringify(command), { expectLast: 0 });
-  }
-
-  /** Takes the step's one command so many times, and never says a word: as if its workers had died of it. */
-  async dropped(step: AnyStep, times: number): Promise<void> {
-    const { subjects } = this.log;
-    let left = times;
-    await new Promise<void>((resolve, reject) => {
-      const consumption = this.log.consume({
-        stream: "COMMANDS",
-        consumer: subjects.stepConsumer(step.name),
-        filter: subjects.all.commandsOfStep(step.name),
-        ackWaitMs: step.heartbeatMs!,
-        demand: () => Math.min(1, left),
-        onDelivery: () => {
-          if (--left === 0) consumption.then((taken) => taken.stop()).then(resolve, reject);
-        },
-      });
-      consumption.catch(reject);
-    });
   }
 
   cancel(run: string, ...slots: number[]): void {

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { z } from "zod";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { startWire } from "../support/wire.ts";
-import { count, deadly, take } from "./programs/steps.ts";
+import { count, take } from "./programs/steps.ts";
 import { WorkerScene } from "./worker-scene.ts";
 
 /** The worker on a real nats-server. The test plays the coordinator; what it awaits are events and messages. */
@@ -201,19 +201,6 @@ describe("a worker process", () => {
     expect(await scene.left()).toBe(1);
     await scene.program("list.ts");
     expect(await scene.outcome("r", 4)).toMatchObject({ attempt: 1, output: 501 });
-  });
-
-  it("that is killed by its command is not the last: it is given up, and others go on", {
-    timeout: 60_000,
-  }, async () => {
-    await scene.command(deadly, "killer", -1);
-    await scene.dropped(deadly, 8);
-    for (let killed = 0; killed < 2; killed++) await (await scene.program()).exit();
-    await scene.program();
-    expect(await scene.outcome("killer")).toMatchObject({ type: "StepFailed", error: { code: "WORKER_LOST" } });
-    expect(await scene.dead("deadly", "killer")).toMatchObject({ code: "WORKER_LOST" });
-    await scene.command(deadly, "harmless", 5);
-    expect(await scene.outcome("harmless")).toMatchObject({ type: "StepCompleted" });
   });
 
   it("says how it is used", () => {

@@ -83,8 +83,13 @@ It handles one or more steps. Many workers may handle the same step; they share 
 - **W10. Cancel.** Subscribe to \`<ns>.cancel.*\`. For each slot named that you hold: abort, clean up, append StepCancelled
   to the inbox, ack. If the attempt ends first, report how it ended. A command named before you start it: the same, at once.
   A worker that ignores cancels is waited for through the grace period, then left behind (SlotAbandoned).
-- **W11. A command that kills its workers** **should** be given up: if its delivery count less its AttemptFailed records
-  and those with \`handedBack\` is above 10, write a DeadLetter with code WORKER_LOST, report StepFailed with the same code, ack.
+- **W11. A command that ends its worker's process** **should** be found and given up. Each record says with \`explained\` up to
+  which delivery all are accounted for: AttemptFailed, and AttemptHeartbeat with \`handedBack\` or \`stopping\` (the worker was
+  told to stop, written when that happens), up to their own; other heartbeats repeat the value of the record before. If
+  more than 2 deliveries since then left no record, or the last record has \`alone\`, run the attempt as the only one in
+  its process. Before it starts, append AttemptHeartbeat with \`alone\`: 1 more than in the last record. Repeat it in later
+  heartbeats; once others join, or the worker is told to stop, go back to the number of before (none for 0). If the
+  last record has \`alone\` of 3 or more: write a DeadLetter with code WORKER_LOST, report StepFailed with that code, ack.
 - **W12. Side effects.** Steps run at least once. Pass \`idempotencyKey\` on to whatever you call: it is the same for
   every attempt.
 - **W13. Trace.** If the command has \`trace\`, make the attempt's span a child of it (W3C trace context). If it has

@@ -236,16 +236,18 @@ export class UntrackedBranchError extends StepstreamError {
   }
 }
 
-/** A command was delivered again and again without an attempt ever ending: it kills its workers. */
+/** An attempt ended its process again and again, while it was the only one there. */
 export class WorkerLostError extends StepstreamError {
   readonly code = "WORKER_LOST";
   readonly retry = "never";
 
-  constructor(where: Where, deliveries: number) {
+  /** @param starts - How often it was started alone, and its process ended. */
+  constructor(where: Where, starts: number) {
     super(
-      `${deliveries} deliveries of step "${where.step}" ended without a word from the worker${place(where)}. ` +
-        "It probably kills its process (out of memory, a native crash). The command is in the dead letters.",
-      { ...where, deliveries },
+      `Step "${where.step}" ended its process ${starts} times, each time as the only attempt in it${place(where)}: out of ` +
+        "memory, process.exit(), or a native crash. The step has no result and is not tried again; its command is kept as a " +
+        'dead letter. Repair the handler, then run "stepstream dead retry".',
+      { ...where, starts },
     );
   }
 }

@@ -33,7 +33,7 @@ const SPECIMENS: Record<string, Error> = {
   WorkflowFailedError: new errors.WorkflowFailedError("r1", cause),
   UnhandledRejectionError: new errors.UnhandledRejectionError("r1", new Error("boom"), 2),
   UntrackedBranchError: new errors.UntrackedBranchError("r1", "w.race()", ["approve"]),
-  WorkerLostError: new errors.WorkerLostError(where, 11),
+  WorkerLostError: new errors.WorkerLostError(where, 3),
   SlotAbandonedError: new errors.SlotAbandonedError(where),
   CircuitOpenError: new errors.CircuitOpenError("stripe", "charge"),
   NonDeterminismError: new errors.NonDeterminismError("r1", 4, { step: "a" }, { step: "b" }),

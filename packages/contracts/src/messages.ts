@@ -466,6 +466,12 @@ export const RunStep = z.object({
 });
 export type RunStep = z.infer<typeof RunStep>;
 
+/**
+ * Deliveries of the command up to this one are accounted for: each ended with a record or an outcome, or through no fault
+ * of the command. What was delivered later and left no record may have ended its process.
+ */
+const Explained = z.int().min(0).optional();
+
 /** One attempt went wrong. Says nothing about the slot: a retry or `StepFailed` follows. */
 export const AttemptFailed = z.object({
   v,
@@ -478,6 +484,7 @@ export const AttemptFailed = z.object({
   delayMs: Ms.optional(),
   /** The last heartbeat's details, handed to the next attempt. */
   details: Payload,
+  explained: Explained,
 });
 /** What a running attempt reported with its heartbeat, for the attempt after a crash. */
 export const AttemptHeartbeat = z.object({
@@ -489,6 +496,14 @@ export const AttemptHeartbeat = z.object({
   details: Payload,
   /** The command was given back without using the attempt up: a breaker is open, the worker is shutting down. */
   handedBack: z.literal(true).optional(),
+  /** Its worker was told to stop while the attempt ran. If nothing follows, the worker was killed for that. */
+  stopping: z.literal(true).optional(),
+  /**
+   * The attempt is the only one in its process, because earlier deliveries of the command ended without a record: this is
+   * the n-th such start in a row. If nothing follows, the attempt ended its process.
+   */
+  alone: z.int().min(1).optional(),
+  explained: Explained,
 });
 /** What is kept of an attempt that did not end well. */
 export const AttemptRecord = z.discriminatedUnion("type", [AttemptFailed, AttemptHeartbeat]);

@@ -143,9 +143,19 @@ function decided(event: RunEvent, slot: (n: number) => string, at: number): stri
 
 function attempted(record: AttemptRecord, slot: (n: number) => string): string {
   if (record.type === "AttemptHeartbeat")
-    return `${slot(record.slot)} attempt ${record.attempt} is under way ${show(record.details)}`.trimEnd();
+    return `${slot(record.slot)} attempt ${record.attempt} ${standingOf(record)} ${show(record.details)}`.trimEnd();
   const then = record.delayMs === undefined ? "" : `; again in ${spellMs(record.delayMs)}`;
   return `${slot(record.slot)} attempt ${record.attempt} failed: ${why(record.error)}${then}`;
+}
+
+function standingOf({ handedBack, stopping, alone }: Extract<AttemptRecord, { type: "AttemptHeartbeat" }>): string {
+  if (handedBack) return "is handed back";
+  if (stopping) return "is under way while its worker stops";
+  return alone === undefined ? "is under way" : `is under way alone in its process, for the ${nth(alone)} time`;
+}
+
+function nth(n: number): string {
+  return ["first", "second", "third"][n - 1] ?? `${n}th`;
 }
 
 function why({ code, message }: Failure): string {

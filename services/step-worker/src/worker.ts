@@ -37,10 +37,12 @@ import { Breaker, type BreakerState } from "./shell/breaker.ts";
 import { Cancels } from "./shell/cancels.ts";
 import type { StepContext } from "./shell/context.ts";
 import { DEFAULTS, type Deps, type Settings, type WorkerEvent } from "./shell/deps.ts";
+import { isolationOf } from "./shell/isolation.ts";
 import { Lane, type Served } from "./shell/lane.ts";
+import { logAtExit } from "./shell/last-words.ts";
 import type { LoggerOption } from "./shell/logger.ts";
 import { Pulse } from "./shell/pulse.ts";
-import { guardAttempts } from "./shell/running.ts";
+import { guardAttempts, type Running } from "./shell/running.ts";
 import type { WorkerTelemetry } from "./shell/telemetry.ts";
 
 export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings> {
@@ -157,6 +159,7 @@ export function createWorker(options: WorkerOptions): Worker {
   let watch: Watch | undefined;
   /** Why there is no connection, while there is none. */
   let cut: string | undefined;
+  let forgetLastWords: (() => void) | undefined;
 
   function emit(event: WorkerEvent): void {
     try {
@@ -228,17 +231,23 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const lane of lanes) lane.suspect(stalledMs);
   }
 
+  function* runningAttempts(): Iterable<Running> {
+    for (const lane of lanes) for (const { running } of lane.inHand) if (running) yield running;
+  }
+
   async function drain(drainMs: number): Promise<void> {
+    if (drainMs > 0) for (const running of runningAttempts()) running.noteStop();
     await Promise.all(lanes.map((lane) => lane.close()));
     const wait = (ms: number) => Promise.all(lanes.map((lane) => lane.settled(ms)));
     if ((await wait(drainMs)).includes(false)) {
       const leaveAt = clock.now() + settings.cleanUpMs;
-      for (const lane of lanes) for (const held of lane.inHand) held.running?.drain(leaveAt);
+      for (const running of runningAttempts()) running.drain(leaveAt);
       // And a little longer, for what they have to say to the log.
       await wait(settings.cleanUpMs + 2_000);
     }
     state = "stopped";
     for (const subscription of subscriptions) subscription.stop();
+    forgetLastWords?.();
     deps.cancels.stop();
     deps.pulse.stop();
     watch?.stop();
@@ -270,12 +279,16 @@ export function createWorker(options: WorkerOptions): Worker {
       telemetry: options.telemetry ?? createTelemetry({ namespace: log.subjects.namespace }),
       cancels: new Cancels(clock, onCancel, warn),
       pulse: new Pulse(clock, shortestMs / 4, suspectAll),
+      isolation: isolationOf(clock),
       connectedAtMs: () => connectedAtMs,
+      stopping: stopping.signal,
       alive: () => state !== "stopped",
     };
     lanes = [...steps.values()].map((served) => new Lane(deps, served));
     deps.cancels.listen(log);
     deps.pulse.start();
+    const attempts = () => Array.from(runningAttempts(), ({ where }) => where);
+    if (!options.clock) forgetLastWords = logAtExit({ logger, name, attempts });
     if (options.watchdog !== false && (options.watchdog || !options.clock))
       watch = reportBlocked(options.watchdog?.stallMs, (event) =>
         event.type === "trouble" ? warn(event.what, event.error) : emit(event),

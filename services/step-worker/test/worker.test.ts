@@ -498,27 +498,6 @@ describe("a command that cannot be handled", () => {
     await scene.clock.pass(100);
     expect(scene.commands).toBe(0);
   });
-
-  it("is given up after ten deliveries without a word", async () => {
-    const long = step("long", numbers);
-    await scene.command(long, 1, 7);
-    for (let i = 0; i < 10; i++) {
-      const process = scene.process();
-      await scene
-        .worker({}, process)
-        .handle(long, () => new Promise<never>(() => {}))
-        .start();
-      await scene.until("attempt", i + 1);
-      process.kill();
-      await scene.clock.pass(10_000);
-    }
-    await scene
-      .worker()
-      .handle(long, async () => expect.unreachable())
-      .start();
-    expect(await scene.until("failed")).toMatchObject({ error: { code: "WORKER_LOST" } });
-    expect(scene.dead(long)).toMatchObject([{ code: "WORKER_LOST" }]);
-  });
 });
 
 describe("a worker", () => {

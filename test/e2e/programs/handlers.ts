@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Worker } from "@stepstream/step-worker";
-import { count, deadly, take } from "./steps.ts";
+import { count, take } from "./steps.ts";
 
 export function handlers(worker: Worker): void {
   worker
@@ -18,10 +18,5 @@ export function handlers(worker: Worker): void {
       console.log(`taking ${ms}`);
       await sleep(ms, undefined, { signal: ctx.signal });
       return ms;
-    })
-    .handle(deadly, async (n, ctx) => {
-      ctx.heartbeat();
-      if (n < 0) process.kill(process.pid, "SIGKILL");
-      return n;
     });
 }

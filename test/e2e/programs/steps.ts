@@ -9,5 +9,10 @@ const numbers = { input: z.number(), output: z.number() };
 export const count = step("count", { ...numbers, heartbeat: "1s", retry: { backoff: fixed("50ms") } });
 /** Takes as many milliseconds as its input says. */
 export const take = step("take", { ...numbers, concurrency: 3 });
-/** Kills its process if its input is negative. */
-export const deadly = step("deadly", { ...numbers, heartbeat: "300ms", concurrency: 1 });
+/** What some attempts do to their process, after so many milliseconds. */
+export const fatal = step("fatal", {
+  input: z.object({ ms: z.number(), end: z.enum(["SIGKILL", "exit", "memory", "none"]) }),
+  output: z.number(),
+  heartbeat: "500ms",
+  concurrency: 5,
+});

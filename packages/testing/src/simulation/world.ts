@@ -41,8 +41,8 @@ const LONG_MS = 3_600_000;
 const LANDING_MS = 20_000;
 /** What goes on for longer than this goes on for ever. */
 const LIFETIME_MS = 10 * 365 * 86_400_000;
-/** So many deliveries of a command are spared more crashes of workers; cuts, pauses and restarts add a few. */
-const SPARED_FROM = 8;
+/** A command with so many deliveries is started alone, and is spared more crashes of workers: pauses and cuts add a few. */
+const SPARED_FROM = 5;
 const SETTINGS = { graceMs: 6_000, idleMs: 4_000, hotRuns: 3, unparkMs: 10_000 };
 
 /** @param trace - Hears of everything that processes do, a line each. */
@@ -190,7 +190,7 @@ class World {
     return names;
   }
 
-  /** Ten deliveries that end with their workers are the fault of the command: here none is. */
+  /** Three processes that end with a command that was alone in them are the fault of the command: here none is. */
   #crashByChance(name: string): void {
     if (!name.startsWith("w") || this.#server.mostDeliveries < SPARED_FROM) this.#crash(name);
   }

@@ -1,7 +1,7 @@
 import type { AttemptRecord, InboxMessage, RunStep } from "@stepstream/contracts";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { explained, type Recorded, settles, standing } from "./standing.ts";
+import { explained, isSuspect, type Recorded, settles, standing } from "./standing.ts";
 
 const command = {
   run: "r",
@@ -13,11 +13,17 @@ const command = {
 
 /**
  * Records, spelled: `2!` attempt 2 failed, `2.` it was the last, `2~` it failed and waits for two minutes,
- * `2?` heartbeat of attempt 2, `2<` handed back, `x` unreadable.
+ * `2?` heartbeat of attempt 2, `2<` handed back, `2a` started alone, `2aaa` for the third time in a row, `x` unreadable.
+ * `@5` after any: the deliveries up to the fifth are accounted for.
  */
 function records(spelled: string, storedAt = 0): Recorded[] {
   const words = spelled.split(" ").filter(Boolean);
-  return words.map((word, i) => ({ seq: 10 + i, at: storedAt, record: record(word) }));
+  return words.map((word, i) => ({ seq: 10 + i, at: storedAt, record: counted(word) }));
+}
+function counted(spelled: string): AttemptRecord | undefined {
+  const [word = "", explained] = spelled.split("@");
+  const known = record(word);
+  return known && { ...known, ...(explained && { explained: Number(explained) }) };
 }
 function record(word: string): AttemptRecord | undefined {
   if (word === "x") return undefined;
@@ -32,13 +38,16 @@ function record(word: string): AttemptRecord | undefined {
       return { ...head, type: "AttemptFailed", error, delayMs: 120_000 };
     case "<":
       return { ...head, type: "AttemptHeartbeat", handedBack: true };
+    case "a":
+      return { ...head, type: "AttemptHeartbeat", alone: word.length - 1 };
     default:
       return { ...head, type: "AttemptHeartbeat" };
   }
 }
 function stands(spelled: string, { deliveries = 2, base = 1, now = 1_000 } = {}): string {
   const at = standing({ ...command, attempt: base }, deliveries, records(spelled), now);
-  return `${at.next} ${at.attempt}${at.next === "postpone" ? ` after ${at.delayMs}` : ""}`;
+  const how = at.next === "postpone" ? ` after ${at.delayMs}` : isSuspect(at) ? " alone" : "";
+  return `${at.next} ${at.attempt}${how}`;
 }
 
 describe("where a slot with four attempts stands when its command comes again", () => {
@@ -55,12 +64,20 @@ describe("where a slot with four attempts stands when its command comes again", 
     ["the command's number counts if the records are behind", stands("", { base: 3 }), "run 3"],
     ["the records count if the command is behind (S1)", stands("1! 2!"), "run 3"],
     ["an unreadable record says nothing", stands("1! x"), "run 2"],
-    ["ten silent deliveries are accidents", stands("", { deliveries: 10 }), "run 1"],
-    ["an eleventh is none (S5)", stands("", { deliveries: 11 }), "lost 1"],
-    ["failures are no silence", stands("1! 2!", { deliveries: 12 }), "run 3"],
-    ["a return is no silence", stands("1< 1< 1<", { deliveries: 13 }), "run 1"],
-    ["a heartbeat is: its process died all the same", stands("1? 1? 1?", { deliveries: 11 }), "lost 1"],
-    ["records of an earlier command do not excuse", stands("1! 2~", { base: 3, deliveries: 11 }), "lost 3"],
+    ["two silent deliveries are accidents", stands("", { deliveries: 3 }), "run 1"],
+    ["a third makes a suspect (S5)", stands("", { deliveries: 4 }), "run 1 alone"],
+    ["and no number of them does more", stands("", { deliveries: 400 }), "run 1 alone"],
+    ["failures are no silence", stands("2!@2", { deliveries: 5 }), "run 3"],
+    ["a return is no silence", stands("1<@12", { deliveries: 13 }), "run 1"],
+    ["a heartbeat is: its process died all the same", stands("1?", { deliveries: 4 }), "run 1 alone"],
+    ["a heartbeat excuses what was excused before", stands("1?@3", { deliveries: 6 }), "run 1"],
+    ["of a worker that does not count, failures count", stands("2!", { deliveries: 5 }), "run 3"],
+    ["and what comes after them is silence", stands("2!", { deliveries: 6 }), "run 3 alone"],
+    ["records of an earlier command do not excuse", stands("2~@9", { base: 3, deliveries: 4 }), "run 3 alone"],
+    ["what had died alone is alone again", stands("1a@9", { deliveries: 2 }), "run 1 alone"],
+    ["also for a second time", stands("1aa", { deliveries: 6 }), "run 1 alone"],
+    ["three starts alone without a record: given up (S6)", stands("1aaa", { deliveries: 7 }), "lost 1"],
+    ["a failure ends the row", stands("1aaa 1!@8", { deliveries: 9 }), "run 2"],
   ])("%s", (_sentence, got, expected) => expect(got).toBe(expected));
 
   it("hands on the details of the last record, and its sequence as the fence", () => {

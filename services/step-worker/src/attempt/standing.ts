@@ -12,8 +12,11 @@ import { QUEUE_WAIT_MAX_MS } from "./verdict.ts";
  * S2. An attempt that neither failed nor ended (its process died) is tried again under its own number.
  * S3. A record that says "this was the last" means that only StepFailed is missing.
  * S4. A record with a wait too long for the queue means that only RetryLater is missing.
- * S5. Deliveries that left no word, neither a failure nor a return (`handedBack`), killed their workers. After
- *     ten of them the command is given up. Records from before the command (a RetryLater) do not count.
+ * S5. A command is a suspect after more than two deliveries in a row that left no record: each may have ended its process,
+ *     or was lost on its way, or was another's work. A suspect is started alone in its process (../shell/isolation.ts).
+ *     Nothing else follows from a delivery count.
+ * S6. Only a start alone that left no record counts against a command. After three in a row it is given up. A failed
+ *     attempt ends the row; an attempt whose worker was told to stop, or that others joined, is not counted.
  *
  * Asserted of each standing that comes from records ("standing S1" …).
  */
@@ -30,6 +33,12 @@ export interface Standing {
   last: FailedRecord | undefined;
   /** What is left of the wait (postpone). */
   delayMs: number;
+  /** Deliveries of the command up to this one are accounted for. */
+  explained: number;
+  /** How many deliveries since then left no record. */
+  silent: number;
+  /** Starts alone in a row that left no record. */
+  alone: number;
 }
 
 export type FailedRecord = Extract<AttemptRecord, { type: "AttemptFailed" }>;
@@ -41,16 +50,32 @@ export interface Recorded {
   record: AttemptRecord | undefined;
 }
 
-/** So many deliveries without a word are an accident each; more are a command that kills its workers. */
-export const SILENT_DELIVERIES_MAX = 10;
+/** So many deliveries in a row without a record are an accident each. */
+const SILENT_MAX = 2;
+/** So many starts alone may end their process. */
+export const ALONE_MAX = 3;
 
 /** Where a command stands that comes for the first time. */
 export function firstStanding(command: RunStep): Standing {
-  return { next: "run", attempt: command.attempt, details: undefined, lastSeq: 0, last: undefined, delayMs: 0 };
+  return {
+    next: "run",
+    attempt: command.attempt,
+    details: undefined,
+    lastSeq: 0,
+    last: undefined,
+    delayMs: 0,
+    explained: 0,
+    silent: 0,
+    alone: 0,
+  };
+}
+
+export function isSuspect({ next, silent, alone }: Standing): boolean {
+  return next === "run" && (silent > SILENT_MAX || alone > 0);
 }
 
 /**
- * @param records - In order. The last one suffices while `deliveries` is at most SILENT_DELIVERIES_MAX.
+ * @param records - In order. The last one suffices.
  * @param now - Epoch milliseconds.
  * @throws {InvariantError}
  */
@@ -75,13 +100,15 @@ function check(at: Standing, command: RunStep, deliveries: number, records: read
   invariant(!over || next === "fail", "standing S3", where, () => `the last attempt is over, and ${next} is next`);
   if (next === "postpone")
     invariant(last === failed && delayMs > 0, "standing S4", where, "it is to wait, and no record says so");
-  const silent = deliveries > SILENT_DELIVERIES_MAX;
-  invariant(next !== "lost" || silent, "standing S5", where, () => `it is given up after ${deliveries} deliveries`);
+  const unexplained = Math.max(0, deliveries - 1 - at.explained);
+  invariant(at.silent === unexplained, "standing S5", where, () => `${at.silent} of ${unexplained} deliveries count`);
+  const starts = record && "alone" in record ? (record.alone ?? 0) : 0;
+  const guilty = next !== "lost" || starts >= ALONE_MAX;
+  invariant(guilty, "standing S6", where, () => `it is given up after ${starts} starts alone`);
 }
 
 function fromRecords(command: RunStep, deliveries: number, records: readonly Recorded[], now: number): Standing {
   const at = firstStanding(command);
-  let words = 0;
   let failedAt = 0;
   for (const { seq, at: storedAt, record } of records) {
     at.lastSeq = seq;
@@ -91,16 +118,26 @@ function fromRecords(command: RunStep, deliveries: number, records: readonly Rec
     at.details = record.details;
     at.last = failed ? record : undefined;
     failedAt = storedAt;
-    if (record.attempt >= command.attempt && (record.type === "AttemptFailed" || record.handedBack)) words++;
+    at.explained = explainedBy(record, command);
+    at.alone = failed ? 0 : (record.alone ?? 0);
   }
+  at.silent = Math.max(0, deliveries - 1 - at.explained);
   const { last } = at;
   if (last && (last.delayMs === undefined || last.attempt >= command.retry.maxAttempts)) at.next = "fail";
-  else if (deliveries - words > SILENT_DELIVERIES_MAX) at.next = "lost";
+  else if (at.alone >= ALONE_MAX) at.next = "lost";
   else if (last && last.attempt >= command.attempt && last.delayMs! > QUEUE_WAIT_MAX_MS) {
     at.delayMs = Math.min(last.delayMs!, failedAt + last.delayMs! - now);
     if (at.delayMs > 0) at.next = "postpone";
   }
   return at;
+}
+
+/** Records from before the command (a RetryLater) are of other deliveries. */
+function explainedBy(record: AttemptRecord, command: RunStep): number {
+  const later = record.attempt - command.attempt;
+  if (later < 0) return 0;
+  // A worker that does not count: as many as have surely failed.
+  return record.explained ?? (record.type === "AttemptFailed" ? later + 1 : later);
 }
 
 /**

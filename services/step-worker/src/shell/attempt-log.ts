@@ -1,6 +1,7 @@
 import type { AttemptRecord } from "@stepstream/contracts";
 import { encode, InvariantError, MessageTooLargeError, WrongLastSequenceError } from "@stepstream/contracts";
 import { withError } from "../attempt/fitting.ts";
+import type { Standing } from "../attempt/standing.ts";
 import type { Deps } from "./deps.ts";
 import { isTrouble, retrying } from "./retrying.ts";
 
@@ -11,28 +12,45 @@ import { isTrouble, retrying } from "./retrying.ts";
  *     worker and writes no more: of two that tried the same attempt, one counts.
  * A2. Records are written one after the other. One whose acknowledgement was lost is recognised by its text,
  *     and is not taken for another worker's.
+ * A3. Each record says which deliveries are accounted for, and how often the command was started alone and left no record:
+ *     the last record is all that the next worker has to read.
  *
- * Asserted round each record that is written ("attempt-log A1", "attempt-log A2").
+ * A1 and A2 are asserted round each record that is written ("attempt-log A1", "attempt-log A2").
+ *
+ * Checked elsewhere:
+ *   A3  ../../test/suspects.test.ts: is given up after three starts alone, and not before
  */
 export class AttemptLog {
   readonly #deps: Deps;
   readonly #run: string;
   readonly #slot: number;
+  readonly #delivery: number;
+  readonly #before: Pick<Standing, "explained" | "alone">;
+  /** Its deliveries so far are accounted for, and so is this one. */
+  #isExplained = false;
+  #isAlone = false;
   #lastSeq: number;
   #writing = false;
   #tail: Promise<unknown> | undefined;
   lost = false;
 
-  constructor(deps: Deps, run: string, slot: number, lastSeq: number) {
+  constructor(deps: Deps, run: string, slot: number, delivery: number, at: Standing) {
     this.#deps = deps;
     this.#run = run;
     this.#slot = slot;
-    this.#lastSeq = lastSeq;
+    this.#delivery = delivery;
+    this.#before = at;
+    this.#lastSeq = at.lastSeq;
+  }
+
+  /** From the next record on: the attempt is the only one in its process, or it no longer is. */
+  set alone(isAlone: boolean) {
+    this.#isAlone = isAlone;
   }
 
   /** @returns false if another worker has the slot; then nothing was written. */
   append(record: AttemptRecord): Promise<boolean> {
-    const text = textOf(record);
+    const text = textOf(this.#stamped(record));
     const written = this.#tail ? this.#tail.then(() => this.#append(text, record)) : this.#append(text, record);
     this.#tail = written.catch(() => {});
     return written;
@@ -69,6 +87,17 @@ export class AttemptLog {
     } finally {
       this.#writing = false;
     }
+  }
+
+  #stamped(record: AttemptRecord): AttemptRecord {
+    const isHeartbeat = record.type === "AttemptHeartbeat";
+    if (!isHeartbeat || record.handedBack || record.stopping) {
+      this.#isExplained = true;
+      this.#isAlone = false;
+    }
+    const explained = this.#isExplained ? this.#delivery : this.#before.explained;
+    const alone = this.#before.alone + (this.#isAlone ? 1 : 0);
+    return { ...record, ...(explained > 0 && { explained }), ...(isHeartbeat && alone > 0 && { alone }) };
   }
 
   #violated(promise: string, { step, attempt }: AttemptRecord, what: string): never {

@@ -2,6 +2,7 @@ import type { Clock, ConnectionChange, DenialReport, EventLog } from "@stepstrea
 import type { LogIds } from "@stepstream/telemetry";
 import type { BreakerState } from "./breaker.ts";
 import type { Cancels } from "./cancels.ts";
+import type { Isolation } from "./isolation.ts";
 import type { LoggerOption } from "./logger.ts";
 import type { Pulse } from "./pulse.ts";
 import type { WorkerTelemetry } from "./telemetry.ts";
@@ -16,6 +17,8 @@ export interface Deps {
   readonly logger: LoggerOption;
   readonly cancels: Cancels;
   readonly pulse: Pulse;
+  /** The process's. */
+  readonly isolation: Isolation;
   readonly settings: Settings;
   readonly emit: (event: WorkerEvent) => void;
   /**
@@ -25,6 +28,8 @@ export interface Deps {
   readonly warn: (what: string, error: unknown, run?: string) => void;
   /** When its connection to the log came about, the last time; epoch milliseconds by its own clock. */
   readonly connectedAtMs: () => number;
+  /** Aborts when the worker is told to stop. */
+  readonly stopping: AbortSignal;
   /** False once the worker has stopped for good: what is still under way is left to others. */
   readonly alive: () => boolean;
 }

@@ -4,6 +4,7 @@ import type { Standing } from "../attempt/standing.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
+import type { Alone } from "./isolation.ts";
 import type { Served } from "./lane.ts";
 
 /** A command that has been read and looked into: who is to do it, and where its slot stands. */
@@ -16,6 +17,8 @@ export interface Job {
   /** Run, step, slot and the number of the attempt that comes next. */
   readonly where: Where;
   readonly records: AttemptLog;
+  /** It is a suspect, and has the process to itself. */
+  readonly alone: Alone | undefined;
   /** Once an attempt was begun. */
   span: AttemptSpan | undefined;
   /** Of the slot, as this worker reports it: on its way to the inbox, or in it. */

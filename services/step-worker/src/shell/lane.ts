@@ -21,7 +21,8 @@ export interface Served {
  * own: none holds up another.
  *
  * L1. It asks for no more commands than it has free slots, and for none while its breaker is open.
- * L2. No more than `concurrency` are worked on at a time. Should more arrive, they wait here, kept alive.
+ * L2. No more than `concurrency` are worked on at a time, and none is begun while a suspect has or wants the process. Those
+ *     that arrive meanwhile wait here, kept alive.
  * L3. One subject, one piece of work at a time: a command that comes again while it is in hand only renews
  *     the hold on it.
  *
@@ -40,10 +41,12 @@ export class Lane {
   #consumption: Consumption | undefined;
   #stopping = false;
   readonly #idle: (() => void)[] = [];
+  readonly #stopResuming: () => void;
 
   constructor(deps: Deps, served: Served) {
     this.#deps = deps;
     this.served = served;
+    this.#stopResuming = deps.isolation.whenOpen(() => this.#next());
   }
 
   async start(): Promise<void> {
@@ -90,6 +93,7 @@ export class Lane {
   /** Takes no more, and gives back what has not been begun. */
   async close(): Promise<void> {
     this.#stopping = true;
+    this.#stopResuming();
     for (const held of this.#waiting) {
       this.#deps.pulse.remove(held);
       held.nak(0);
@@ -113,7 +117,7 @@ export class Lane {
   }
 
   #demand(): number {
-    if (this.#stopping) return 0;
+    if (this.#stopping || !this.#deps.isolation.open) return 0;
     const free = this.served.step.concurrency - this.#held.size - this.#waiting.length;
     return this.served.breaker ? this.served.breaker.admits(free) : free;
   }
@@ -128,12 +132,13 @@ export class Lane {
     const { ackWaitMs } = this.served;
     const held = new Held(delivery, clock, ackWaitMs, pulse.stalledMs(clock.now()) > ackWaitMs / 2);
     pulse.add(held);
-    if (same || this.#held.size >= this.served.step.concurrency) this.#waiting.push(held);
-    else void this.#work(held);
+    this.#waiting.push(held);
+    this.#begin();
   }
 
   async #work(held: Held): Promise<void> {
     const { subject } = held.delivery;
+    this.#deps.isolation.enter();
     try {
       if (this.#held.has(subject)) this.#violated("lane L3", held, "it is being worked on already");
       this.#held.set(subject, held);
@@ -148,7 +153,17 @@ export class Lane {
     } finally {
       this.#deps.pulse.remove(held);
       if (this.#held.get(subject) === held) this.#held.delete(subject);
+      this.#deps.isolation.leave();
       this.#next();
+    }
+  }
+
+  /** Begins what waits, as far as it may. */
+  #begin(): void {
+    while (this.#waiting.length > 0 && this.#held.size < this.served.step.concurrency && this.#deps.isolation.open) {
+      const index = this.#waiting.findIndex((held) => !this.#held.has(held.delivery.subject));
+      if (index < 0) return;
+      void this.#work(this.#waiting.splice(index, 1)[0]!);
     }
   }
 
@@ -158,8 +173,7 @@ export class Lane {
   }
 
   #next(): void {
-    const index = this.#waiting.findIndex((held) => !this.#held.has(held.delivery.subject));
-    if (index >= 0) void this.#work(this.#waiting.splice(index, 1)[0]!);
+    this.#begin();
     this.pull();
     if (this.#held.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }

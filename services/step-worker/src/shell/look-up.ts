@@ -1,13 +1,6 @@
 import { AttemptRecord, decode, InboxMessage, type RunStep } from "@stepstream/contracts";
 import type { Stored } from "@stepstream/event-log";
-import {
-  explained,
-  type Recorded,
-  SILENT_DELIVERIES_MAX,
-  type Standing,
-  settles,
-  standing,
-} from "../attempt/standing.ts";
+import { explained, type Recorded, type Standing, settles, standing } from "../attempt/standing.ts";
 import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
 import { retrying } from "./retrying.ts";
@@ -26,12 +19,12 @@ export function mayHaveBeenTaken(deps: Deps, held: Held, command: RunStep): bool
 export async function lookUp(deps: Deps, held: Held, command: RunStep): Promise<Standing | undefined> {
   const { deliveries } = held.delivery;
   // Records first: who writes a record and then the inbox is seen in one of the two.
-  const records = (await readRecords(deps, command, deliveries > SILENT_DELIVERIES_MAX)).map(recorded);
-  const isExplained = () => explained(command, deliveries, records.at(-1)?.record);
+  const last = await lastRecord(deps, command);
+  const isExplained = () => explained(command, deliveries, last?.record);
   const counted = deliveries === 1 ? !mayBeForgotten(deps, held) : isAllCounted(deps, held) && isExplained();
   const sure = counted && !command.republished && !held.isSuspect();
   if (!sure && (await isSettled(deps, command))) return undefined;
-  return standing(command, deliveries, records, deps.clock.now());
+  return standing(command, deliveries, last ? [last] : [], deps.clock.now());
 }
 
 /** So far may the clocks of the server and of this process be apart. */
@@ -75,15 +68,12 @@ export async function isSettled(deps: Deps, command: RunStep): Promise<boolean> 
   });
 }
 
-function readRecords(deps: Deps, command: RunStep, all: boolean): Promise<Stored[]> {
+async function lastRecord(deps: Deps, command: RunStep): Promise<Recorded | undefined> {
   const { log } = deps;
   const subject = log.subjects.attempts(command.run, command.slot);
-  const read = async () => {
-    if (all) return log.read(subject, { fresh: true });
-    const last = await log.last(subject, { fresh: true });
-    return last ? [last] : [];
-  };
-  return retrying(deps, "read the records of attempts", read, command.run);
+  const read = () => log.last(subject, { fresh: true });
+  const last = await retrying(deps, "read the records of attempts", read, command.run);
+  return last && recorded(last);
 }
 
 function recorded({ seq, at, text, subject }: Stored): Recorded {

@@ -143,6 +143,11 @@ export class Running {
     this.#abort(new StepCancelledError(this.where, reason));
   }
 
+  /** The worker is told to stop. Should its process be killed before this attempt has ended, that is why. */
+  noteStop(): void {
+    if (!this.#over) void this.#record({ stopping: true });
+  }
+
   /** The worker shuts down. @param leaveAt - When it is left behind, in epoch milliseconds. */
   drain(leaveAt: number): void {
     this.draining = true;
@@ -206,20 +211,21 @@ export class Running {
     this.#dirty = false;
     this.#storing = true;
     this.#storedAt = now;
+    this.#record().finally(() => {
+      this.#storing = false;
+      if (this.#dirty) this.#deps.pulse.sooner(this.dueAt());
+    });
+  }
+
+  async #record(more: { stopping?: true } = {}): Promise<void> {
     const { slot, step, attempt } = this.where;
-    this.#records
-      .append({ v: 1, type: "AttemptHeartbeat", slot, step, attempt, details: this.details })
-      .then(
-        (kept) => {
-          if (kept) return;
-          this.superseded = true;
-          this.#abort(new StepCancelledError(this.where, "another worker has taken it over"));
-        },
-        (error) => this.#deps.warn("keep a heartbeat", error, this.where.run),
-      )
-      .finally(() => {
-        this.#storing = false;
-        if (this.#dirty) this.#deps.pulse.sooner(this.dueAt());
-      });
+    const { details } = this;
+    try {
+      if (await this.#records.append({ v: 1, type: "AttemptHeartbeat", slot, step, attempt, details, ...more })) return;
+    } catch (error) {
+      return this.#deps.warn("keep a heartbeat", error, this.where.run);
+    }
+    this.superseded = true;
+    this.#abort(new StepCancelledError(this.where, "another worker has taken it over"));
   }
 }

@@ -10,16 +10,18 @@ import {
 } from "@stepstream/contracts";
 import { checkOverdue, overdue } from "../attempt/deadline.ts";
 import { readCommand, readInput } from "../attempt/payload.ts";
-import { firstStanding, type Standing } from "../attempt/standing.ts";
+import { firstStanding, isSuspect, type Standing } from "../attempt/standing.ts";
 import { outOfTime } from "../attempt/verdict.ts";
 import { type Attempted, attempt, handBack } from "./attempt.ts";
 import { AttemptLog } from "./attempt-log.ts";
 import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
+import type { Alone } from "./isolation.ts";
 import type { Job } from "./job.ts";
 import type { Served } from "./lane.ts";
 import { isSettled, lookUp, mayHaveBeenTaken } from "./look-up.ts";
 import { bury, cancelled, failed, givenUp, postponed, settled, tell, violated } from "./report.ts";
+import { attemptAlone, untilAlone } from "./suspect.ts";
 
 /**
  * From a command to its end: read → look → refuse or run → judge → store → ack.
@@ -45,35 +47,42 @@ export async function work(deps: Deps, served: Served, held: Held): Promise<void
     return refuseUnreadable(deps, held, error as MalformedMessageError);
   }
   let job = jobOf(deps, served, held, command, firstStanding(command));
+  let alone: Alone | undefined;
   try {
     if (mayHaveBeenTaken(deps, held, command)) {
-      const known = await lookUp(deps, held, command);
+      let known = await lookUp(deps, held, command);
+      if (known && isSuspect(known)) {
+        alone = await untilAlone(deps, known, job.where);
+        known = await lookUp(deps, held, command);
+      }
       if (!known) return settled(job);
-      job = jobOf(deps, served, held, command, known);
+      job = jobOf(deps, served, held, command, known, alone);
     }
     await handle(job);
   } catch (error) {
+    if (error === deps.stopping.reason) return held.nak(0);
     if (!(error instanceof InvariantError)) throw error;
     // Nothing is said either before another's outcome was looked for.
     if (job.outcome === undefined && held.isSuspect() && (await isSettled(deps, command))) return settled(job);
     await violated(job, error);
+  } finally {
+    alone?.end();
   }
 }
 
-function jobOf(deps: Deps, served: Served, held: Held, command: RunStep, at: Standing): Job {
+function jobOf(deps: Deps, served: Served, held: Held, command: RunStep, at: Standing, alone?: Alone): Job {
   const { run, step, slot } = command;
   const where = { run, step, slot, attempt: at.attempt };
-  const records = new AttemptLog(deps, run, slot, at.lastSeq);
-  return { deps, served, held, command, at, where, records, span: undefined, outcome: undefined };
+  const records = new AttemptLog(deps, run, slot, held.delivery.deliveries, at);
+  return { deps, served, held, command, at, where, records, alone, span: undefined, outcome: undefined };
 }
 
 function handle(job: Job): Promise<void> | void {
   const { deps, command, at, where } = job;
-  const { deliveries } = job.held.delivery;
   const { run, slot } = command;
   if (at.next === "fail") return failed(job, fromFailure(at.last!.error), at.last!.attempt, at.last!.error);
   if (at.next === "postpone") return postponed(job, at.attempt, at.delayMs);
-  if (at.next === "lost") return givenUp(job, new WorkerLostError(where, deliveries));
+  if (at.next === "lost") return givenUp(job, new WorkerLostError(where, at.alone));
   return deps.cancels.reason(run, slot, command.after) === undefined ? begin(job) : cancelled(job);
 }
 
@@ -100,7 +109,7 @@ async function begin(job: Job): Promise<void> {
   }
   let attempted: Attempted | undefined;
   try {
-    attempted = await attempt(job, input);
+    attempted = job.alone ? await attemptAlone(job, input, job.alone) : await attempt(job, input);
   } finally {
     if (admission) breaker!.report(admission, attempted?.health ?? "unknown");
   }
