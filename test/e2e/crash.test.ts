@@ -16,17 +16,17 @@ afterAll(() => server?.stop());
 
 let scene: WorkerScene;
 let lives: Life[] = [];
-let isOver = false;
+let over: AbortController;
 let tests = 0;
 beforeEach(async () => {
   scene = new WorkerScene(server.url, `crash-${process.pid}-${++tests}`);
   scene.stderr = "ignore";
   await scene.open();
   lives = [];
-  isOver = false;
+  over = new AbortController();
 });
 afterEach(async () => {
-  isOver = true;
+  over.abort();
   await scene.close();
 });
 
@@ -38,7 +38,8 @@ interface Life {
 
 /** Keeps a worker process up, as a supervisor does, until the test is over. */
 async function keepUp(): Promise<void> {
-  while (!isOver) {
+  const { signal } = over;
+  while (!signal.aborted) {
     const program = await scene.program("fatal-handlers.ts", [], ["--max-old-space-size=80"]);
     const life: Life = { program };
     lives.push(life);
@@ -71,9 +72,12 @@ describe("one attempt that ends its process, beside innocent ones", { timeout: 9
     expect(await scene.dead("fatal", "guilty")).toMatchObject({ code: "WORKER_LOST" });
     for (const run of ["innocent-1", "innocent-2"]) expect(await scene.dead("fatal", run)).toBeUndefined();
 
-    // No life but those that the guilty one ended: three beside others at most, three alone.
+    // No life ended but those that the guilty one ended. (One that runs out of memory stands still for a while before, and
+    // its command is delivered again.)
     const ends = lives.flatMap((life) => life.ended ?? []);
-    expect(ends).toEqual(Array(6).fill(ended));
+    expect(new Set(ends)).toEqual(new Set([ended]));
+    if (end === "memory") expect(ends.length).toBeLessThanOrEqual(6);
+    else expect(ends).toHaveLength(6);
     const alone = said("runs alone in this process").map((line) => JSON.parse(line));
     expect(alone.filter(({ run }) => run === "guilty")).toHaveLength(3);
     // Those that could say so at their end did.
