@@ -21,6 +21,7 @@ const BY_CODE: Record<string, ExitCode> = {
   QUERY_UNANSWERED: EXIT.bus,
   CALL_TIMEOUT: EXIT.bus,
   RUN_ALREADY_EXISTS: EXIT.state,
+  NAMESPACE_EXISTS: EXIT.state,
   RUN_CLOSED: EXIT.state,
   RUN_PARKED: EXIT.state,
   RUN_STILL_GOING: EXIT.state,

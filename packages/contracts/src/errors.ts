@@ -628,6 +628,18 @@ export class PartitionMismatchError extends StepstreamError {
   }
 }
 
+/** The namespace exists, with other settings than those asked for. They were not changed. */
+export class NamespaceExistsError extends StepstreamError {
+  readonly code = "NAMESPACE_EXISTS";
+  readonly retry = "never";
+  constructor(namespace: string, differs: string) {
+    super(
+      `Namespace "${namespace}" exists with other settings: ${differs}. Nothing was changed; use "stepstream namespace update".`,
+      { namespace },
+    );
+  }
+}
+
 /** There is no such namespace, and whoever asks is not to make one. */
 export class NamespaceNotFoundError extends StepstreamError {
   readonly code = "NAMESPACE_NOT_FOUND";

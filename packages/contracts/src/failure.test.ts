@@ -59,6 +59,7 @@ const SPECIMENS: Record<string, Error> = {
     needed: "dev.inbox.>",
   }),
   PartitionMismatchError: new errors.PartitionMismatchError("dev", 8, 16),
+  NamespaceExistsError: new errors.NamespaceExistsError("shop", "it has 16 partitions"),
   NamespaceNotFoundError: new errors.NamespaceNotFoundError("shpo"),
   ServerTooOldError: new errors.ServerTooOldError("2.11.0", "2.12.0"),
   NotRunningError: new errors.NotRunningError("The worker", "stopped"),

@@ -86,6 +86,7 @@ const OWN = new Map(
     LOG_UNAVAILABLE: errors.LogUnavailableError,
     LOG_REFUSED: errors.LogRefusedError,
     PERMISSION_DENIED: errors.PermissionDeniedError,
+    NAMESPACE_EXISTS: errors.NamespaceExistsError,
     NAMESPACE_NOT_FOUND: errors.NamespaceNotFoundError,
     CALL_TIMEOUT: errors.CallTimeoutError,
     MESSAGE_TOO_LARGE: errors.MessageTooLargeError,

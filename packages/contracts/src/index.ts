@@ -36,6 +36,7 @@ export {
   LogUnavailableError,
   MalformedMessageError,
   MessageTooLargeError,
+  NamespaceExistsError,
   NamespaceNotFoundError,
   NonDeterminismError,
   NotRunningError,
@@ -92,6 +93,16 @@ export {
 } from "./limits.ts";
 export * from "./messages.ts";
 export { RELEASE } from "./release.ts";
+export {
+  OUTCOMES,
+  type Outcome,
+  Retention,
+  RetentionRule,
+  retentionOf,
+  retentionRule,
+  retentionRuleFor,
+  retentionRuleText,
+} from "./retention.ts";
 export { schemaFault } from "./schema-walk.ts";
 export { shown } from "./shown.ts";
 export { DEADLINE, type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";

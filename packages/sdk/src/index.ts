@@ -10,6 +10,7 @@ export {
   InvalidOutputError,
   LogRefusedError,
   LogUnavailableError,
+  NamespaceExistsError,
   NamespaceNotFoundError,
   NonDeterminismError,
   NotRunningError,

@@ -100,6 +100,11 @@ export const COMMANDS: readonly Listed[] = [
   },
   { usage: "dead", description: "messages that nobody could handle", load: () => import("./dead.ts") },
   {
+    usage: "namespace",
+    description: "namespaces: replicas, partitions, placement, which ended runs are removed",
+    load: () => import("./namespace.ts"),
+  },
+  {
     usage: "doctor",
     description: "look whether server, streams, coordinators and workers are as they should be",
     load: () => import("./doctor.ts"),

@@ -4,13 +4,14 @@ import {
   Namespace,
   NamespaceNotFoundError,
   PartitionMismatchError,
+  type Retention,
   ServerTooOldError,
   Subjects,
 } from "@stepstream/contracts";
 import { API } from "./answers.ts";
 import type { Link } from "./link.ts";
 import { granted, isFault, type Requests } from "./requests.ts";
-import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "./streams.ts";
+import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type Placement, type StreamSpec, streamsOf } from "./streams.ts";
 
 /**
  * Finds a namespace's streams, or makes them.
@@ -32,10 +33,12 @@ export async function ensureNamespace(
     namespace: string;
     partitions?: number | undefined;
     replicas?: number | undefined;
+    placement?: Placement | undefined;
+    retention?: Retention | undefined;
     create?: boolean | undefined;
   },
 ): Promise<Subjects> {
-  const { namespace, partitions: asked, replicas = 1, create = true } = options;
+  const { namespace, partitions: asked, replicas = 1, placement, retention, create = true } = options;
   const fault = Namespace.safeParse(namespace).error?.issues[0];
   if (fault) throw new InvalidInputError("connectEventLog", "namespace", fault.message);
   if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1 && asked <= 4096))
@@ -43,7 +46,7 @@ export async function ensureNamespace(
   checkVersion(link.nc.info?.version ?? "0");
 
   const wished = new Subjects(namespace, asked ?? DEFAULT_PARTITIONS);
-  const [events, ...others] = streamsOf(wished, replicas);
+  const [events, ...others] = streamsOf(wished, replicas, { placement, retention });
   const found = create ? await ensureStream(requests, events!) : await findStream(requests, events!.name);
   if (!found) throw new NamespaceNotFoundError(namespace);
   const stored = Number(found.metadata?.[PARTITIONS_KEY]);

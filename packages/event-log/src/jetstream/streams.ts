@@ -1,4 +1,4 @@
-import type { Subjects } from "@stepstream/contracts";
+import { Retention, Subjects } from "@stepstream/contracts";
 
 /**
  * The streams of a namespace, as data (what the server's API takes).
@@ -25,17 +25,49 @@ const DUPLICATE_WINDOW_NS = 120_000_000_000;
 
 export const PARTITIONS_KEY = "stepstream.partitions";
 
+/** Which ended runs are removed, as JSON; see `Retention`. */
+export const RETENTION_KEY = "stepstream.retention";
+
 export const DEFAULT_PARTITIONS = 16;
+
+/** Which servers of a cluster may hold the copies of a stream. */
+export interface Placement {
+  /** The name of a cluster, where several form one system. */
+  cluster?: string;
+  /** Tags that a server must have, all of them: `server_tags` of its configuration. */
+  tags?: string[];
+}
+
+/** What is in effect: nothing that cannot be read removes a run. */
+export function retentionIn(metadata: Readonly<Record<string, string>> = {}): Retention | undefined {
+  const said = metadata[RETENTION_KEY];
+  if (said === undefined) return undefined;
+  try {
+    return Retention.parse(JSON.parse(said));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The names of a namespace's streams; EVENTS, which holds what is of the namespace, is the first. */
+export function streamNames(namespace: string): string[] {
+  return streamsOf(new Subjects(namespace, 1), 1).map(({ name }) => name);
+}
 
 export function blobStream(namespace: string): string {
   return `${namespace}_BLOBS`;
 }
 
-export function streamsOf(subjects: Subjects, replicas: number): StreamSpec[] {
+export function streamsOf(
+  subjects: Subjects,
+  replicas: number,
+  { placement, retention }: { placement?: Placement | undefined; retention?: Retention | undefined } = {},
+): StreamSpec[] {
   const ns = subjects.namespace;
   const common = {
     storage: "file",
     num_replicas: replicas,
+    ...(placement && { placement }),
     allow_direct: true,
     duplicate_window: DUPLICATE_WINDOW_NS,
     max_consumers: -1,
@@ -53,7 +85,10 @@ export function streamsOf(subjects: Subjects, replicas: number): StreamSpec[] {
       retention: "limits",
       discard: "new",
       republish: { src: `${ns}.journal.>`, dest: `${ns}.live.journal.>` },
-      metadata: { [PARTITIONS_KEY]: String(subjects.partitions) },
+      metadata: {
+        [PARTITIONS_KEY]: String(subjects.partitions),
+        ...(retention && { [RETENTION_KEY]: JSON.stringify(retention) }),
+      },
     },
     {
       ...common,
