@@ -4,7 +4,13 @@
  *
  * Tests wait for events. Where nothing may come, they wait for something that would come later.
  */
-import { LogRefusedError, LogUnavailableError, MAX_DURATION_MS, WrongLastSequenceError } from "@stepstream/contracts";
+import {
+  LogRefusedError,
+  LogUnavailableError,
+  MAX_DURATION_MS,
+  MAX_SCHEDULE_MS,
+  WrongLastSequenceError,
+} from "@stepstream/contracts";
 import type { Delivery, EventLog, Stored } from "@stepstream/event-log";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ack, type Bed, Caught, counted, takeCommands, takeDue, takeInboxes, texts } from "./bed.ts";
@@ -83,6 +89,18 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       const [, b] = await write(inbox, "a", "b");
       for (const fresh of [false, true])
         expect(await log.last(inbox, { fresh })).toMatchObject({ subject: inbox, seq: b, text: "b" });
+    });
+
+    it("has last messages of many subjects, of those that have any", async () => {
+      const subjects = Array.from({ length: 600 }, (_, i) => log.subjects.inbox(`many-${i}`));
+      const written = subjects.filter((_, i) => i % 3 !== 0);
+      await Promise.all(written.map((subject, i) => log.append(subject, `first ${i}`)));
+      await Promise.all(written.map((subject, i) => log.append(subject, `last ${i}`)));
+      const lasts = await log.lasts(subjects);
+      expect(lasts.size).toBe(400);
+      for (const [i, subject] of written.entries())
+        expect(lasts.get(subject)).toEqual(await log.last(subject, { fresh: i % 50 === 0 }));
+      expect(await log.lasts([])).toEqual(new Map());
     });
 
     it("is seen by other processes, and keeps any text as it was", async () => {
@@ -514,6 +532,23 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       await log.cancelTimer("r1", 9);
       await log.setTimer("r1", 2, now + 700);
       expect((await came.nth(1)).subject).toBe(log.subjects.due("r1", 2));
+    });
+
+    it("say when they fire, in whole milliseconds, until they have fired or are cancelled", async () => {
+      const { came } = await takeDue(log);
+      const at = Date.now() + 60_000;
+      expect(await log.timerAt("r1", 1)).toBeUndefined();
+      await log.setTimer("r1", 1, at + 0.25);
+      expect(await log.timerAt("r1", 1)).toBe(at + 1);
+      await log.setTimer("r1", 1, at + 5_000);
+      expect(await log.timerAt("r1", 1)).toBe(at + 5_000);
+      await log.cancelTimer("r1", 1);
+      expect(await log.timerAt("r1", 1)).toBeUndefined();
+      await log.setTimer("r1", 2, Date.now());
+      await came.nth(1);
+      expect(await log.timerAt("r1", 2)).toBeUndefined();
+      await log.setTimer("r1", 3, Date.UTC(2500, 0, 1));
+      expect(await log.timerAt("r1", 3)).toBe(MAX_SCHEDULE_MS);
     });
 
     it("far away wait for their time", async () => {

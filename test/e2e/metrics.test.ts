@@ -72,7 +72,12 @@ function inPrometheus(name: string, { kind }: InstrumentSpec): string {
   const plain = name.replaceAll(".", "_");
   return kind === "counter" ? `${plain}_total` : kind === "histogram" ? `${plain}_bucket` : plain;
 }
-const RARE = ["stepstream_coordinator_journal_conflicts_total", "stepstream_coordinator_rebuilds_total"];
+const RARE = [
+  "stepstream_coordinator_repairs_total",
+  "stepstream_coordinator_swept_total",
+  "stepstream_coordinator_journal_conflicts_total",
+  "stepstream_coordinator_rebuilds_total",
+];
 
 it("counts and measures what happened", () => {
   expect(value("stepstream_run_started_total", { stepstream_workflow: "sum" })).toBe(3);

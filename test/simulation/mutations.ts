@@ -139,6 +139,18 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    rule: "auditor",
+    seed: 1,
+    why: "What runs wait for is compared with what is stored, again and again; what has gone missing is stored again.",
+    patches: [
+      {
+        file: `${SHELL}/partition.ts`,
+        from: "() => this.#auditor.look()",
+        to: "async () => 10_000",
+      },
+    ],
+  },
+  {
     rule: "ack-when-durable",
     seed: 2,
     why: "A message is acknowledged when all that it caused is durable, and not before.",

@@ -137,6 +137,7 @@ export class Subjects {
     commandsOfStepIn: (step: string, partition: number) => `${this.namespace}.command.${step}.${partition}.>`,
     commandsOfPartition: (partition: number) => `${this.namespace}.command.*.${partition}.>`,
     journals: () => `${this.namespace}.journal.>`,
+    journalsOfPartition: (partition: number) => `${this.namespace}.journal.${partition}.>`,
     cancels: () => `${this.namespace}.cancel.*`,
     queries: (partition: number) => `${this.namespace}.query.${partition}.*`,
     timersOfRun: (run: string) => `${this.namespace}.timer.${this.partition(run)}.${run}.*`,

@@ -16,6 +16,5 @@ export type {
   ReadOptions,
   Stored,
   Subscription,
-  TimerMarks,
 } from "./port.ts";
 export { Backoff, Retry, type RetryWaits } from "./retry.ts";

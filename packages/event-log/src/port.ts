@@ -29,21 +29,6 @@ import type { PermissionDeniedError, StreamKind, Subjects } from "@stepstream/co
  *   L7  test/conformance/suite.ts: a callback that throws, or rejects (L7)
  *   L8  test/conformance/suite.ts: neither on another subject nor with another text (L8)
  */
-/**
- * Two marks that are kept among the timers of a partition. Whatever removes all timers at once removes them too: a purge
- * by hand, a stream that was deleted, a message with `Nats-Rollup: all`, which nats-server allows where it has schedules.
- *
- *   begin, set every timer again, end
- *
- * What is lost meanwhile takes the first mark away; what ends in between has no second one.
- */
-export interface TimerMarks {
-  /** Whether both are there. */
-  intact(partition: number): Promise<boolean>;
-  begin(partition: number): Promise<void>;
-  end(partition: number): Promise<void>;
-}
-
 export interface EventLog {
   readonly subjects: Subjects;
   /** Changes with every server process that is connected to: a sign that unsynced data may be gone. */
@@ -61,6 +46,8 @@ export interface EventLog {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
   /** The last message of one exact subject. */
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
+  /** The last messages of exact subjects of one stream, by subject: many in one request. May be stale, as `read`. */
+  lasts(subjects: readonly string[]): Promise<Map<string, Stored>>;
   /** The subjects (wildcards allowed) that hold messages, with how many. For people and takeovers, not the hot path. */
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
   /**
@@ -80,10 +67,13 @@ export interface EventLog {
 
   /** Stores a timer: a message on `due` of run and slot at `atMs` (epoch) or soon after. Again is a replacement. */
   setTimer(run: string, slot: number, atMs: number): Promise<void>;
+  /**
+   * When the stored timer of a slot fires, in epoch milliseconds; undefined if none is stored. One that nats-server
+   * restored after a crash is also reported, and never fires.
+   */
+  timerAt(run: string, slot: number): Promise<number | undefined>;
   /** Removes it. May lose the race against its firing. */
   cancelTimer(run: string, slot: number): Promise<void>;
-  /** Absent where timers cannot get lost. */
-  readonly timerMarks?: TimerMarks;
 
   /** Takes messages from a durable consumer, which is made if it is not there. */
   consume(options: ConsumeOptions): Promise<Consumption>;

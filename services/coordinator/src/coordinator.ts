@@ -40,6 +40,7 @@ import { type CoordinatorEvent, type CoordinatorTelemetry, DEFAULTS, keyOf, type
 import { Faults } from "./shell/faults.ts";
 import { ForgottenAsks } from "./shell/forgotten.ts";
 import { Incarnation } from "./shell/incarnation.ts";
+import { Pace } from "./shell/pace.ts";
 import { ServerClock } from "./shell/server-clock.ts";
 import { StrandedCommands } from "./shell/stranded.ts";
 import { ADVICE, type Stopped, strike } from "./shell/strikes.ts";
@@ -72,6 +73,8 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
 }
 
 const APART_MS = 60_000;
+/** Runs that another coordinator had, of which so many are read in a second to know what they wait for. */
+const AUDITED_PER_SECOND = 200;
 
 export interface Coordinator {
   readonly id: string;
@@ -209,6 +212,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       warn: (what, error, run) => alive && warn(what, error, run),
       forgotten: new ForgottenAsks(options.keepPositions),
       stranded: new StrandedCommands(port.log, port.clock),
+      pace: new Pace(port.clock, AUDITED_PER_SECOND),
       later: new DelayQueue(port.clock, settings.deadlineAfterMs),
       settings,
       loops,

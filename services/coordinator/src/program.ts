@@ -39,10 +39,10 @@ export const told: Told<CoordinatorEvent> = {
   ],
   restarted: ["warn", () => "started again from the log, on a new connection"],
   blocked: ["warn", ({ ms, where, over }) => `the event loop ${over ? "was" : "is"} blocked for ${ms} ms, at ${where}`],
-  timersRestored: [
-    "warn",
-    ({ partition, runs }) =>
-      `the stored timers of partition ${partition} were lost, or not marked yet; ${runs} runs were read, and have theirs again`,
+  repaired: ["warn", () => "what a run waits for was gone from the log, and is stored again"],
+  swept: [
+    "info",
+    ({ run, commands, timers }) => `removed ${commands} commands and ${timers} timers that run ${run} left`,
   ],
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],
   connection: ["warn", toldConnection],

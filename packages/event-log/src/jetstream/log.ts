@@ -24,7 +24,7 @@ import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
 import { createRemover } from "./remover.ts";
 import { createRequests } from "./requests.ts";
-import { createTimerMarks, createTimers } from "./timers.ts";
+import { createTimers } from "./timers.ts";
 import { untilServed, type WaitOptions } from "./wait.ts";
 
 export interface ConnectOptions extends WaitOptions {
@@ -111,7 +111,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   const blobs = createBlobs(publisher, requests, subjects, nc.info?.max_payload ?? 1_048_576);
   const reader = createReader(requests, subjects, blobs);
   const remover = createRemover(requests, reader, subjects);
-  const timers = createTimers(publisher, remover, subjects);
+  const timers = createTimers(publisher, reader, remover, subjects);
   const parts = { link, requests, blobs, subjects };
 
   async function appendLarge(subject: string, whole: string, options?: AppendOptions) {
@@ -214,12 +214,13 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     },
     read: reader.read,
     last: reader.last,
+    lasts: reader.lasts,
     list: reader.list,
     oldest: (stream, filter, fromSeq = 1) => reader.oldest(stream, filter, fromSeq),
     remove: (subject, options = {}) => remover.remove(subject, options),
     setTimer: timers.set,
+    timerAt: timers.at,
     cancelTimer: timers.cancel,
-    timerMarks: createTimerMarks(publisher, reader, subjects),
     consume: async (options) => kept(await startPuller(parts, options)),
     backlog: (stream) => backlogOf(requests, subjects.streamName(stream)),
     progress: (stream, consumer) => progressOf(requests, subjects.streamName(stream), consumer),

@@ -3,7 +3,7 @@ import type { StreamKind, Subjects } from "@stepstream/contracts";
 import { LogRefusedError } from "@stepstream/contracts";
 import type { ReadOptions, Stored } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
-import { added, headerBlock, statusOfAnswer } from "./incoming.ts";
+import { added, header, headerBlock, statusOfAnswer } from "./incoming.ts";
 import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
 
 /**
@@ -24,6 +24,10 @@ import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
 export interface Reader {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
+  /** The last messages of exact subjects of one stream, by subject. */
+  lasts(subjects: readonly string[]): Promise<Map<string, Stored>>;
+  /** A header of the last message of a subject; undefined if there is no message. */
+  headerOfLast(subject: string, name: string): Promise<string | undefined>;
   /** A message as it is on the bus: where it was too large, the reference to it. */
   raw(stream: StreamKind, seq: number): Promise<{ subject: string; text: string } | undefined>;
   /** The last of a subject as it is on the bus, and as the leader has it. */
@@ -37,6 +41,8 @@ export interface Reader {
 
 /** Messages per request. The server ends a batch earlier if it grows too large for it. */
 const BATCH = 1_000;
+/** Subjects of one request for the last messages of many. The server refuses more than 1,024. */
+const LASTS = 256;
 /** Listing hundreds of thousands of subjects takes the server a while. */
 const SLOW_MS = 30_000;
 /** Silence after which a listing is asked for again: a short one takes milliseconds, and of a long one answers come late. */
@@ -124,6 +130,54 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     return stored(raw.subject, raw.seq, raw.time, text, block);
   }
 
+  /** The last message of a subject, as a replica has it. */
+  async function directLast(subject: string, onMessage: (msg: Msg, block: string) => void): Promise<void> {
+    const stream = streamName(subject);
+    await requests.many(
+      `$JS.API.DIRECT.GET.${stream}.${subject}`,
+      "",
+      (msg) => {
+        const block = headerBlock(msg);
+        const { code, why } = msg.data.length === 0 ? statusOfAnswer(block) : { code: 0, why: "" };
+        if (code !== 404) mustBeMessage(subject, code, why);
+        if (code === 0) onMessage(msg, block);
+        return true;
+      },
+      again(stream),
+    );
+  }
+
+  async function lastsOf(all: readonly string[], found: Map<string, Stored | Promise<Stored>>): Promise<void> {
+    const stream = streamName(all[0]!);
+    for (let from = 1, upTo = 0; ; ) {
+      let more = false;
+      let last = 0;
+      const ask = { seq: from, multi_last: all, batch: LASTS, ...(upTo > 0 && { up_to_seq: upTo }) };
+      await requests.many(
+        `$JS.API.DIRECT.GET.${stream}`,
+        JSON.stringify(ask),
+        (msg) => {
+          const block = headerBlock(msg);
+          if (msg.data.length === 0) {
+            const { code, why } = statusOfAnswer(block);
+            if (code === 204) {
+              more = Number(added(block, "Nats-Num-Pending")) > 0;
+              upTo = Number(added(block, "Nats-UpTo-Sequence"));
+            } else if (code !== 404) mustBeMessage(all[0]!, code, why);
+            if (code !== 0) return true;
+          }
+          const subject = added(block, "Nats-Subject");
+          last = Number(added(block, "Nats-Sequence"));
+          found.set(subject, stored(subject, last, added(block, "Nats-Time-Stamp"), msg.string(), block));
+          return false;
+        },
+        again(stream),
+      );
+      if (!more || last === 0) return;
+      from = last + 1;
+    }
+  }
+
   async function rawLast(subject: string): Promise<{ seq: number; text: string } | undefined> {
     const raw = await fromLeader(streamName(subject), { last_by_subj: subject });
     return raw && { seq: raw.seq, text: Buffer.from(raw.data ?? "", "base64").toString("utf8") };
@@ -155,25 +209,31 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     },
 
     async last(subject, { fresh = false } = {}) {
-      const stream = streamName(subject);
       if (fresh) {
-        const raw = await fromLeader(stream, { last_by_subj: subject });
+        const raw = await fromLeader(streamName(subject), { last_by_subj: subject });
         return raw && ofLeader(raw);
       }
       let found: Stored | Promise<Stored> | undefined;
-      await requests.many(
-        `$JS.API.DIRECT.GET.${stream}.${subject}`,
-        "",
-        (msg) => {
-          const block = headerBlock(msg);
-          const { code, why } = msg.data.length === 0 ? statusOfAnswer(block) : { code: 0, why: "" };
-          if (code !== 404) mustBeMessage(subject, code, why);
-          const seq = Number(added(block, "Nats-Sequence"));
-          if (code === 0) found = stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
-          return true;
-        },
-        again(stream),
-      );
+      await directLast(subject, (msg, block) => {
+        const seq = Number(added(block, "Nats-Sequence"));
+        found = stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
+      });
+      return found;
+    },
+
+    async lasts(all) {
+      const found = new Map<string, Stored | Promise<Stored>>();
+      for (let from = 0; from < all.length; from += LASTS) await lastsOf(all.slice(from, from + LASTS), found);
+      const stored = new Map<string, Stored>();
+      for (const [subject, one] of found) stored.set(subject, one instanceof Promise ? await one : one);
+      return stored;
+    },
+
+    async headerOfLast(subject, name) {
+      let found: string | undefined;
+      await directLast(subject, (_msg, block) => {
+        found = header(block, name);
+      });
       return found;
     },
 

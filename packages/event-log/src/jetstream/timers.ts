@@ -1,5 +1,4 @@
 import { MAX_SCHEDULE_MS, type Subjects } from "@stepstream/contracts";
-import type { TimerMarks } from "../port.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Reader } from "./reader.ts";
 import type { Remover } from "./remover.ts";
@@ -23,12 +22,14 @@ import type { Remover } from "./remover.ts";
  */
 export interface Timers {
   set(run: string, slot: number, atMs: number): Promise<void>;
+  /** When the one that is stored fires, in epoch milliseconds. */
+  at(run: string, slot: number): Promise<number | undefined>;
   cancel(run: string, slot: number): Promise<void>;
 }
 
 const DUE = '{"v":1,"type":"TimerDue"}';
 
-export function createTimers(publisher: Publisher, remover: Remover, subjects: Subjects): Timers {
+export function createTimers(publisher: Publisher, reader: Reader, remover: Remover, subjects: Subjects): Timers {
   return {
     async set(run, slot, atMs) {
       await publisher.publish(subjects.timer(run, slot), DUE, {
@@ -36,31 +37,21 @@ export function createTimers(publisher: Publisher, remover: Remover, subjects: S
         ifLost: "resend", // T2
       });
     },
+    async at(run, slot) {
+      const schedule = await reader.headerOfLast(subjects.timer(run, slot), SCHEDULE);
+      const at = schedule?.startsWith(AT) ? Date.parse(schedule.slice(AT.length)) : Number.NaN;
+      return Number.isNaN(at) ? undefined : at;
+    },
     async cancel(run, slot) {
       await remover.removeTimer(subjects.timer(run, slot));
     },
   };
 }
 
+const SCHEDULE = "Nats-Schedule";
+const AT = "@at ";
+
 export function scheduleLines(atMs: number, target: string): string {
   const at = new Date(Math.min(MAX_SCHEDULE_MS, Math.max(0, Math.ceil(atMs)))).toISOString();
-  return `Nats-Schedule: @at ${at}\r\nNats-Schedule-Target: ${target}\r\n`;
-}
-
-const BEGUN = "begun";
-const DONE = "done";
-
-/** On subjects of timers that name no slot: they have no schedule, and nobody consumes them. */
-export function createTimerMarks(publisher: Publisher, reader: Reader, subjects: Subjects): TimerMarks {
-  const subjectOf = (partition: number, mark: string) => `${subjects.namespace}.timer.${partition}.-.${mark}`;
-  const write = async (partition: number, mark: string) =>
-    void (await publisher.publish(subjectOf(partition, mark), '{"v":1,"type":"TimerMark"}', { ifLost: "resend" }));
-  return {
-    async intact(partition) {
-      const marks = await Promise.all([BEGUN, DONE].map((mark) => reader.last(subjectOf(partition, mark))));
-      return marks.every((mark) => mark !== undefined);
-    },
-    begin: (partition) => write(partition, BEGUN),
-    end: (partition) => write(partition, DONE),
-  };
+  return `${SCHEDULE}: ${AT}${at}\r\nNats-Schedule-Target: ${target}\r\n`;
 }

@@ -112,6 +112,15 @@ export class MemoryLog implements EventLog {
     return this.#ask(`read ${subject}`, () => this.server.last(subject, this.#staleMs(fresh)));
   }
 
+  lasts(subjects: readonly string[]): Promise<Map<string, Stored>> {
+    const staleMs = this.#staleMs(false);
+    const lasts = () => subjects.flatMap((subject) => this.server.last(subject, staleMs) ?? []);
+    return this.#ask(
+      `read the last of ${subjects.length} subjects`,
+      () => new Map(lasts().map((one) => [one.subject, one])),
+    );
+  }
+
   list(stream: StreamKind, filter: string): Promise<Map<string, number>> {
     return this.#ask(`list ${filter}`, () => this.server.stream(stream).list(filter));
   }
@@ -135,6 +144,10 @@ export class MemoryLog implements EventLog {
 
   setTimer(run: string, slot: number, atMs: number): Promise<void> {
     return this.#ask(`set timer ${run}.${slot}`, () => this.server.setTimer(run, slot, atMs));
+  }
+
+  timerAt(run: string, slot: number): Promise<number | undefined> {
+    return this.#ask(`look at timer ${run}.${slot}`, () => this.server.timerAt(run, slot));
   }
 
   cancelTimer(run: string, slot: number): Promise<void> {

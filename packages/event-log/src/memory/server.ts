@@ -1,4 +1,4 @@
-import { type StreamKind, Subjects } from "@stepstream/contracts";
+import { MAX_SCHEDULE_MS, type StreamKind, Subjects } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Appended, AppendOptions, Backlog, Progress, Stored } from "../port.ts";
 import { callAt } from "./at.ts";
@@ -55,6 +55,8 @@ export class MemoryServer {
   readonly #journals: string;
   /** When schedules fire, by subject. */
   readonly #fireAt = new Map<string, number>();
+  /** Subjects of schedules that were replaced since the last start: see {@link restart}. */
+  readonly #replaced = new Set<string>();
   #upAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: MemoryServerOptions = {}) {
@@ -99,7 +101,11 @@ export class MemoryServer {
     return new MemoryLog(this, name);
   }
 
-  /** The server is killed and started again on its store. Its timers go on, its clients reconnect. */
+  /**
+   * The server is killed and started again on its store. Its timers go on, its clients reconnect. Schedules that were
+   * replaced since it was last started, and have fired or were removed since, are listed again, and never fire (as on
+   * nats-server 2.15.1).
+   */
   restart({ downMs = 0, forgetMs = 0, loseTailMs = 0 }: RestartOptions = {}): void {
     const now = this.clock.now();
     this.life++;
@@ -110,7 +116,17 @@ export class MemoryServer {
       else stream.forgetIdsOfTheGone();
       for (const consumer of this.#consumers[kind].values()) consumer.restart(forgetMs);
     }
+    for (const subject of this.#replaced)
+      if (this.#streams.TIMERS.lastOf(subject) === 0) this.#streams.TIMERS.append(subject, DUE, now);
+    this.#replaced.clear();
     for (const log of [...this.logs]) log.cut(downMs);
+  }
+
+  /** Messages go missing: by a purge, a deletion by hand, a disk. @returns How many. */
+  lose(kind: StreamKind, which: (subject: string) => boolean): number {
+    const stream = this.#streams[kind];
+    const subjects = [...stream.list(">").keys()].filter(which);
+    return subjects.reduce((sum, subject) => sum + stream.remove(subject), 0);
   }
 
   stream(kind: StreamKind): MemoryStream {
@@ -164,6 +180,7 @@ export class MemoryServer {
   setTimer(run: string, slot: number, atMs: number): void {
     const subject = this.subjects.timer(run, slot);
     const stream = this.#streams.TIMERS;
+    if (stream.lastOf(subject) > 0) this.#replaced.add(subject);
     const { seq } = stream.append(subject, DUE, this.clock.now());
     this.#fireAt.set(subject, atMs);
     const fire = () => {
@@ -176,6 +193,12 @@ export class MemoryServer {
       callAt(this.clock, Math.ceil(at) + (this.faults?.timerLateMs() ?? 0), fire);
     };
     wait(Math.max(atMs, this.clock.now()));
+  }
+
+  timerAt(run: string, slot: number): number | undefined {
+    const subject = this.subjects.timer(run, slot);
+    const at = this.#streams.TIMERS.lastOf(subject) === 0 ? undefined : this.#fireAt.get(subject);
+    return at === undefined ? undefined : Math.ceil(Math.min(MAX_SCHEDULE_MS, at));
   }
 
   cancelTimer(run: string, slot: number): void {

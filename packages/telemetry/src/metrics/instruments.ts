@@ -101,6 +101,21 @@ export const INSTRUMENTS = {
     attributes: [WORKFLOW],
     by: "coordinator",
   },
+  "stepstream.coordinator.repairs": {
+    kind: "counter",
+    unit: "{cause}",
+    about:
+      "What runs waited for, was gone from the log and is stored again, by its kind: command, timer, child, message.",
+    attributes: ["stepstream.kind"],
+    by: "coordinator",
+  },
+  "stepstream.coordinator.swept": {
+    kind: "counter",
+    unit: "{message}",
+    about: "Commands and timers that no run had use for, and that were removed.",
+    attributes: ["stepstream.kind"],
+    by: "coordinator",
+  },
   "stepstream.queue.waiting": {
     kind: "observed",
     unit: "{command}",

@@ -18,6 +18,10 @@ export interface Observed {
 export interface Gauges {
   /** Coordinator: it has taken a partition, or let it go. */
   partition(owned: boolean): void;
+  /** Coordinator: what a run waited for was gone, and is stored again. */
+  repaired(kind: string): void;
+  /** Coordinator: what no run had use for is removed. */
+  swept(kind: string, count: number): void;
   /** Coordinator: whom to ask. Ends with what it returns. */
   observe(look: () => Promise<Observed>): { stop(): void };
   /** Worker: a step's circuit breaker has changed its state. */
@@ -109,6 +113,8 @@ export function measured(telemetry: Telemetry, meter: Meter): Telemetry & Gauges
     },
 
     partition: (owned) => is.partitions.add(owned ? 1 : -1),
+    repaired: (kind) => is.repairs.add(1, { "stepstream.kind": kind }),
+    swept: (kind, count) => is.swept.add(count, { "stepstream.kind": kind }),
     breaker: (step, state) => is.breaker.record(STATES[state], { [STEP]: step }),
     observe: (look) => observed(meter, look),
   };
@@ -140,6 +146,8 @@ function instruments(meter: Meter) {
     rebuilds: counter("stepstream.coordinator.rebuilds"),
     decision: histogram("stepstream.coordinator.decision.duration"),
     conflicts: counter("stepstream.coordinator.journal.conflicts"),
+    repairs: counter("stepstream.coordinator.repairs"),
+    swept: counter("stepstream.coordinator.swept"),
     scheduleToStart: histogram("stepstream.step.schedule_to_start"),
     attempt: histogram("stepstream.step.attempt.duration"),
     retries: counter("stepstream.step.retries"),

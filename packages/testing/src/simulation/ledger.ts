@@ -24,7 +24,7 @@ export class Ledger {
     this.violated ??= run;
   }
 
-  count(what: string): void {
-    this.mishaps[what] = (this.mishaps[what] ?? 0) + 1;
+  count(what: string, times = 1): void {
+    this.mishaps[what] = (this.mishaps[what] ?? 0) + times;
   }
 }

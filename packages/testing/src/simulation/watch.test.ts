@@ -20,6 +20,7 @@ beforeEach(async () => {
     ledger,
     latencyMs: 1,
     restartedAt: () => Number.NEGATIVE_INFINITY,
+    vanishedAt: () => Number.NEGATIVE_INFINITY,
     frozenAt: () => Number.NEGATIVE_INFINITY,
     workflows: [],
     excused: (run) => excused(run),

@@ -13,6 +13,8 @@ export interface Watched {
   readonly latencyMs: number;
   /** When the server was last restarted. */
   restartedAt(): number;
+  /** When something that was stored has last gone missing. */
+  vanishedAt(): number;
   /** Until when some process was last frozen. */
   frozenAt(): number;
   workflows: readonly AnyWorkflow[];
@@ -21,6 +23,8 @@ export interface Watched {
 
 /** A server that is killed forgets the acknowledgements of so long. As measured on nats-server 2.15.1: up to 114 ms. */
 export const FORGOTTEN_MS = 120;
+/** What has gone missing is stored again within this time, while processes are crashed and cut off. */
+export const REPAIRED_MS = 90_000;
 const OUTCOME = /^(Step(Completed|Failed|Cancelled)|SlotTimedOut|SlotAbandoned)$/;
 
 /** Looks at a world from outside, while it goes on, for what must be so at any moment. */
@@ -74,6 +78,7 @@ export class Watch {
    */
   checkCauses(runs: Iterable<string>): void {
     const { server, ledger, excused } = this.#world;
+    if (server.clock.now() - this.#world.vanishedAt() < REPAIRED_MS) return;
     const { subjects } = server;
     const listed = (kind: "COMMANDS" | "TIMERS") => [...server.stream(kind).list(">").keys()].join(" ");
     const causes = `${listed("COMMANDS")} ${listed("TIMERS")} `;
@@ -105,8 +110,8 @@ export class Watch {
     const open = this.#open(run);
     return this.events(run).some((event) => {
       if (event.type !== "ChildScheduled" || !open.has(event.slot)) return false;
-      // Over, and whoever has it has still to say so.
-      return !this.ended(event.run) || this.isUndone(event.run);
+      // Over, and whoever has it has still to say so; it may have ended without a message, after it was parked.
+      return !this.ended(event.run) || this.isUndone(event.run) || this.isParked(event.run);
     });
   }
 

@@ -19,10 +19,16 @@ export interface Weather {
   readonly cut: number;
   readonly restart: number;
   readonly pause: number;
+  readonly vanish: number;
+}
+
+/** What goes missing in a world. Drawn apart, so that the rest of the world is the same without it. */
+export function drawVanishing(chance: Chance): Pick<Weather, "vanish"> {
+  return { vanish: chance.pick([0, 0, 15_000]) };
 }
 
 /** Each world has weather of its own: some are calm but for crashes, some lose every tenth message. */
-export function drawWeather(chance: Chance): Weather {
+export function drawWeather(chance: Chance): Omit<Weather, "vanish"> {
   return {
     // Ids that are soon forgotten show what rests on them alone.
     dedupeMs: chance.pick([120_000, 300]),

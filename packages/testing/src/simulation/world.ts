@@ -26,8 +26,8 @@ import { Ledger } from "./ledger.ts";
 import { Calls, checkResults } from "./results.ts";
 import { sameValue } from "./same-value.ts";
 import type { Outcome, Scenario, SimulatedRun, Started } from "./scenario.ts";
-import { FORGOTTEN_MS, Watch } from "./watch.ts";
-import { drawWeather, nowAndThen, Storm, type Weather } from "./weather.ts";
+import { FORGOTTEN_MS, REPAIRED_MS, Watch } from "./watch.ts";
+import { drawVanishing, drawWeather, nowAndThen, Storm, type Weather } from "./weather.ts";
 
 const quiet = () => {};
 const silent = { debug: quiet, info: quiet, warn: quiet, error: quiet };
@@ -64,6 +64,8 @@ class World {
   readonly #runs: number;
   readonly #trace: Trace | undefined;
   readonly #chance: Chance;
+  /** What goes missing is drawn apart: see drawVanishing. */
+  readonly #vanishing: Chance;
   readonly #clock: VirtualClock;
   readonly #t0: number;
   readonly #ledger = new Ledger();
@@ -83,6 +85,7 @@ class World {
   /** Runs that somebody outside still has to do with. */
   readonly #busyOutside = new Set<string>();
   #restartedAt = Number.NEGATIVE_INFINITY;
+  #vanishedAt = Number.NEGATIVE_INFINITY;
   #deployed = false;
   #leaps = 0;
 
@@ -96,7 +99,8 @@ class World {
     this.#chance = new Chance(seed);
     this.#clock = new VirtualClock(this.#chance.next);
     this.#t0 = this.#clock.now();
-    this.#weather = drawWeather(this.#chance);
+    this.#vanishing = new Chance(seed + 1_000_003);
+    this.#weather = { ...drawWeather(this.#chance), ...drawVanishing(this.#vanishing) };
     const note = trace && ((who: string, what: string) => this.#note(who, what));
     this.#storm = new Storm(this.#weather, this.#chance, this.#ledger, (name) => this.#crashByChance(name), note);
     const { dedupeMs, latency } = this.#weather;
@@ -112,6 +116,7 @@ class World {
       ledger: this.#ledger,
       latencyMs: latency,
       restartedAt: () => this.#restartedAt,
+      vanishedAt: () => this.#vanishedAt,
       frozenAt: () => Math.max(...[...this.#members.values()].map((member) => member.frozenAt)),
       workflows: this.#workflows,
       excused: (run) => scenario.excused?.(run) ?? false,
@@ -143,7 +148,7 @@ class World {
       } while (!over && this.#leaps > leaps);
       virtualMs = this.#clock.now() - this.#t0;
       // Late messages, repeated reports: nothing may follow an end, but that of a run that its parent has just abandoned.
-      await this.#clock.run(() => this.#ledger.full, 30_000);
+      await this.#clock.run(() => this.#ledger.full, 60_000);
     } while (over && !this.#ledger.full && !this.#over());
     for (const run of this.#busyOutside) this.#ledger.fault(`outside of run ${run} : somebody still waits`);
     this.#busyOutside.clear();
@@ -236,7 +241,7 @@ class World {
         ledger.violation(event.run!, `parked: ${(event.error as Error).message}`);
       else if (event.type === "parked") ledger.fault(`parked: ${(event.error as Error).message}`);
       if (event.type === "dead") ledger.fault(`dead letter: ${(event.error as Error).message}`);
-      if (event.type === "moved" || event.type === "rebuilt") ledger.count(event.type);
+      if (["moved", "rebuilt", "repaired", "swept"].includes(event.type)) ledger.count(event.type);
       if (event.type === "trouble" && code !== "LOG_UNAVAILABLE" && !(event.error instanceof UnansweredError))
         ledger.fault(`trouble: ${event.what}: ${(event.error as Error)?.stack ?? event.error}`);
     };
@@ -282,7 +287,7 @@ class World {
   // ---------------------------------------------------------------- mishaps
 
   #brew(): void {
-    const { cut, restart, pause } = this.#weather;
+    const { cut, restart, pause, vanish } = this.#weather;
     const storm = {
       chance: this.#chance,
       clock: { setTimeout: (fn: () => void, ms: number) => this.#clock.setDrifting(fn, ms) },
@@ -291,6 +296,7 @@ class World {
     nowAndThen(storm, cut, () => this.#strike("cut", 800));
     nowAndThen(storm, restart, () => this.#restart());
     nowAndThen(storm, pause, () => this.#strike("pause", 5_000));
+    nowAndThen({ ...storm, chance: this.#vanishing }, vanish, () => this.#vanish());
   }
 
   #strike(what: "cut" | "pause", meanMs: number): void {
@@ -313,9 +319,21 @@ class World {
     this.#server.restart({ downMs: this.#chance.exponential(500), forgetMs: FORGOTTEN_MS });
   }
 
+  /** Commands or timers go missing: some of them, or all. */
+  #vanish(): void {
+    const kind = this.#vanishing.pick(["COMMANDS", "TIMERS"] as const);
+    const share = this.#vanishing.pick([0.2, 1]);
+    const lost = this.#server.lose(kind, () => this.#vanishing.is(share));
+    if (lost === 0) return;
+    this.#ledger.count("vanished", lost);
+    this.#note("server", `loses ${lost} messages of ${kind}`);
+    this.#vanishedAt = this.#clock.now();
+  }
+
   /** Where all that lives waits for a time that is far away, nobody is to live through every second until then. */
   #leap(): void {
     const next = Math.min(this.#server.nextTimerAt ?? Number.POSITIVE_INFINITY, ...this.#appointments);
+    if (this.#clock.now() - this.#vanishedAt < REPAIRED_MS) return;
     const ms = Number.isFinite(next) ? next - this.#clock.now() : 0;
     if (ms <= LONG_MS || this.#server.busy || next - this.#t0 > LIFETIME_MS) return;
     const live = [...this.#live].filter((run) => !this.#hasEnded(run));
@@ -406,6 +424,7 @@ class World {
     const client = await connect({ log: observer, clock: this.#clock });
     // Where a promise was violated, the other runs were not given the time to end.
     const { violated } = ledger;
+    if (violated === undefined && ledger.faults.length === 0) this.#checkLeftovers();
     for (const run of violated === undefined ? this.#live : [violated]) {
       const told = await tell(observer, run);
       const found = await check(run, told, this.#workflows);
@@ -435,6 +454,13 @@ class World {
       runs: this.#runs,
       virtualMs,
     };
+  }
+
+  /** All runs have ended a minute ago: nothing is stored any more that was to bring them further. */
+  #checkLeftovers(): void {
+    for (const kind of ["COMMANDS", "TIMERS"] as const)
+      for (const subject of this.#server.stream(kind).list(">").keys())
+        this.#ledger.fault(`run ${this.#server.subjects.parse(subject)?.run} has ended and left ${subject}`);
   }
 
   /** O7 of the results. */

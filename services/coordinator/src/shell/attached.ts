@@ -27,7 +27,6 @@ export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = 
   const called = <A extends unknown[], R>(fn: (...args: A) => R) => {
     return (...args: A) => (isAttached() ? fn(...args) : (undefined as R));
   };
-  const { timerMarks } = log;
   return {
     log: {
       subjects: log.subjects,
@@ -37,18 +36,13 @@ export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = 
       append: call(log.append),
       read: call(log.read),
       last: call(log.last),
+      lasts: call(log.lasts),
       list: call(log.list),
       oldest: call(log.oldest),
       remove: call(log.remove),
       setTimer: call(log.setTimer),
+      timerAt: call(log.timerAt),
       cancelTimer: call(log.cancelTimer),
-      ...(timerMarks && {
-        timerMarks: {
-          intact: call(timerMarks.intact),
-          begin: call(timerMarks.begin),
-          end: call(timerMarks.end),
-        },
-      }),
       progress: call(log.progress),
       backlog: call(log.backlog),
       ask: call(log.ask),

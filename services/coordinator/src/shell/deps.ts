@@ -4,13 +4,14 @@ import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { Faults } from "./faults.ts";
 import type { ForgottenAsks } from "./forgotten.ts";
+import type { Pace } from "./pace.ts";
 import type { ServerClock } from "./server-clock.ts";
 import type { StrandedCommands } from "./stranded.ts";
 import type { Turns } from "./turns.ts";
 
 /** What a coordinator tells about its work. */
 export type CoordinatorTelemetry = Pick<Telemetry, "traceOf" | "decisions" | "parked" | "runEnded"> &
-  Partial<Pick<Gauges, "partition" | "observe">>;
+  Partial<Pick<Gauges, "partition" | "observe" | "repaired" | "swept">>;
 
 /** What everything in the shell of one coordinator shares. */
 export interface Deps {
@@ -32,6 +33,8 @@ export interface Deps {
   /** Calls back after `settings.deadlineAfterMs`. */
   readonly later: DelayQueue;
   readonly stranded: StrandedCommands;
+  /** Of the auditor's reads, for all partitions together. */
+  readonly pace: Pace;
   readonly telemetry: CoordinatorTelemetry;
   readonly emit: (event: CoordinatorEvent) => void;
   readonly forgotten: ForgottenAsks;
@@ -59,8 +62,10 @@ export interface Settings {
   hotRuns: number;
   /** Inbox messages of a partition in hand at a time. */
   inFlight: number;
-  /** How often parked runs are tried again, and stranded commands and missing deadlines are looked for. */
+  /** How often parked runs are tried again. */
   unparkMs: number;
+  /** How often what runs wait for is compared with what is stored: commands, timers, children. */
+  auditMs: number;
   /** How often presence is said; a coordinator unheard of for three times that is gone. */
   presenceMs: number;
 }
@@ -74,6 +79,7 @@ export const DEFAULTS: Settings = {
   hotRuns: 5_000,
   inFlight: 1_000,
   unparkMs: 30_000,
+  auditMs: 10_000,
   presenceMs: 1_000,
 };
 
@@ -122,8 +128,10 @@ export type CoordinatorEvent =
   | { type: "restarted" }
   /** Code that is no workflow's blocks the event loop, or has: then it is `over`. It is not stopped. */
   | { type: "blocked"; ms: number; where: string; over: boolean }
-  /** Stored timers of a partition were gone (or it is new to this version): so many runs were read, and have theirs again. */
-  | { type: "timersRestored"; partition: number; runs: number }
+  /** What a run waited for was gone from the log, and is stored again. */
+  | { type: "repaired"; run: string; missing: readonly string[] }
+  /** What no slot of a run had use for is removed: it was over, or deleted, or a crash of the server had brought that back. */
+  | { type: "swept"; run: string; commands: number; timers: number }
   | { type: "peers"; peers: readonly string[] }
   /** nats-server does not permit something: once in 10 s for each permission, with how often it was denied meanwhile. */
   | ({ type: "denied" } & DenialReport)

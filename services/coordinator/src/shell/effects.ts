@@ -4,9 +4,11 @@ import {
   DEADLINE,
   type InboxMessage,
   InvariantError,
+  MAX_SCHEDULE_MS,
   thorough,
 } from "@stepstream/contracts";
 import type { EventLog } from "@stepstream/event-log";
+import type { Need } from "../audit/needs.ts";
 import type { Decided, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import { childOf, startChild, stopChild, unstarted } from "./children.ts";
@@ -47,8 +49,8 @@ export class Effects {
   readonly #settling = new Set<number>();
   /** Slots that are being abandoned, or timed out, which takes as long as the log is away: one such work for each. */
   readonly #ending = new Set<number>();
-  /** Timers in the log, to be removed when their slots are done. */
-  readonly #stored = new Set<number>();
+  /** Timers in the log, to be removed when their slots are done, and when they fire; undefined: another may have stored it. */
+  readonly #stored = new Map<number, number | undefined>();
   /** Steps whose deadline is known to this process only, and when it is to be stored, if that is later. */
   readonly #watched = new Map<number, Later | undefined>();
   /** In which state steps and children were last seen to. Only where checks are thorough. */
@@ -67,8 +69,8 @@ export class Effects {
   mayHaveStored(slots: Iterable<Slot>): void {
     for (const slot of slots) {
       if (slot.state === "done" || slot.kind === "child") continue;
-      if (slot.kind === "timer" || slot.state === "waiting") this.#stored.add(slot.slot);
-      if (slot.kind === "step") this.#stored.add(slot.slot + DEADLINE);
+      if (slot.kind === "timer" || slot.state === "waiting") this.#stored.set(slot.slot, undefined);
+      if (slot.kind === "step") this.#stored.set(slot.slot + DEADLINE, undefined);
     }
   }
 
@@ -186,6 +188,15 @@ export class Effects {
     }
   }
 
+  /** Of its steps, those that are stored as timers. */
+  *deadlines(): Iterable<Need> {
+    for (const [timer, at] of this.#stored) {
+      const slot = timer - DEADLINE;
+      if (slot > 0 && at !== undefined && this.#run.slots.get(slot)?.state === "open")
+        yield { kind: "timer", slot, timer, at };
+    }
+  }
+
   /** The run may be let go now: nothing of it is under way in this process alone. */
   get idle(): boolean {
     if (this.#inMemory.size > 0 || this.#timers.has("settle")) return false;
@@ -224,8 +235,14 @@ export class Effects {
     const { log } = this.#deps;
     const { runId } = this.#run;
     const needed = () => this.#wanted() && slot.state !== "done";
-    await retrying(this.#deps, "store a timer", () => log.setTimer(runId, number, atMs), needed, runId);
-    this.#stored.add(number);
+    // Stored again for the same time, it would leave one behind that a crash of nats-server brings back (see the auditor).
+    const mayBeStored = this.#stored.has(number) && atMs > this.#deps.serverClock.now();
+    const store = async () => {
+      const at = mayBeStored ? await log.timerAt(runId, number) : undefined;
+      if (at === undefined || !isSameTime(at, atMs)) await log.setTimer(runId, number, atMs);
+    };
+    await retrying(this.#deps, "store a timer", store, needed, runId);
+    this.#stored.set(number, atMs);
     // Done while it was being stored: nobody would remove it later.
     if (slot.state === "done") this.#removeTimer(number);
   }
@@ -399,6 +416,11 @@ export class Effects {
   #trouble(what: string, error: unknown): void {
     if (this.#wanted() && !(error instanceof Released)) this.#deps.warn(what, error, this.#run.runId);
   }
+}
+
+/** As the log rounds it. */
+function isSameTime(storedMs: number, atMs: number): boolean {
+  return storedMs === Math.ceil(Math.min(MAX_SCHEDULE_MS, atMs));
 }
 
 /** Of a reason for workers: the bus takes no hint of any length, and there may be one for each of many slots. */

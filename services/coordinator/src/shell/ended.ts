@@ -1,16 +1,19 @@
 import {
   type ChildEnded,
   InvariantError,
+  isTerminal,
   type RunStarted,
   type TerminalEvent,
   toFailure,
   WorkflowCancelledError,
   WorkflowTerminatedError,
 } from "@stepstream/contracts";
+import { markOf } from "../run/execution.ts";
 import { type Parent, stopChild } from "./children.ts";
 import { removeCommand } from "./commands.ts";
 import type { Deps } from "./deps.ts";
 import { askToStop } from "./effects.ts";
+import { readHistory, startedAtOf, startOf } from "./history.ts";
 import { retrying } from "./retrying.ts";
 
 /**
@@ -46,6 +49,16 @@ export async function afterEnd(
   const told = await retrying(deps, "report the end of a child to its parent", append, wanted, run.runId);
   if (!(told && told.seq > 0) && wanted())
     throw new InvariantError("ended Z1", `run ${parent.run} was not told of its end`, { run: run.runId });
+}
+
+/** Reports the end of a run that is over to its parent again, if it has one. Anyone may: it is the same message. */
+export async function reportEnd(deps: Deps, run: string, wanted: () => boolean): Promise<void> {
+  const history = await readHistory(deps, run, 0, true);
+  const started = startOf(history);
+  const end = history.events.at(-1);
+  if (!started?.parent || !end || !isTerminal(end)) return;
+  const mark = markOf(run, startedAtOf(history, started));
+  await afterEnd(deps, { runId: run, mark, started }, end, history.upTo, wanted);
 }
 
 function endOfChild(run: string, parent: NonNullable<RunStarted["parent"]>, end: TerminalEvent): ChildEnded {

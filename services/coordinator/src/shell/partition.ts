@@ -6,15 +6,13 @@ import {
   type StepstreamError,
 } from "@stepstream/contracts";
 import type { Consumption, Delivery, Subscription } from "@stepstream/event-log";
+import { Auditor } from "./auditor.ts";
 import { deadLetter } from "./dead-letters.ts";
 import type { Deps } from "./deps.ts";
 import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
-import { restoreTimers, runsWithLostTimers } from "./lost-timers.ts";
 import { Poll } from "./poll.ts";
-import { rearmDeadlines } from "./rearm.ts";
 import { type Arrival, RunActor } from "./run-actor.ts";
-import { StrandedPoll } from "./stranded.ts";
 
 const CLOSED_KEPT = 10_000;
 /** After a server restart, runs that were journalled so recently are looked after: unsynced data may be gone. */
@@ -36,7 +34,6 @@ export class Partition {
    * started again, by a message that another coordinator got.
    */
   readonly #closed = new Map<string, number>();
-  readonly #stranded: StrandedPoll;
   readonly #recent = new Map<string, number>();
   /** Every delivery in hand, and when its ack_wait last began. */
   readonly #unacked = new Map<Delivery, number>();
@@ -48,31 +45,34 @@ export class Partition {
   #consumption: Consumption | undefined;
   #questions: Subscription | undefined;
   #timers: unknown[] = [];
-  readonly #polls: Record<"parked" | "commands" | "timers", Poll>;
+  readonly #auditor: Auditor;
+  readonly #polls: Record<"parked" | "audit" | "read" | "inboxes", Poll>;
   #released = false;
   #abandoned = false;
   #serverId: string;
-  #lost: string[] | undefined;
 
   constructor(deps: Deps, number: number) {
     this.#deps = deps;
-    this.#stranded = new StrandedPoll(deps, (run) => this.#released || this.#actor(run).wake());
     this.number = number;
     this.#serverId = deps.log.serverId;
+    const mailboxes = {
+      awaited: (run: string) => this.#actors.get(run)?.awaited,
+      runs: () => this.#actors.keys(),
+      load: (run: string) => this.#actor(run).woken(),
+    };
+    this.#auditor = new Auditor(deps, number, mailboxes, () => !this.#released);
     const poll = (what: string, look: () => Promise<number | void>) =>
       new Poll(deps.clock, look, (error) => this.#trouble(what, error));
     this.#polls = {
       parked: poll("look for parked runs", () => this.#unpark()),
-      commands: poll("look at the commands", () => this.#lookAtCommands()),
-      timers: poll("look for lost timers", () => this.#lookForLostTimers()),
+      audit: poll("compare what runs wait for with what is stored", () => this.#auditor.look()),
+      inboxes: poll("look for messages that were passed over", () => this.#auditor.lookAtInboxes()),
+      read: poll("read what runs wait for", () => this.#auditor.readUnread()),
     };
   }
 
   async start(): Promise<void> {
     const { log, settings } = this.#deps;
-    // Before anything is handled: runs that are started from now on have lost none.
-    const lost = await this.#lostTimers();
-    if (this.#released) return;
     const consumption = await log.consume({
       stream: "EVENTS",
       consumer: `inbox-${this.number}`,
@@ -87,9 +87,8 @@ export class Partition {
     this.#questions = log.answer(log.subjects.all.queries(this.number), (text, subject) => this.#answer(text, subject));
     this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
-    this.#every(settings.unparkMs, () => this.#lookAround());
-    this.#lost = lost;
-    this.#lookAround();
+    this.#every(settings.unparkMs, () => this.#polls.parked.now());
+    for (const poll of Object.values(this.#polls)) poll.now();
   }
 
   /** It has begun to take its inbox. */
@@ -249,6 +248,7 @@ export class Partition {
   #onClosed(run: string, epoch: number | undefined): void {
     this.#actors.delete(run);
     this.#recent.delete(run);
+    this.#auditor.ended(run);
     if (epoch === undefined) this.#closed.delete(run);
     else this.#closed.set(run, epoch);
     if (this.#closed.size > CLOSED_KEPT)
@@ -265,44 +265,11 @@ export class Partition {
     let over = this.#actors.size - settings.hotRuns;
     for (const [run, actor] of idle) {
       if (over-- <= 0 && now - actor.lastActiveMs < settings.idleMs) break;
+      this.#auditor.evicted(run);
       this.#actors.delete(run);
       void actor.release();
     }
     for (const [run, at] of this.#recent) if (now - at > RECENT_MS) this.#recent.delete(run);
-  }
-
-  /** Now and then: is there something that no message reports? */
-  #lookAround(): void {
-    for (const poll of Object.values(this.#polls)) poll.now();
-  }
-
-  /** The runs that may have lost timers. Without an answer it is looked again later. */
-  #lostTimers(): Promise<string[] | undefined> {
-    return runsWithLostTimers(this.#deps, this.number).catch((error) => {
-      this.#trouble("look for lost timers", error);
-      return undefined;
-    });
-  }
-
-  async #lookForLostTimers(): Promise<void> {
-    // Those that were found before anything was handled; a look that fails begins from the marks again.
-    const runs = this.#lost ?? (await runsWithLostTimers(this.#deps, this.number));
-    this.#lost = undefined;
-    const load = (run: string) => this.#actor(run).woken();
-    const wanted = () => !this.#released;
-    if (runs && wanted()) await restoreTimers(this.#deps, this.number, runs, load, wanted);
-  }
-
-  async #lookAtCommands(): Promise<number | undefined> {
-    const { log, settings } = this.#deps;
-    const commands = await log.list("COMMANDS", log.subjects.all.commandsOfPartition(this.number));
-    const wanted = () => !this.#released;
-    const watched = (run: string) => this.#actors.has(run);
-    const [soon] = await Promise.all([
-      this.#stranded.look(commands.keys()),
-      rearmDeadlines(this.#deps, this.number, commands, wanted, watched),
-    ]);
-    return soon ? settings.ackWaitMs : undefined;
   }
 
   async #unpark(): Promise<void> {

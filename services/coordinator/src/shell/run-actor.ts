@@ -18,8 +18,10 @@ import {
 } from "@stepstream/contracts";
 import { type Delivery, Retry } from "@stepstream/event-log";
 import type { Decisions } from "@stepstream/telemetry";
+import { type Need, needsOf, needsOfSlots } from "../audit/needs.ts";
 import { type Decided, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
+import type { Awaited } from "./auditor.ts";
 import { type Parent, startAbandoned } from "./children.ts";
 import { answers } from "./commands.ts";
 import { type Deps, keyOf, Released } from "./deps.ts";
@@ -131,10 +133,22 @@ export class RunActor {
     this.#start();
   }
 
-  /** The same. @returns When it has been read, and what it waits for is armed; or that has failed, and is tried again. */
-  async woken(): Promise<void> {
+  /**
+   * The same, and waits until it has been read and what it waits for is armed, here or by another coordinator.
+   * @returns Whether that is so; else that is tried again, or the run is parked.
+   */
+  async woken(): Promise<boolean> {
     this.wake();
     await this.#draining;
+    return this.#state !== "parked" && this.#state !== "released" && !this.#waking?.pending;
+  }
+
+  /** What the run waits for. "busy": that is changing, or known elsewhere only. undefined: it is not in memory. */
+  get awaited(): Awaited | "busy" | undefined {
+    if (this.#draining || this.#busy || this.#waking?.pending) return "busy";
+    if (this.#state !== "hot") return this.#state === "cold" ? undefined : "busy";
+    const { slots, folded } = this.#execution!;
+    return { needs: [...needsOfSlots(slots.values()), ...this.#effects!.deadlines()], folded };
   }
 
   /**
@@ -491,6 +505,7 @@ export class RunActor {
       if (message.seq > history.upTo) this.#add(decided, await this.#fold(message), message.seq);
     this.#deps.emit({ type: "rebuilt", run: this.run, messages: history.inbox.length });
     if (execution.fault) return { decided };
+    if (thorough) this.#checkNeeds(history, decided);
 
     // What is neither out nor answered. Reading after listing misses nothing; the read must not be old.
     const lost = [...scheduled].filter((n) => {
@@ -524,6 +539,17 @@ export class RunActor {
     });
     await this.#startAbandoned(started, execution.startedAtMs, history.latest.filter(over(execution)));
     return { decided, out, stranded, unsent, all: true };
+  }
+
+  /** What is read from a history without its code is what the code makes of it. */
+  #checkNeeds({ continued, events, inbox }: History, decided: readonly Decided[]): void {
+    const execution = this.#execution!;
+    if (execution.closed || decided.some(({ event }) => event.type === "RunContinued")) return;
+    const read = needsOf({ continued, events: [...events, ...decided.map(({ event }) => event)], inbox });
+    const inMemory = needsOfSlots(execution.slots.values());
+    const bySlot = (a: Need, b: Need) => a.slot - b.slot;
+    if (JSON.stringify([...read.needs].sort(bySlot)) !== JSON.stringify([...inMemory].sort(bySlot)))
+      this.#violated("needs D2", `read: ${JSON.stringify(read)}; in memory: ${JSON.stringify(inMemory)}`);
   }
 
   /** Folds what the journal has the decisions of, and compares. */

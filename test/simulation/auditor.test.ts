@@ -1,0 +1,146 @@
+/** What the auditor of a partition asks of the log, and when it acts: in virtual time. */
+import { createBoundary, createCoordinator } from "@stepstream/coordinator";
+import type { EventLog } from "@stepstream/event-log";
+import { type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
+import { type Client, connect, step, workflow } from "@stepstream/sdk";
+import { Chance, countedMacrotask, VirtualClock } from "@stepstream/testing";
+import { beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+
+const ints = { input: z.int(), output: z.int() };
+const never = step("never", ints);
+const one = workflow("one", ints, async (n, w) => {
+  await w.all([w.run(never, n), w.sleep("24h")]);
+  return n;
+});
+
+let clock: VirtualClock;
+let server: MemoryServer;
+let client: Client;
+const boundary = createBoundary(countedMacrotask);
+
+beforeEach(async () => {
+  clock = new VirtualClock(new Chance(1).next);
+  server = new MemoryServer({ namespace: "audit", partitions: 1, clock });
+  client = await soon(connect({ log: server.connect("client"), clock }));
+});
+
+/** Lets time pass until the promise has settled. */
+async function soon<T>(promise: Promise<T>): Promise<T> {
+  let over = false;
+  const mark = () => {
+    over = true;
+  };
+  promise.then(mark, mark);
+  expect(await clock.run(() => over, 3_600_000)).toBe(true);
+  return promise;
+}
+
+const pass = (ms: number) => soon(new Promise<void>((resolve) => void clock.setTimeout(resolve, ms)));
+const outstanding = () => server.stream("COMMANDS").size;
+
+/** A coordinator, and all it asks of the log: `<method> <subject, or whatever its first argument is>`. */
+async function coordinate() {
+  const log = server.connect("c");
+  const asked: string[] = [];
+  const watched = new Proxy(log, {
+    get(target: MemoryLog, key: keyof EventLog) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        if (key !== "broadcast") asked.push(`${key} ${key === "list" ? args[1] : args[0]}`);
+        return value.apply(target, args);
+      };
+    },
+  }) as EventLog;
+  const repaired: string[] = [];
+  const coordinator = createCoordinator({
+    log: watched,
+    clock: log.clock,
+    workflows: [one],
+    boundary,
+    onEvent: (event) => {
+      if (event.type === "repaired") repaired.push(`${event.run}: ${event.missing.join(", ")}`);
+    },
+  });
+  await soon(coordinator.start());
+  return { coordinator, asked, repaired };
+}
+
+async function start(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await soon(client.start(one, i, { id: `r${i}` }));
+  await pass(1_000);
+}
+
+describe("the auditor", () => {
+  it("waits for a second look before it repairs anything", async () => {
+    const { asked, repaired, coordinator } = await coordinate();
+    await start(1);
+    server.lose("COMMANDS", () => true);
+    const looks = () => asked.filter((what) => what === "list audit.command.*.0.>").length;
+    const before = looks();
+    await clock.run(() => looks() > before, 60_000);
+    await pass(1_000);
+    // There again at once: nothing is done about what was missing for a moment.
+    expect([outstanding(), repaired]).toEqual([0, []]);
+    await clock.run(() => outstanding() > 0, 60_000);
+    await pass(1_000);
+    expect(looks()).toBe(before + 2);
+    expect(repaired).toEqual(["r0: the command of slot 1 (step never)"]);
+    await soon(coordinator.stop());
+  });
+
+  it("does nothing about what is there again in the second look", async () => {
+    const { asked, repaired, coordinator } = await coordinate();
+    await start(1);
+    const [command] = server.stream("COMMANDS").of("audit.command.never.0.r0.1");
+    server.lose("COMMANDS", () => true);
+    const looks = () => asked.filter((what) => what === "list audit.command.*.0.>").length;
+    const before = looks();
+    await clock.run(() => looks() > before, 60_000);
+    await pass(1_000);
+    server.append(command!.subject, command!.text);
+    asked.length = 0;
+    await pass(60_000);
+    expect(repaired).toEqual([]);
+    expect(asked.filter((what) => what.startsWith("append"))).toEqual([]);
+    await soon(coordinator.stop());
+  });
+
+  it("knows the runs that another coordinator had, and reads each once", async () => {
+    const first = await coordinate();
+    await start(40);
+    await soon(first.coordinator.stop());
+    const { asked, repaired, coordinator } = await coordinate();
+    await pass(300_000);
+    const reads = asked.filter((what) => what.startsWith("read audit.inbox."));
+    expect(reads).toHaveLength(40);
+    expect(new Set(reads).size).toBe(40);
+    server.lose("COMMANDS", () => true);
+    server.lose("TIMERS", (subject) => subject.endsWith(".2"));
+    await pass(30_000);
+    expect(outstanding()).toBe(40);
+    expect(repaired.toSorted()).toEqual(
+      Array.from({ length: 40 }, (_, i) => `r${i}: the command of slot 1 (step never), the timer of slot 2`).toSorted(),
+    );
+    await soon(coordinator.stop());
+  });
+
+  it("costs a fixed number of requests where nothing is absent", async () => {
+    const counts: number[] = [];
+    for (const runs of [5, 300]) {
+      server = new MemoryServer({ namespace: "audit", partitions: 1, clock });
+      client = await soon(connect({ log: server.connect("client"), clock }));
+      const { asked, coordinator } = await coordinate();
+      await start(runs);
+      // Until all are evicted, and known.
+      await pass(180_000);
+      asked.length = 0;
+      await pass(60_000);
+      counts.push(asked.length);
+      await soon(coordinator.stop());
+    }
+    expect(counts[1]).toBe(counts[0]);
+    expect(counts[0]).toBeLessThanOrEqual(35);
+  });
+});
