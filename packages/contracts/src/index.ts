@@ -21,7 +21,7 @@ export {
 } from "./check.ts";
 export { decode, encode, encodePayload, isOfNewerVersion, isTooLongForV8, pathOf } from "./codec.ts";
 export { type Duration, durationMs, RetryPolicy, TimeoutPolicy } from "./duration.ts";
-export { epochMs } from "./epoch.ts";
+export { epochMs, steadyMs } from "./epoch.ts";
 export {
   CallTimeoutError,
   ChildError,

@@ -1,9 +1,17 @@
-import { epochMs } from "@stepstream/contracts";
+import { epochMs, steadyMs } from "@stepstream/contracts";
 
 /** Time as data's supplier: real in production, virtual and seeded in simulations. */
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /**
+   * Milliseconds, for durations: it does not jump when the machine's clock is set. It began as epoch milliseconds, and may be
+   * any time away from the server's: what the server stores is compared with `EventLog.serverNow()`.
+   */
   now(): number;
+  /**
+   * The machine's clock, in epoch milliseconds: for people, and to notice what `now()` does not count, such as the time in
+   * which a laptop slept. Absent in virtual time.
+   */
+  wall?(): number;
   /** Calls `fn` once, not before `ms` milliseconds have passed, however many that are. */
   setTimeout(fn: () => void, ms: number): unknown;
   clearTimeout(handle: unknown): void;
@@ -40,7 +48,8 @@ class LongTimer {
 
 /** The real one. */
 export const systemClock: Clock = {
-  now: epochMs,
+  now: steadyMs,
+  wall: epochMs,
   setTimeout: (fn, ms) => (ms > LONGEST_MS ? new LongTimer(fn, ms) : setTimeout(fn, ms)),
   clearTimeout: (handle) => clearTimeout(handle instanceof LongTimer ? handle.timer : (handle as NodeJS.Timeout)),
   random: () => Math.random(),

@@ -18,3 +18,4 @@ export type {
   Subscription,
 } from "./port.ts";
 export { Backoff, Retry, type RetryWaits } from "./retry.ts";
+export { ServerClock } from "./server-clock.ts";

@@ -33,6 +33,11 @@ export interface EventLog {
   readonly subjects: Subjects;
   /** Changes with every server process that is connected to: a sign that unsynced data may be gone. */
   readonly serverId: string;
+  /**
+   * The server's time in epoch milliseconds, as far as it is known here: never ahead of it, and behind by less than the time
+   * of a round trip. What the server stored is compared with this, and with no machine's own clock.
+   */
+  serverNow(): number;
 
   /**
    * Stores a message.

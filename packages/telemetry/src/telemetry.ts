@@ -23,8 +23,14 @@ export interface Telemetry {
   /** Coordinator: a run is over. May be told again after a takeover: with the same ids, so it is one span. */
   runEnded(ended: EndOfRun): void;
 
-  /** Worker: begins an attempt. */
-  attempt(command: RunStep, attempt: number, more: { deliveries: number; backoffMs?: number | undefined }): AttemptSpan;
+  /** Worker: begins an attempt. `now`: the server's time, in epoch milliseconds; default: this machine's. */
+  attempt(command: RunStep, attempt: number, more: AttemptBegun): AttemptSpan;
+}
+
+export interface AttemptBegun {
+  deliveries: number;
+  backoffMs?: number | undefined;
+  now?: number;
 }
 
 export interface StartOfRun {

@@ -146,7 +146,7 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
       span.end(endedAtMs);
     },
 
-    attempt(command, attempt, { deliveries, backoffMs }) {
+    attempt(command, attempt, { deliveries, backoffMs, now = Date.now() }) {
       const below =
         (command.trace && fromTrace(command.trace)) ?? traceOfRun(namespace, command.run, undefined, isSampled).own;
       const { slot, step, workflow, compensation } = command;
@@ -165,7 +165,7 @@ export function createTracing({ namespace, tracer, prescribes }: TracingOptions)
         ...(compensation && { [at.COMPENSATION]: true }),
         [at.ATTEMPT]: attempt,
         [at.DELIVERIES]: deliveries,
-        [at.WAITED_MS]: Math.max(0, Date.now() - command.scheduledAt),
+        [at.WAITED_MS]: Math.max(0, now - command.scheduledAt),
         ...(backoffMs !== undefined && { [at.BACKOFF_MS]: backoffMs }),
         ...at.processing(namespace, command.run, step, `${command.run}.${slot}.${command.attempt}`),
       };

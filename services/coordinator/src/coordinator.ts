@@ -9,7 +9,15 @@ import {
   NotRunningError,
   refuse,
 } from "@stepstream/contracts";
-import { Backoff, type Clock, type EventLog, type Subscription, sleep, systemClock } from "@stepstream/event-log";
+import {
+  Backoff,
+  type Clock,
+  type EventLog,
+  ServerClock,
+  type Subscription,
+  sleep,
+  systemClock,
+} from "@stepstream/event-log";
 import {
   CONNECT_OPTIONS,
   type ConnectOptions,
@@ -41,7 +49,6 @@ import { Faults } from "./shell/faults.ts";
 import { ForgottenAsks } from "./shell/forgotten.ts";
 import { Incarnation } from "./shell/incarnation.ts";
 import { Pace } from "./shell/pace.ts";
-import { ServerClock } from "./shell/server-clock.ts";
 import { StrandedCommands } from "./shell/stranded.ts";
 import { ADVICE, type Stopped, strike } from "./shell/strikes.ts";
 import { Turns } from "./shell/turns.ts";
@@ -180,6 +187,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
 
   /** Another incarnation on the connection in use: nothing of it is under way yet. */
   function begin(): Incarnation {
+    // Until a message has arrived: a run may be read, and wait for a timer, before that.
+    serverClock.observe(log.serverNow());
     connection?.stop();
     cut = undefined;
     denied?.stop();

@@ -262,7 +262,7 @@ export function createWorker(options: WorkerOptions): Worker {
       const { signal } = stopping;
       const defaults = { nats: NATS, namespace: "default", signal };
       log = options.log ?? (await connectEventLog({ ...defaults, ...options, name, onWaiting, clock }));
-      connectedAtMs = clock.now();
+      connectedAtMs = log.serverNow();
     } catch (error) {
       state = "stopped";
       throw error;
@@ -297,7 +297,7 @@ export function createWorker(options: WorkerOptions): Worker {
     subscriptions = [
       log.onError(warn),
       log.onReconnect(() => {
-        connectedAtMs = clock.now();
+        connectedAtMs = log.serverNow();
         suspectAll(Number.POSITIVE_INFINITY);
       }),
       log.listen(log.subjects.rollCall, answerRollCall),

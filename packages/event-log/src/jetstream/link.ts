@@ -10,6 +10,7 @@ import { LogUnavailableError } from "@stepstream/contracts";
 import { Callbacks } from "../callbacks.ts";
 import type { Clock } from "../clock.ts";
 import type { ConnectionChange, Denial, Subscription } from "../port.ts";
+import { ServerClock } from "../server-clock.ts";
 import { Denials } from "./denials.ts";
 import { isLoginRefused, lasting } from "./login.ts";
 import { permissionNeeded } from "./permissions.ts";
@@ -39,6 +40,8 @@ import { type LastingSubscription, subscribeLasting } from "./subscriptions.ts";
 export interface Link {
   readonly nc: NatsConnection;
   readonly clock: Clock;
+  /** Fed with all that says when the server stored or said it. */
+  readonly serverClock: ServerClock;
   /** Everything that calls back from the connection does it through these: see there. */
   readonly callbacks: Callbacks;
   readonly serverId: string;
@@ -213,6 +216,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   return {
     nc,
     clock,
+    serverClock: new ServerClock(clock),
     callbacks,
     get serverId() {
       return serverId;

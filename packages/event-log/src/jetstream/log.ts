@@ -18,6 +18,7 @@ import { createBlobs } from "./blobs.ts";
 import { backlogOf, progressOf } from "./consumer.ts";
 import { ensureNamespace } from "./ensure.ts";
 import { followStored } from "./follow.ts";
+import { keepTime } from "./keep-time.ts";
 import { anotherLike, type NatsTarget, openLink } from "./link.ts";
 import { createPublisher, type PublishOptions } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
@@ -113,6 +114,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   const remover = createRemover(requests, reader, subjects);
   const timers = createTimers(publisher, reader, remover, subjects);
   const parts = { link, requests, blobs, subjects };
+  const time = keepTime(link, requests, subjects.streamName("EVENTS"));
 
   async function appendLarge(subject: string, whole: string, options?: AppendOptions) {
     if (isTooLong(whole)) throw new MessageTooLargeError(`an append to ${subject}`, Buffer.byteLength(whole));
@@ -208,6 +210,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     get serverId() {
       return link.serverId;
     },
+    serverNow: () => link.serverClock.now(),
     append(subject, text, options) {
       if (!blobs.tooLarge(text)) return publishOnce(subject, text, options);
       return appendLarge(subject, text, options);
@@ -246,6 +249,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     async close() {
       await Promise.all([...open].map((one) => one.stop()));
       if (!link.dead()) await nc.flush().catch(() => {});
+      time.stop();
       publisher.stop();
       requests.stop();
       await link.close();

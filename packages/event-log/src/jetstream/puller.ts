@@ -156,6 +156,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     const reply = msg.reply!;
     const info = parseAck(reply);
     if (!info) return;
+    link.serverClock.observe(info.at);
     const text = blobs.resolve(msg.subject, msg.string(), () => headerBlock(msg));
     if (typeof text === "string" && resolving === 0) {
       deliver(new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now - link.stallMs()));

@@ -91,6 +91,10 @@ export class MemoryLog implements EventLog {
     return this.server.subjects;
   }
 
+  serverNow(): number {
+    return this.server.clock.now();
+  }
+
   /** The process' own clock: what runs in the process takes its time from here, so that it can be killed and paused. */
   get clock(): Clock {
     return this.process.clock;

@@ -133,7 +133,7 @@ export const INSTRUMENTS = {
   "stepstream.step.schedule_to_start": {
     kind: "histogram",
     unit: "s",
-    about: "From the scheduling of a step to its first attempt, by the worker's clock.",
+    about: "From the scheduling of a step to its first attempt, by the server's clock.",
     attributes: [STEP],
     by: "worker",
   },

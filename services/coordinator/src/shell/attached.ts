@@ -33,6 +33,7 @@ export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = 
       get serverId() {
         return log.serverId;
       },
+      serverNow: () => log.serverNow(),
       append: call(log.append),
       read: call(log.read),
       last: call(log.last),

@@ -1,11 +1,10 @@
-import type { Clock, ConnectionChange, DenialReport, EventLog } from "@stepstream/event-log";
+import type { Clock, ConnectionChange, DenialReport, EventLog, ServerClock } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { Faults } from "./faults.ts";
 import type { ForgottenAsks } from "./forgotten.ts";
 import type { Pace } from "./pace.ts";
-import type { ServerClock } from "./server-clock.ts";
 import type { StrandedCommands } from "./stranded.ts";
 import type { Turns } from "./turns.ts";
 

@@ -10,7 +10,8 @@ import { invariant, type RunStep, type Where } from "@stepstream/contracts";
  *
  * Asserted where an attempt is started or refused ("deadline T1" …).
  *
- * `scheduledAt` is the server's time, `now` this machine's: the two are expected to agree (NTP).
+ * All times are the server's: `scheduledAt` is what it stored, `now` its time as the event log knows it. A machine's own
+ * clock has no part in it.
  */
 export type Overdue = { kind: "total" | "queue"; ms: number };
 

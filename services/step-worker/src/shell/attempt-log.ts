@@ -48,6 +48,11 @@ export class AttemptLog {
     this.#isAlone = isAlone;
   }
 
+  /** The sequence of the slot's last record, as far as this delivery knows; 0 for none. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
   /** @returns false if another worker has the slot; then nothing was written. */
   append(record: AttemptRecord): Promise<boolean> {
     const text = textOf(this.#stamped(record));

@@ -35,7 +35,11 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   deps.pulse.sooner(running.dueAt());
   deps.emit({ type: "attempt", ...where });
   const { deliveries } = held.delivery;
-  const span = deps.telemetry.attempt(command, where.attempt, { deliveries, backoffMs: at.last?.delayMs });
+  const span = deps.telemetry.attempt(command, where.attempt, {
+    deliveries,
+    backoffMs: at.last?.delayMs,
+    now: running.startedAtMs,
+  });
   job.span = span;
   running.start(() => span.run(async () => served.handler(input, context)));
   const ended = await promise;
@@ -71,7 +75,7 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   const { retryIf } = served.step;
   let verdict: Verdict;
   try {
-    verdict = judge({ error, attempt: where.attempt, now: clock.now(), draw, retryIf }, command);
+    verdict = judge({ error, attempt: where.attempt, now: deps.log.serverNow(), draw, retryIf }, command);
   } catch (violated) {
     span.end({ how: "failed", error: violated, retryInMs: undefined });
     throw violated;

@@ -19,7 +19,7 @@ export interface StepContext<S = AnyStep> {
   readonly idempotencyKey: string;
   /** Aborts when a time-out is over, the run is cancelled or the worker shuts down; `signal.reason` says which. */
   readonly signal: AbortSignal;
-  /** When `signal` aborts at the latest, in epoch milliseconds; undefined if never. */
+  /** When `signal` aborts at the latest, in epoch milliseconds by this machine's clock; undefined if never. */
   readonly deadlineAt: number | undefined;
   /**
    * "Still at it." To be called more often than the step's `heartbeat`, if it has one. `details` (anything that can be
@@ -68,7 +68,7 @@ class Context implements StepContext {
     this.slot = where.slot;
     this.attempt = where.attempt;
     this.idempotencyKey = command.idempotencyKey;
-    this.deadlineAt = Number.isFinite(running.deadline.at) ? running.deadline.at : undefined;
+    this.deadlineAt = running.deadlineForHandler;
     const details = fromWire(undefined, at.details);
     this.heartbeatDetails = details.ok ? details.value : at.details;
     this.trace = command.trace;

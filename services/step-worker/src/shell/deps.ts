@@ -26,7 +26,7 @@ export interface Deps {
    * kind of error, with how many were held back since. So `what` names the kind, not the message; `run` is an example.
    */
   readonly warn: (what: string, error: unknown, run?: string) => void;
-  /** When its connection to the log came about, the last time; epoch milliseconds by its own clock. */
+  /** When its connection to the log came about, the last time; epoch milliseconds by the server's clock. */
   readonly connectedAtMs: () => number;
   /** Aborts when the worker is told to stop. */
   readonly stopping: AbortSignal;

@@ -11,54 +11,86 @@ import type { Running } from "./running.ts";
  * H2. After a silence of over half the ack wait it is suspect: another worker may have it. Then it is not
  *     nak'ed (a stale nak would give it to a third at once; it comes again by itself), and its outcome is
  *     stored only after a look for another's.
+ * H3. It is kept alive at once where the server may take it for older than it is. A server that starts, or a replica that
+ *     becomes the consumer's leader, counts the ack wait from when the command was stored, or from its last `working()`: not
+ *     from its delivery (nats-server 2.15.1, `updateDelivered` with `pmsg.ts`). So what was stored more than a third of the
+ *     ack wait ago, what was delivered before, and what is about to be looked up, is kept alive when it is taken.
+ * H4. That its slot is still open is known as of a moment. After more than a quarter of the ack wait, or a gap in time
+ *     (a process that was frozen, a machine that slept), that is stale: it is asked again before a handler begins.
  *
  * Checked elsewhere:
  *   H1  ../../test/worker.test.ts: keeps a long attempt in the hands of its worker
  *   H2  ../../test/worker.test.ts: that was frozen while another did its work says nothing
+ *   H3  ../../test/leases.test.ts: keeps alive at once what
+ *   H4  ../../test/leases.test.ts: asks again, before its handler begins,
  */
 export class Held implements Watched {
   delivery: Delivery;
-  /** By this process' clock. */
+  /** By the server's clock. */
   readonly takenAt: number;
   running: Running | undefined;
   /** How it was given up: for good, to come again later, or in silence. */
   end: "ack" | "nak" | "silence" | undefined;
   readonly #clock: Clock;
-  readonly #ackWaitMs: number;
+  /** What the server allows now. */
+  readonly #ackWaitMs: () => number;
   #aliveAt: number;
-  #suspect: boolean;
+  #suspect = false;
+  /** As of when its slot is known to be open. */
+  #openAt: number;
 
-  constructor(delivery: Delivery, clock: Clock, ackWaitMs: number, suspect: boolean) {
+  /** @param takenAt - Now, by the server's clock. */
+  constructor(delivery: Delivery, clock: Clock, ackWaitMs: () => number, takenAt: number) {
     this.delivery = delivery;
     this.#clock = clock;
     this.#ackWaitMs = ackWaitMs;
-    this.takenAt = clock.now();
-    this.#aliveAt = this.takenAt;
-    this.#suspect = suspect;
+    this.takenAt = takenAt;
+    this.#aliveAt = clock.now();
+    this.#openAt = this.#aliveAt;
   }
 
   dueAt(): number {
-    const next = this.#aliveAt + this.#ackWaitMs / 3;
+    const next = this.#aliveAt + this.#ackWaitMs() / 3;
     return this.running ? Math.min(next, this.running.dueAt()) : next;
   }
 
   onDue(now: number): void {
-    if (now >= this.#aliveAt + this.#ackWaitMs / 3) {
-      this.isSuspect();
-      this.#aliveAt = now;
-      this.delivery.working();
-    }
+    if (now >= this.#aliveAt + this.#ackWaitMs() / 3) this.keepAlive();
     this.running?.onDue(now);
   }
 
+  keepAlive(): void {
+    this.isSuspect();
+    this.#aliveAt = this.#clock.now();
+    this.delivery.working();
+  }
+
+  /** It has just been taken: see H3. */
+  taken(): void {
+    const { deliveries, at } = this.delivery;
+    if (deliveries > 1 || this.takenAt - at > this.#ackWaitMs() / 3) this.keepAlive();
+  }
+
+  /** Whether its slot is still open is about to be asked: what the answer says is true of now. */
+  asking(): void {
+    this.keepAlive();
+    this.#openAt = this.#clock.now();
+  }
+
+  /** How old the knowledge is that its slot is open, in ack waits. Infinity after a gap. */
+  get age(): number {
+    return (this.#clock.now() - this.#openAt) / this.#ackWaitMs();
+  }
+
   isSuspect(): boolean {
-    if (this.#clock.now() - this.#aliveAt > this.#ackWaitMs / 2) this.#suspect = true;
+    if (this.#clock.now() - this.#aliveAt > this.#ackWaitMs() / 2) this.#suspect = true;
     return this.#suspect;
   }
 
   /** Something has happened that may have cost us the command: a reconnection, a stall. */
   suspectFrom(stalledMs: number): void {
-    if (stalledMs > this.#ackWaitMs / 2) this.#suspect = true;
+    if (stalledMs > this.#ackWaitMs() / 2) this.#suspect = true;
+    if (stalledMs > this.#ackWaitMs() / 4) this.#openAt = Number.NEGATIVE_INFINITY;
   }
 
   /** The same command has come again while it is in hand: it is kept by its newest delivery. */
@@ -67,6 +99,7 @@ export class Held implements Watched {
     if (delivery.deliveries > this.delivery.deliveries + 1) this.#suspect = true;
     this.delivery = delivery;
     this.#aliveAt = this.#clock.now();
+    delivery.working();
   }
 
   ack(): void {

@@ -123,14 +123,16 @@ export class Lane {
   }
 
   #take(delivery: Delivery): void {
-    const { clock, pulse } = this.#deps;
+    const { clock, pulse, log } = this.#deps;
     if (this.#stopping) return delivery.nak();
     const same = this.#held.get(delivery.subject);
     const again =
       same?.delivery.seq === delivery.seq ? same : this.#waiting.find((w) => w.delivery.seq === delivery.seq);
     if (again) return again.adopt(delivery);
     const { ackWaitMs } = this.served;
-    const held = new Held(delivery, clock, ackWaitMs, pulse.stalledMs(clock.now()) > ackWaitMs / 2);
+    const held = new Held(delivery, clock, () => ackWaitMs, log.serverNow());
+    held.suspectFrom(pulse.stalledMs(clock.now()));
+    held.taken();
     pulse.add(held);
     this.#waiting.push(held);
     this.#begin();

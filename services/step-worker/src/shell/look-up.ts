@@ -18,16 +18,46 @@ export function mayHaveBeenTaken(deps: Deps, held: Held, command: RunStep): bool
  */
 export async function lookUp(deps: Deps, held: Held, command: RunStep): Promise<Standing | undefined> {
   const { deliveries } = held.delivery;
+  held.asking();
   // Records first: who writes a record and then the inbox is seen in one of the two.
   const last = await lastRecord(deps, command);
   const isExplained = () => explained(command, deliveries, last?.record);
   const counted = deliveries === 1 ? !mayBeForgotten(deps, held) : isAllCounted(deps, held) && isExplained();
   const sure = counted && !command.republished && !held.isSuspect();
   if (!sure && (await isSettled(deps, command))) return undefined;
-  return standing(command, deliveries, last ? [last] : [], deps.clock.now());
+  return standing(command, deliveries, last ? [last] : [], deps.log.serverNow());
 }
 
-/** So far may the clocks of the server and of this process be apart. */
+/** An answer that is older, in ack waits, may have been overtaken by another worker. */
+const STALE = 1 / 4;
+/** So often it is asked again because the answer took long: a log that is always so slow must not keep the step for ever. */
+const SLOW_ANSWERS_MAX = 3;
+
+/**
+ * Makes sure, right before a handler begins, that its slot is still open and no other worker has recorded an attempt at it:
+ * what was looked up before may have been overtaken, while the answer was on its way or the process was frozen (H4).
+ *
+ * @returns "moved": another worker has recorded something.
+ */
+export async function stillOpen(deps: Deps, held: Held, command: RunStep, lastSeq: number) {
+  for (let slow = 0; isStale(deps, held) && slow < SLOW_ANSWERS_MAX; slow++) {
+    held.asking();
+    const last = await lastRecord(deps, command);
+    if ((last?.seq ?? 0) !== lastSeq) return "moved";
+    if (await isSettled(deps, command)) return "settled";
+    // A gap is no fault of the log.
+    if (held.age === Number.POSITIVE_INFINITY) slow = -1;
+  }
+  return "open";
+}
+
+/** May another worker have done something since it was last known that the slot is open? */
+export function isStale({ pulse, clock }: Deps, held: Held): boolean {
+  held.suspectFrom(pulse.overdueMs(clock.now()));
+  return held.age > STALE;
+}
+
+/** So far may the clocks of two servers of a cluster be apart, and the time of the server as it is known here behind. */
 const CLOCKS_APART_MS = 2_000;
 
 /**

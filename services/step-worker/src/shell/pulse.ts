@@ -7,10 +7,13 @@ import type { Clock } from "@stepstream/event-log";
  *     timer: its first deadline is later than that.
  * U2. It notices that the process was frozen (or its event loop blocked): a wake-up much too late, or none
  *     where one was due. What is in hand by then, or comes in shortly after, may belong to another worker.
+ * U3. It notices that the machine slept: its clock has gone on, and the time that counts durations has not. A machine's
+ *     clock that is set forward looks the same; that costs some looks at the log, and nothing else.
  *
  * Checked elsewhere:
  *   U1  ../../test/worker.test.ts: aborts a slow attempt, which counts as failed once its handler has ended
  *   U2  ../../test/worker.test.ts: that was frozen while another did its work says nothing
+ *   U3  ../../test/leases.test.ts: asks again, before its handler begins,
  */
 export interface Watched {
   /** When it wants to be looked after next, in epoch milliseconds. */
@@ -25,6 +28,8 @@ export class Pulse {
   readonly #watched = new Set<Watched>();
   #timer: unknown;
   #wakeAt = Number.POSITIVE_INFINITY;
+  /** How far the machine's clock was ahead when this was last woken or armed. */
+  #wallAheadMs = 0;
   #stall = { lateMs: 0, until: 0 };
   #running = false;
 
@@ -37,6 +42,7 @@ export class Pulse {
 
   start(): void {
     this.#running = true;
+    this.#wallAheadMs = this.#aheadMs(this.#clock.now());
     this.#arm(this.#clock.now() + this.#beatMs);
   }
 
@@ -62,8 +68,20 @@ export class Pulse {
 
   /** How long this process has just been frozen, in milliseconds; 0 if it has not. */
   stalledMs(now: number): number {
-    if (now < this.#stall.until) return this.#stall.lateMs;
-    return Math.max(0, now - this.#wakeAt);
+    return now < this.#stall.until ? this.#stall.lateMs : this.overdueMs(now);
+  }
+
+  /** How long it has been frozen without a wake-up since, in milliseconds. */
+  overdueMs(now: number): number {
+    return Math.max(0, now - this.#wakeAt) + this.#sleptMs(now);
+  }
+
+  #sleptMs(now: number): number {
+    return Math.max(0, this.#aheadMs(now) - this.#wallAheadMs);
+  }
+
+  #aheadMs(now: number): number {
+    return (this.#clock.wall?.() ?? now) - now;
   }
 
   #arm(at: number): void {
@@ -76,7 +94,8 @@ export class Pulse {
     this.#timer = undefined;
     if (!this.#running) return;
     const now = this.#clock.now();
-    const lateMs = now - this.#wakeAt;
+    const lateMs = now - this.#wakeAt + this.#sleptMs(now);
+    this.#wallAheadMs = this.#aheadMs(now);
     // Small delays are everyday; they are not worth remembering.
     if (lateMs > this.#beatMs / 2) {
       this.#stall = { lateMs, until: now + this.#beatMs };

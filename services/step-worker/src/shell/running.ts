@@ -48,6 +48,7 @@ let guarded = false;
 
 export class Running {
   readonly where: Where;
+  /** By the server's clock, as the deadline. */
   readonly startedAtMs: number;
   readonly deadline: Deadline;
   /** Its time was over before it ended. */
@@ -66,6 +67,8 @@ export class Running {
   readonly #records: AttemptLog;
   readonly #storeEveryMs: number;
   readonly #end: (ended: Ended) => void;
+  /** By this process' clock. */
+  readonly #deadlineAt: number;
   #controller: AbortController | undefined;
   #reason: Error | undefined;
   #over = false;
@@ -87,8 +90,19 @@ export class Running {
     this.#end = end;
     const now = deps.clock.now();
     this.#beatAt = now;
-    this.startedAtMs = now;
-    this.deadline = deadlineOf(command, now);
+    this.startedAtMs = deps.log.serverNow();
+    this.deadline = deadlineOf(command, this.startedAtMs);
+    this.#deadlineAt = now + this.#leftMs;
+  }
+
+  get #leftMs(): number {
+    return this.deadline.at - this.startedAtMs;
+  }
+
+  /** The deadline by the machine's own clock, which is what a handler can read; undefined if there is none. */
+  get deadlineForHandler(): number | undefined {
+    const { clock } = this.#deps;
+    return Number.isFinite(this.deadline.at) ? (clock.wall?.() ?? clock.now()) + this.#leftMs : undefined;
   }
 
   get signal(): AbortSignal {
@@ -173,7 +187,7 @@ export class Running {
     if (this.#over) return Number.POSITIVE_INFINITY;
     const store = this.#dirty && !this.#storing ? this.#storedAt + this.#storeEveryMs : Number.POSITIVE_INFINITY;
     if (this.timedOut) return Math.min(this.#leaveAt, store);
-    return Math.min(this.deadline.at, this.#silentAt(), this.#leaveAt, store);
+    return Math.min(this.#deadlineAt, this.#silentAt(), this.#leaveAt, store);
   }
 
   onDue(now: number): void {
@@ -182,7 +196,7 @@ export class Running {
     if (now >= this.#leaveAt) return this.#finish(this.#left());
     if (this.timedOut) return;
     const { deadline } = this;
-    if (now >= deadline.at) this.#timeOut(outOfTime(deadline.kind, deadline.ms, this.where), now);
+    if (now >= this.#deadlineAt) this.#timeOut(outOfTime(deadline.kind, deadline.ms, this.where), now);
     else if (now >= this.#silentAt()) this.#timeOut(outOfTime("heartbeat", this.#heartbeatMs!, this.where), now);
   }
 

@@ -4,7 +4,6 @@ import { type Attempted, attempt } from "./attempt.ts";
 import type { Deps } from "./deps.ts";
 import type { Alone } from "./isolation.ts";
 import type { Job } from "./job.ts";
-import { superseded } from "./report.ts";
 
 /**
  * A command that may end its process: earlier deliveries of it left no record.
@@ -39,23 +38,18 @@ export async function untilAlone(deps: Deps, at: Standing, where: Where): Promis
   return granted;
 }
 
+/** @returns false if another worker has the slot; then nothing was written. */
+export function recordAlone(job: Job): Promise<boolean> {
+  job.records.alone = true;
+  return record(job);
+}
+
+/** Once `recordAlone` is stored. */
 export async function attemptAlone(job: Job, input: unknown, alone: Alone): Promise<Attempted> {
   const { deps, records, at, where } = job;
-  const { slot, step, attempt: number } = where;
-  const note = () =>
-    records.append({
-      v: 1,
-      type: "AttemptHeartbeat",
-      slot,
-      step,
-      attempt: number,
-      details: job.held.running?.details ?? at.details,
-    });
-  records.alone = true;
-  if (!(await note())) return { health: "unknown", conclude: async () => superseded(job) };
   const timer = deps.clock.setTimeout(() => {
     records.alone = false;
-    note().then(
+    record(job).then(
       (kept) => kept && alone.end(),
       (error) => deps.warn("end the isolation of a command", error, where.run),
     );
@@ -65,6 +59,12 @@ export async function attemptAlone(job: Job, input: unknown, alone: Alone): Prom
   } finally {
     deps.clock.clearTimeout(timer);
   }
+}
+
+function record({ records, held, at, where }: Job): Promise<boolean> {
+  const { slot, step, attempt } = where;
+  const details = held.running?.details ?? at.details;
+  return records.append({ v: 1, type: "AttemptHeartbeat", slot, step, attempt, details });
 }
 
 function limitOf(at: Standing): number {

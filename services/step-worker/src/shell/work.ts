@@ -19,9 +19,9 @@ import type { Held } from "./held.ts";
 import type { Alone } from "./isolation.ts";
 import type { Job } from "./job.ts";
 import type { Served } from "./lane.ts";
-import { isSettled, lookUp, mayHaveBeenTaken } from "./look-up.ts";
-import { bury, cancelled, failed, givenUp, postponed, settled, tell, violated } from "./report.ts";
-import { attemptAlone, untilAlone } from "./suspect.ts";
+import { isSettled, isStale, lookUp, mayHaveBeenTaken, stillOpen } from "./look-up.ts";
+import { bury, cancelled, failed, givenUp, postponed, settled, superseded, tell, violated } from "./report.ts";
+import { attemptAlone, recordAlone, untilAlone } from "./suspect.ts";
 
 /**
  * From a command to its end: read → look → refuse or run → judge → store → ack.
@@ -88,7 +88,14 @@ function handle(job: Job): Promise<void> | void {
 
 async function begin(job: Job): Promise<void> {
   const { deps, served, held, command, at, where } = job;
-  const late = overdue(command, at.attempt, held.delivery.deliveries, deps.clock.now());
+  if (job.alone && !(await recordAlone(job))) return superseded(job);
+  if (isStale(deps, held)) {
+    const now = await stillOpen(deps, held, command, job.records.lastSeq);
+    if (now === "settled") return settled(job);
+    if (now === "moved") return superseded(job);
+  }
+  // From here to the call of the handler nothing is awaited.
+  const late = overdue(command, at.attempt, held.delivery.deliveries, deps.log.serverNow());
   if (late) {
     checkOverdue(late, at.attempt, held.delivery.deliveries, where);
     const { last } = at;
