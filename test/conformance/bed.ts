@@ -57,7 +57,15 @@ async function take(log: EventLog, wanted: ConsumeOptions, { on, ...options }: T
     onInterrupted: (why) => interrupted.add(why),
     ...options,
   });
-  return { pull: () => consumption.pull(), stop: () => consumption.stop(), came, interrupted };
+  return {
+    get ackWaitMs() {
+      return consumption.ackWaitMs;
+    },
+    pull: () => consumption.pull(),
+    stop: () => consumption.stop(),
+    came,
+    interrupted,
+  };
 }
 
 const patient = { ackWaitMs: 30_000, demand: () => 100, onDelivery: () => {} };

@@ -301,14 +301,6 @@ describe("a consumption", () => {
     expect(texts(await caught.count(3))).toEqual(["1", "1", "2"]);
   });
 
-  it("takes over a changed ack_wait", async () => {
-    const log = await open();
-    const first = await inboxes(log);
-    await first.consumption.stop();
-    await inboxes(log, { ackWaitMs: 1_500 });
-    expect((await api(`CONSUMER.INFO.${namespace}_EVENTS.all`)).config.ack_wait).toBe(1_500_000_000);
-  });
-
   it("survives a cut: tells it, then goes on, and loses nothing", async () => {
     const log = await open({ nats: wire.url });
     const writer = await open();

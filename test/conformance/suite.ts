@@ -287,6 +287,35 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       await came.until((all) => all.some(({ text, deliveries }) => text === "kept" && deliveries === 2));
     });
 
+    it("leaves a message to who keeps it alive, where others take from it with different ack waits (L9)", async () => {
+      await write(command, "1");
+      const other = await bed.connect();
+      const holder = await takeCommands(log, "charge", { ackWaitMs: 5 * ACK_WAIT_MS });
+      const held = await holder.came.nth(1);
+      const kept = (async () => {
+        for (const until = Date.now() + 6 * ACK_WAIT_MS; Date.now() < until; held.working())
+          await new Promise((resolve) => setTimeout(resolve, holder.ackWaitMs / 3));
+      })();
+      const eager = await takeCommands(other, "charge", { ackWaitMs: ACK_WAIT_MS / 4 });
+      const patient = await takeCommands(other, "charge", { ackWaitMs: 20 * ACK_WAIT_MS });
+      await kept;
+      expect([...holder.came.all, ...eager.came.all, ...patient.came.all]).toHaveLength(1);
+      held.ack();
+      await expect.poll(() => log.list("COMMANDS", ">")).toEqual(new Map());
+    });
+
+    it("has the ack wait that the last one asked for, once nothing is in flight (L9)", async () => {
+      const first = await takeCommands(log, "charge", { ackWaitMs: ACK_WAIT_MS });
+      const second = await takeCommands(await bed.connect(), "charge", { ackWaitMs: 10 * ACK_WAIT_MS });
+      expect(second.ackWaitMs).toBe(10 * ACK_WAIT_MS);
+      await first.stop();
+      await write(command, "1");
+      const held = await second.came.nth(1);
+      const third = await takeCommands(log, "charge", { ackWaitMs: 20 * ACK_WAIT_MS });
+      expect(third.ackWaitMs).toBe(10 * ACK_WAIT_MS);
+      held.ack();
+    });
+
     it("delivers at once what is given back", async () => {
       await write(inbox, "1");
       const { came } = await takeInboxes(log);

@@ -15,6 +15,8 @@ import type { PermissionDeniedError, StreamKind, Subjects } from "@stepstream/co
  * L7. A callback that throws or rejects ends nothing: no subscription, no consumption, no connection. It is reported
  *     to `onError`, and a delivery that it was given comes again.
  * L8. `duplicate` is true only if the message that was stored first is on the same subject with the same text.
+ * L9. What one process asks for of a consumer never takes a message from another that keeps it alive by
+ *     `Consumption.ackWaitMs`, and changes no other setting of a consumer that exists.
  *
  * A message too large for the bus (over 256 KiB) is kept in an object store under
  * `<run>/<content hash>`; the message on the bus carries the reference, and readers never notice.
@@ -28,6 +30,7 @@ import type { PermissionDeniedError, StreamKind, Subjects } from "@stepstream/co
  *   L6  test/conformance/suite.ts: hints, to whoever listens to the subject (L6)
  *   L7  test/conformance/suite.ts: a callback that throws, or rejects (L7)
  *   L8  test/conformance/suite.ts: neither on another subject nor with another text (L8)
+ *   L9  test/conformance/suite.ts: with different ack waits (L9)
  */
 export interface EventLog {
   readonly subjects: Subjects;
@@ -239,8 +242,14 @@ export interface ConsumeOptions {
   consumer: string;
   /** What it takes of the stream. */
   filter: string;
-  /** Silence after which a message is delivered again, in milliseconds. */
+  /**
+   * Silence after which a message is to be delivered again, in milliseconds. It is a setting of the consumer, which all who
+   * take from it share: the last to start decides, and it takes effect when no message is in flight. Until then, and
+   * whenever it is another, `Consumption.ackWaitMs` says how often to call `working()`.
+   */
   ackWaitMs: number;
+  /** `Consumption.ackWaitMs` has changed. */
+  onAckWait?(ackWaitMs: number): void;
   /** How many messages the holder can take right now, those already on the way included in none. */
   demand(): number;
   onDelivery(delivery: Delivery): void;
@@ -249,6 +258,8 @@ export interface ConsumeOptions {
 }
 
 export interface Consumption {
+  /** The silence that is allowed now, in milliseconds: what is held longer needs a `working()` within each. */
+  readonly ackWaitMs: number;
   /** Tells it that `demand()` has grown. Cheap; call it often. */
   pull(): void;
   /** Pulls no more. Resolves when no message can arrive any more; those delivered are still to be acked. */

@@ -77,6 +77,7 @@ export const UNREADABLE = -1;
 /** Codes of the JetStream API that the code asks for by name. */
 export const API = {
   consumerNotFound: 10014,
+  consumerExists: 10148,
   streamNotFound: 10059,
   noMessage: 10037,
   sequenceNotFound: 10043,

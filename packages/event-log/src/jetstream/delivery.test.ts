@@ -23,7 +23,7 @@ describe("a delivery", () => {
     const nc = { isClosed: () => false, publish: (_to: string, word: string) => said.push(word) };
     const source: Source = {
       nc: nc as unknown as NatsConnection,
-      ackWaitMs: 1_000,
+      ackWaitMs: () => 1_000,
       now: () => world.now,
       epoch: () => world.epoch,
     };

@@ -51,10 +51,12 @@ export function parseAck(reply: string): AckInfo | undefined {
 /** What all deliveries of one consumption share. */
 export interface Source {
   nc: NatsConnection;
-  ackWaitMs: number;
+  ackWaitMs(): number;
   now(): number;
   /** Grows with every cut of the connection. */
   epoch(): number;
+  /** One is still held. */
+  onAlive?(): void;
 }
 
 export class JetStreamDelivery implements Delivery {
@@ -95,8 +97,9 @@ export class JetStreamDelivery implements Delivery {
   working(): void {
     if (this.#done) return;
     const now = this.#source.now();
+    this.#source.onAlive?.();
     // Said too late it may not have kept the message from another.
-    if (now - this.#aliveAt < this.#source.ackWaitMs) this.#aliveAt = now;
+    if (now - this.#aliveAt < this.#source.ackWaitMs()) this.#aliveAt = now;
     this.#say("+WPI");
   }
 
@@ -108,7 +111,7 @@ export class JetStreamDelivery implements Delivery {
 
   #ours(): boolean {
     const { epoch, now, ackWaitMs } = this.#source;
-    return this.#epoch === epoch() && now() - this.#aliveAt < ackWaitMs;
+    return this.#epoch === epoch() && now() - this.#aliveAt < ackWaitMs();
   }
 
   #say(word: string): void {

@@ -3,9 +3,10 @@ import { LogRefusedError, type Subjects } from "@stepstream/contracts";
 import type { ConsumeOptions, Consumption } from "../port.ts";
 import { Backoff } from "../retry.ts";
 import type { Blobs } from "./blobs.ts";
-import { ensureConsumer, nextSubject } from "./consumer.ts";
+import { nextSubject } from "./consumer.ts";
 import { JetStreamDelivery, parseAck, type Source } from "./delivery.ts";
 import { header, headerBlock, statusOf } from "./incoming.ts";
+import { Lease } from "./lease.ts";
 import type { Link } from "./link.ts";
 import type { Requests } from "./requests.ts";
 import type { LastingSubscription } from "./subscriptions.ts";
@@ -71,7 +72,18 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   const next = nextSubject(subjects, options);
 
   let epoch = 0;
-  const source: Source = { nc, ackWaitMs: options.ackWaitMs, now: () => clock.now(), epoch: () => epoch };
+  const lease = new Lease(requests, clock, stream, options, (error) => {
+    // Without an answer, what was read last counts.
+    if (error instanceof LogRefusedError)
+      callbacks.report(`reading the settings of consumer ${options.consumer}`, error);
+  });
+  const source: Source = {
+    nc,
+    ackWaitMs: () => lease.ackWaitMs,
+    now: () => clock.now(),
+    epoch: () => epoch,
+    onAlive: () => lease.used(),
+  };
 
   /** Those that were asked for and may still come. */
   let waiting = 0;
@@ -157,6 +169,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     const info = parseAck(reply);
     if (!info) return;
     link.serverClock.observe(info.at);
+    lease.used();
     const text = blobs.resolve(msg.subject, msg.string(), () => headerBlock(msg));
     if (typeof text === "string" && resolving === 0) {
       deliver(new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now - link.stallMs()));
@@ -184,10 +197,10 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   ): void {
     const arrived = epoch;
     const fetched = Promise.resolve(text).catch(() => undefined);
-    let alive = clock.setTimeout(keepAlive, options.ackWaitMs / 3);
+    let alive = clock.setTimeout(keepAlive, lease.ackWaitMs / 3);
     function keepAlive(): void {
       if (epoch === arrived && !link.dead()) nc.publish(reply, "+WPI");
-      alive = clock.setTimeout(keepAlive, options.ackWaitMs / 3);
+      alive = clock.setTimeout(keepAlive, lease.ackWaitMs / 3);
     }
     const before = handedOver.get(subject);
     const inOrder = place;
@@ -223,7 +236,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   }
 
   function giveBack(msg: Msg, word: string): void {
-    if (link.stallMs() < options.ackWaitMs && msg.reply && parseAck(msg.reply) && !nc.isClosed())
+    if (link.stallMs() < lease.ackWaitMs && msg.reply && parseAck(msg.reply) && !nc.isClosed())
       nc.publish(msg.reply, word);
   }
 
@@ -273,7 +286,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     clock.setTimeout(async () => {
       try {
         // Stopped meanwhile: whoever deleted it may have meant it.
-        if (!stopped) await ensureConsumer(requests, stream, options);
+        if (!stopped) await lease.ensure();
         mendings.reset();
       } catch (error) {
         // The next pull fails, too, and brings us here again, later each time.
@@ -298,6 +311,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
       openInbox();
       interrupted("the server was silent");
     }
+    lease.tick(now);
     ask();
   });
 
@@ -345,7 +359,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   }
 
   try {
-    await ensureConsumer(requests, stream, options);
+    await lease.begin();
   } catch (error) {
     leave();
     down.stop();
@@ -355,6 +369,9 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   schedule();
 
   return {
+    get ackWaitMs() {
+      return lease.ackWaitMs;
+    },
     pull: schedule,
     get lost() {
       return lost;

@@ -19,6 +19,8 @@ interface Pending {
   readonly consumerSeq: number;
   /** When its `ackWaitMs` began: in the future after a nak with a delay longer than that. */
   since: number;
+  /** The same, as the server stores it (C8). */
+  storedSince: number;
   callOff: () => void;
 }
 
@@ -61,10 +63,14 @@ const PENDING_MAX = 100_000;
  * C7. A message that is removed by its sequence counts as acknowledged. A purge with a subject narrower than the filter
  *     moves the floors past messages that are still pending (see `purged`).
  *
+ * C8. What is stored of a delivery is when its message was stored, not when it was delivered. From that, or from the last
+ *     `working()` or delayed nak, a server that starts counts the ack wait: `updateDelivered(…, pmsg.ts)` of consumer.go.
+ *
  * Checked elsewhere:
  *   C1 C2 C3 C6 C7  test/conformance/consumers.test.ts: the log in memory does what nats-server does
  *   C4  test/simulation/log.test.ts: may have forgotten what its consumers did last, but not of a work queue
  *   C5  test/simulation/log.test.ts: goes to those who have asked in turn
+ *   C8  ../../../../services/step-worker/test/leases.test.ts: keeps alive at once what has waited, so that a restart of the server
  */
 export class MemoryConsumer {
   readonly #clock: Clock;
@@ -77,7 +83,8 @@ export class MemoryConsumer {
   readonly #pullers: Puller[] = [];
   /** What was done lately, oldest first, for a server that forgets it. */
   #recent: { at: number; undo: () => void }[] = [];
-  ackWaitMs: number;
+  #ackWaitMs: number;
+  #wishedMs: number;
   #at: Position = { next: 1, consumerSeq: 0, floor: 0, consumerFloor: 0, delivered: 0, shownFloor: 0 };
   /** No message of its lies between `next` and this one. */
   #looked = 1;
@@ -89,7 +96,18 @@ export class MemoryConsumer {
     this.#stream = stream;
     this.#filter = filter;
     this.#matches = matcher(filter);
-    this.ackWaitMs = ackWaitMs;
+    this.#ackWaitMs = ackWaitMs;
+    this.#wishedMs = ackWaitMs;
+  }
+
+  get ackWaitMs(): number {
+    return this.#ackWaitMs;
+  }
+
+  /** Takes effect as soon as nothing is in flight (S3 of ../jetstream/lease.ts). */
+  wish(ackWaitMs: number): void {
+    this.#wishedMs = ackWaitMs;
+    if (this.#pending.size === 0) this.#ackWaitMs = ackWaitMs;
   }
 
   /** The highest stream sequence ever delivered, or purged. */
@@ -163,7 +181,7 @@ export class MemoryConsumer {
       const consumerSeq = this.#at.consumerSeq + 1;
       const deliveries = (pending?.deliveries ?? 0) + 1;
       this.#at = { ...this.#at, consumerSeq, delivered: Math.max(this.#at.delivered, seq) };
-      this.#await(seq, pending?.consumerSeq ?? consumerSeq, deliveries, this.#clock.now());
+      this.#await(seq, pending?.consumerSeq ?? consumerSeq, deliveries, this.#clock.now(), stored.at);
       this.#note(() => {
         this.#at = before;
         if (pending) this.#await(seq, pending.consumerSeq, pending.deliveries, this.#clock.now());
@@ -186,7 +204,7 @@ export class MemoryConsumer {
     if (!pending) return;
     if (delayMs > 0) {
       this.#again.delete(seq);
-      this.#await(seq, pending.consumerSeq, pending.deliveries, this.#clock.now() - this.ackWaitMs + delayMs);
+      this.#await(seq, pending.consumerSeq, pending.deliveries, this.#clock.now() - this.#ackWaitMs + delayMs);
     } else if (!this.#again.has(seq)) {
       pending.callOff();
       pending.callOff = callAt(this.#clock, this.#clock.now() + AT_ONCE_MS, () => this.#redeliver(seq));
@@ -196,7 +214,7 @@ export class MemoryConsumer {
   working(seq: number): void {
     const pending = this.#pending.get(seq);
     if (!pending) return;
-    if (this.#again.has(seq)) pending.since = this.#clock.now();
+    if (this.#again.has(seq)) pending.since = pending.storedSince = this.#clock.now();
     else this.#await(seq, pending.consumerSeq, pending.deliveries, this.#clock.now());
   }
 
@@ -253,9 +271,11 @@ export class MemoryConsumer {
     this.#at = { ...this.#at, delivered, next: delivered + 1 };
     this.#looked = 1;
     for (const seq of [...this.#pending.keys()]) if (!this.#stream.get(seq)) this.#settle(seq);
-    const queued = [...this.#again];
     this.#again.clear();
-    for (const seq of queued) this.#rearm(seq);
+    for (const [seq, pending] of this.#pending) {
+      pending.since = pending.storedSince;
+      this.#rearm(seq);
+    }
   }
 
   #note(undo: () => void): void {
@@ -294,9 +314,9 @@ export class MemoryConsumer {
   }
 
   /** Waits for an answer to a delivery, from `since` on. */
-  #await(seq: number, consumerSeq: number, deliveries: number, since: number): void {
+  #await(seq: number, consumerSeq: number, deliveries: number, since: number, storedSince = since): void {
     this.#pending.get(seq)?.callOff();
-    this.#pending.set(seq, { deliveries, consumerSeq, since, callOff: () => {} });
+    this.#pending.set(seq, { deliveries, consumerSeq, since, storedSince, callOff: () => {} });
     this.#rearm(seq);
   }
 
@@ -304,7 +324,7 @@ export class MemoryConsumer {
     const pending = this.#pending.get(seq);
     if (!pending) return;
     pending.callOff();
-    const at = Math.max(this.#clock.now(), pending.since + this.ackWaitMs);
+    const at = Math.max(this.#clock.now(), pending.since + this.#ackWaitMs);
     pending.callOff = callAt(this.#clock, at, () => {
       if (this.#strands) this.#dropStranded();
       pending.since = this.#clock.now();
@@ -335,6 +355,7 @@ export class MemoryConsumer {
     this.#pending.get(seq)?.callOff();
     this.#pending.delete(seq);
     this.#again.delete(seq);
+    if (this.#pending.size === 0) this.#ackWaitMs = this.#wishedMs;
   }
 
   #take(): Stored | undefined {

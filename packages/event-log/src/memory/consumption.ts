@@ -39,7 +39,7 @@ export class MemoryConsumption implements Consumption {
     this.#options = options;
     this.#onEnd = onEnd;
     this.#source = {
-      ackWaitMs: options.ackWaitMs,
+      ackWaitMs: () => consumer.ackWaitMs,
       now: () => process.clock.now(),
       connection: () => process.connection,
       say: (what, apply) => log.tell(`${what} ${options.consumer}`, () => apply(consumer)),
@@ -47,6 +47,10 @@ export class MemoryConsumption implements Consumption {
     this.#asking = this.#newAsking();
     // Not before whoever called `consume()` has got this object.
     process.clock.setTimeout(() => this.pull(), 0);
+  }
+
+  get ackWaitMs(): number {
+    return this.#consumer.ackWaitMs;
   }
 
   pull(): void {

@@ -3,7 +3,7 @@ import type { MemoryConsumer } from "./consumer.ts";
 
 /** What a delivery needs of its consumption. */
 export interface Source {
-  readonly ackWaitMs: number;
+  ackWaitMs(): number;
   now(): number;
   /** Which connection the process has now. */
   connection(): number;
@@ -51,7 +51,7 @@ export class MemoryDelivery implements Delivery {
   working(): void {
     if (this.#done) return;
     const now = this.#source.now();
-    if (now - this.#aliveAt < this.#source.ackWaitMs) this.#aliveAt = now;
+    if (now - this.#aliveAt < this.#source.ackWaitMs()) this.#aliveAt = now;
     this.#source.say("working", (consumer) => consumer.working(this.seq));
   }
 
@@ -63,6 +63,6 @@ export class MemoryDelivery implements Delivery {
 
   #ours(): boolean {
     const { ackWaitMs, now, connection } = this.#source;
-    return this.#connection === connection() && now() - this.#aliveAt < ackWaitMs;
+    return this.#connection === connection() && now() - this.#aliveAt < ackWaitMs();
   }
 }

@@ -212,7 +212,7 @@ export class MemoryServer {
       consumer = new MemoryConsumer(this.clock, this.#streams[kind], filter, ackWaitMs);
       this.#consumers[kind].set(name, consumer);
     }
-    consumer.ackWaitMs = ackWaitMs;
+    consumer.wish(ackWaitMs);
     return consumer;
   }
 

@@ -97,7 +97,9 @@ export function measured(telemetry: Telemetry, meter: Meter): Telemetry & Gauges
       const span = telemetry.attempt(command, attempt, more);
       const { step } = command;
       if (attempt === 1 && more.deliveries === 1)
-        is.scheduleToStart.record(Math.max(0, ((more.now ?? Date.now()) - command.scheduledAt) / 1_000), { [STEP]: step });
+        is.scheduleToStart.record(Math.max(0, ((more.now ?? Date.now()) - command.scheduledAt) / 1_000), {
+          [STEP]: step,
+        });
       const begin = now();
       return {
         run: span.run,

@@ -85,10 +85,18 @@ export class Partition {
     if (this.#released) return consumption.stop();
     this.#consumption = consumption;
     this.#questions = log.answer(log.subjects.all.queries(this.number), (text, subject) => this.#answer(text, subject));
-    this.#every(settings.ackWaitMs / 4, () => this.#keepAlive());
+    // Other coordinators may have asked the consumer for another ack wait than this one.
+    this.#every(
+      () => this.#ackWaitMs / 4,
+      () => this.#keepAlive(),
+    );
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
     this.#every(settings.unparkMs, () => this.#polls.parked.now());
     for (const poll of Object.values(this.#polls)) poll.now();
+  }
+
+  get #ackWaitMs(): number {
+    return this.#consumption?.ackWaitMs ?? this.#deps.settings.ackWaitMs;
   }
 
   /** It has begun to take its inbox. */
@@ -188,7 +196,7 @@ export class Partition {
   #keepAlive(): void {
     const now = this.#deps.clock.now();
     for (const [delivery, since] of this.#unacked) {
-      if (now - since < this.#deps.settings.ackWaitMs / 4) continue;
+      if (now - since < this.#ackWaitMs / 4) continue;
       delivery.working();
       this.#unacked.set(delivery, now);
     }
@@ -287,14 +295,17 @@ export class Partition {
     }
   }
 
-  #every(ms: number, fn: () => void): void {
+  #every(ms: number | (() => number), fn: () => void): void {
     const index = this.#timers.length;
     const again = () => {
-      this.#timers[index] = this.#deps.clock.setTimeout(() => {
-        if (this.#released) return;
-        fn();
-        again();
-      }, ms);
+      this.#timers[index] = this.#deps.clock.setTimeout(
+        () => {
+          if (this.#released) return;
+          fn();
+          again();
+        },
+        typeof ms === "number" ? ms : ms(),
+      );
     };
     again();
   }

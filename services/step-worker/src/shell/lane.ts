@@ -57,6 +57,7 @@ export class Lane {
       consumer: log.subjects.stepConsumer(name),
       filter: log.subjects.all.commandsOfStep(name),
       ackWaitMs: this.served.ackWaitMs,
+      onAckWait: (ackWaitMs) => this.#deps.pulse.faster(ackWaitMs / 4),
       demand: () => this.#demand(),
       onDelivery: (delivery) => this.#take(delivery),
     };
@@ -116,6 +117,11 @@ export class Lane {
     return this.#held.size === 0;
   }
 
+  /** What its consumer allows now; other workers may have asked it for another. */
+  get #ackWaitMs(): number {
+    return this.#consumption?.ackWaitMs ?? this.served.ackWaitMs;
+  }
+
   #demand(): number {
     if (this.#stopping || !this.#deps.isolation.open) return 0;
     const free = this.served.step.concurrency - this.#held.size - this.#waiting.length;
@@ -129,8 +135,7 @@ export class Lane {
     const again =
       same?.delivery.seq === delivery.seq ? same : this.#waiting.find((w) => w.delivery.seq === delivery.seq);
     if (again) return again.adopt(delivery);
-    const { ackWaitMs } = this.served;
-    const held = new Held(delivery, clock, () => ackWaitMs, log.serverNow());
+    const held = new Held(delivery, clock, () => this.#ackWaitMs, log.serverNow());
     held.suspectFrom(pulse.stalledMs(clock.now()));
     held.taken();
     pulse.add(held);

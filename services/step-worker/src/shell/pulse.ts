@@ -23,7 +23,7 @@ export interface Watched {
 
 export class Pulse {
   readonly #clock: Clock;
-  readonly #beatMs: number;
+  #beatMs: number;
   readonly #onStall: (lateMs: number) => void;
   readonly #watched = new Set<Watched>();
   #timer: unknown;
@@ -59,6 +59,13 @@ export class Pulse {
 
   remove(watched: Watched): void {
     this.#watched.delete(watched);
+  }
+
+  /** What is in hand has to be kept alive more often, or at other times, than before. */
+  faster(beatMs: number): void {
+    this.#beatMs = Math.min(this.#beatMs, beatMs);
+    for (const watched of this.#watched) this.sooner(watched.dueAt());
+    this.sooner(this.#clock.now() + this.#beatMs);
   }
 
   /** Something has become due earlier than before. */
