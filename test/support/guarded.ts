@@ -10,6 +10,9 @@ import { findNatsServer, tellReaper } from "@stepstream/infra";
 export interface GuardedServer {
   /** Where it listens: `127.0.0.1:<port>`. */
   readonly address: string;
+  /** URL of its monitoring port, if the configuration has `http`; else empty. */
+  readonly monitor: string;
+  readonly pid: number;
   /** Gives it another configuration while it runs. */
   reload(config: string): Promise<void>;
   /** Ends it with SIGKILL and removes its store. */
@@ -31,13 +34,17 @@ async function binary(): Promise<{ path?: string; why?: string }> {
  * Starts one with JetStream on a free port; resolves once it is ready.
  *
  * @param config - What stands in its configuration beside the port and the store.
+ * @param jetstream - What stands in its block "jetstream" beside the store.
  * @throws {Error} It has ended before; with its last lines.
  */
-export async function startGuardedServer(config: string): Promise<GuardedServer> {
+export async function startGuardedServer(config: string, jetstream = ""): Promise<GuardedServer> {
   const folder = await mkdtemp(join(tmpdir(), "stepstream-guarded-"));
   const file = join(folder, "nats.conf");
   const write = (more: string) =>
-    writeFile(file, `listen: "127.0.0.1:-1"\njetstream { store_dir: ${JSON.stringify(folder)} }\n${more}\n`);
+    writeFile(
+      file,
+      `listen: "127.0.0.1:-1"\njetstream { store_dir: ${JSON.stringify(folder)}, ${jetstream} }\n${more}\n`,
+    );
   await write(config);
   const child = spawn(path!, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
   // Whatever becomes of the test, it does not outlive it.
@@ -45,10 +52,13 @@ export async function startGuardedServer(config: string): Promise<GuardedServer>
   tellReaper(`+${child.pid}`);
   const said: string[] = [];
   let reloaded = () => {};
+  let monitor = "";
   const address = await new Promise<string>((resolve, reject) => {
     let listens = "";
     createInterface({ input: child.stderr }).on("line", (line) => {
       said.push(line);
+      const port = /Starting http monitor on (\S+)/.exec(line)?.[1];
+      if (port) monitor = `http://${port}`;
       listens ||= /Listening for client connections on (\S+)/.exec(line)?.[1] ?? "";
       if (line.includes("Server is ready")) resolve(listens);
       if (line.includes("Reloaded server configuration")) reloaded();
@@ -58,6 +68,8 @@ export async function startGuardedServer(config: string): Promise<GuardedServer>
   });
   return {
     address,
+    monitor,
+    pid: child.pid!,
     async reload(more) {
       await write(more);
       const done = new Promise<void>((resolve) => {

@@ -12,7 +12,7 @@ import type { Target } from "./target.ts";
  *
  * Checked elsewhere:
  *   B1, B2  ../../../../test/cli/doctor/healthy.test.ts: finds nothing wrong with a healthy namespace, and leaves nothing behind
- *   B3      ../../../../test/cli/doctor/full.test.ts: removes what a probe left behind
+ *   B3      ../../../../test/cli/doctor/full.test.ts: removes what an earlier one left behind
  */
 export interface Probed {
   readonly stream: string;
@@ -29,8 +29,8 @@ export interface Probed {
 }
 
 const ANSWER_MS = 2_500;
-/** Another doctor may still be at it. */
-const LEFT_BEHIND_MS = 60_000;
+/** Longer than a probe takes: another doctor may still need it. */
+const LEFT_BEHIND_MS = 3 * ANSWER_MS;
 /** Not a valid name of a run or a step. */
 const TOKEN = "+doctor";
 /** Which subjects of a stream with several kinds. */
