@@ -1,7 +1,7 @@
 /** Three nats-servers that are one cluster, as child processes of the test. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,17 +11,21 @@ import { findNatsServer } from "@stepstream/infra";
 export interface Cluster {
   /** All of them. */
   readonly urls: readonly string[];
+  /** Their monitoring ports. */
+  readonly monitors: readonly string[];
+  readonly pids: readonly number[];
   /** Ends one for good, with SIGKILL. */
   kill(index: number): Promise<void>;
   stop(): Promise<void>;
 }
 
 /**
- * Starts three servers with JetStream and resolves once they have a leader.
+ * Starts three servers with JetStream, n0, n1 and n2, and resolves once they have a leader.
  *
+ * @param sync - `sync_interval` of each. Default: that of nats-server, two minutes.
  * @returns undefined, and says so, where there is no nats-server but in Docker.
  */
-export async function startCluster(): Promise<Cluster | undefined> {
+export async function startCluster(sync: readonly string[] = []): Promise<Cluster | undefined> {
   const env = { ...process.env };
   delete env.NATS_URL;
   const found = await findNatsServer({ env, log: (line) => console.error(line) });
@@ -30,13 +34,16 @@ export async function startCluster(): Promise<Cluster | undefined> {
     return undefined;
   }
   const folder = await mkdtemp(join(tmpdir(), "stepstream-cluster-"));
-  const ports = await freePorts(6);
-  const routes = ports.slice(3).map((port) => `nats://127.0.0.1:${port}`);
+  const ports = await freePorts(9);
+  const routes = ports.slice(3, 6).map((port) => `nats://127.0.0.1:${port}`);
+  for (const [index, interval] of sync.entries())
+    await writeFile(join(folder, `${index}.conf`), `jetstream { sync_interval: ${interval} }\n`);
   const children = [0, 1, 2].map((index) =>
     spawn(
       found.path,
       [
         ["-js", "-sd", join(folder, `${index}`), "--name", `n${index}`, "-a", "127.0.0.1", "-p", `${ports[index]}`],
+        ["-m", `${ports[6 + index]}`, ...(sync[index] ? ["-c", join(folder, `${index}.conf`)] : [])],
         ["--cluster_name", "test", "--cluster", routes[index]!, "--routes", routes.join(",")],
       ].flat(),
       { stdio: "ignore" },
@@ -49,6 +56,8 @@ export async function startCluster(): Promise<Cluster | undefined> {
   await untilLeader(urls);
   return {
     urls,
+    monitors: ports.slice(6).map((port) => `http://127.0.0.1:${port}`),
+    pids: children.map(({ pid }) => pid!),
     kill: (index) => ended(children[index]!),
     async stop() {
       await Promise.all(children.map(ended));

@@ -3,7 +3,7 @@ import { type Check, error, type Finding } from "./check.ts";
 import type { Target } from "./target.ts";
 
 /** No check may take longer, in milliseconds. */
-const LIMIT_MS = 6_000;
+const LIMIT_MS = 5_000;
 
 /** A finding, and which check it is of. */
 export interface Examined extends Omit<Finding, "level"> {

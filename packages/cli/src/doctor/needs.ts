@@ -1,4 +1,5 @@
 import type { Subjects } from "@stepstream/contracts";
+import { probeSubjects } from "./probe.ts";
 
 /** The kinds of processes that connect to a namespace. */
 export const ROLES = ["client", "worker", "coordinator", "operator"] as const;
@@ -43,8 +44,8 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
   const of = (role: Role) => ({
     stores: (subject: string, kind: string, why: string) =>
       needs.push({ role, does: "publish", subject, allow: `${ns}.${kind}.>`, body: INVALID, stored: true, why }),
-    sends: (subject: string, allow: string, why: string, body = INVALID) =>
-      needs.push({ role, does: "publish", subject, allow, body, stored: false, why }),
+    sends: (subject: string, allow: string, why: string, body = INVALID, stored = false) =>
+      needs.push({ role, does: "publish", subject, allow, body, stored, why }),
     asks: (name: string, stream: string, why: string, rest = "") =>
       needs.push({
         ...{ role, does: "publish", subject: `$JS.API.${name}.${stream}${rest}` },
@@ -70,18 +71,19 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
     asks("STREAM.MSG.GET", events, "histories cannot be read");
   }
 
-  const client = of("client");
-  client.stores(subjects.inbox(RUN), "inbox", "runs cannot be started, signalled, updated or cancelled");
-  client.stores(`${ns}.blob.${RUN}`, "blob", "large inputs are refused");
-  client.sends(`${ns}.query.doctor.${RUN}`, `${ns}.query.>`, "queries get no answer");
-  client.sends(
-    subjects.rollCall,
-    subjects.rollCall,
-    "calls that wait do not notice that no coordinator is up",
-    ROLL_CALL,
-  );
-  client.receives(subjects.liveJournal(RUN), `${ns}.live.journal.>`, "result() and progress notice changes late");
-  client.receives(subjects.presence, subjects.presence, "calls that wait do not notice that no coordinator is up");
+  for (const client of [of("client"), of("operator")]) {
+    client.stores(subjects.inbox(RUN), "inbox", "runs cannot be started, signalled, updated or cancelled");
+    client.stores(`${ns}.blob.${RUN}`, "blob", "large inputs are refused");
+    client.sends(`${ns}.query.doctor.${RUN}`, `${ns}.query.>`, "queries get no answer");
+    client.sends(
+      subjects.rollCall,
+      subjects.rollCall,
+      "calls that wait do not notice that no coordinator is up",
+      ROLL_CALL,
+    );
+    client.receives(subjects.liveJournal(RUN), `${ns}.live.journal.>`, "result() and progress notice changes late");
+    client.receives(subjects.presence, subjects.presence, "calls that wait do not notice that no coordinator is up");
+  }
 
   const worker = of("worker");
   worker.stores(subjects.inbox(RUN), "inbox", "results of steps cannot be reported");
@@ -146,10 +148,10 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
   operator.asks("STREAM.MSG.GET", dead, "dead letters cannot be read");
   for (const stream of [events, commands, timers, dead, blobs])
     operator.asks("STREAM.MSG.DELETE", stream, "runs cannot be deleted, and doctor fails");
-  operator.sends(subjects.rollCall, subjects.rollCall, "no process is seen", ROLL_CALL);
-  operator.receives(subjects.presence, subjects.presence, "no coordinator is seen");
   operator.receives(subjects.workers, subjects.workers, "no worker is seen");
-  operator.receives(`${ns}.live.journal.>`, `${ns}.live.journal.>`, "watch sees changes late");
+  operator.sends("$JS.API.INFO", "$JS.API.INFO", "the limits of the account are not known");
+  for (const subject of probeSubjects(ns))
+    operator.sends(subject.replace(/>$/, "none"), subject, "doctor cannot try whether streams store", INVALID, true);
   return needs;
 }
 

@@ -42,6 +42,11 @@ const KINDS: Record<string, string> = {
   BLOBS: "blob",
 };
 
+/** All subjects that probes use. */
+export function probeSubjects(namespace: string): string[] {
+  return Object.values(KINDS).map((kind) => `${namespace}.${kind}.${TOKEN}.>`);
+}
+
 /** Whether a subject is one that a probe uses for a moment. */
 export function isProbe(subject: string): boolean {
   return subject.includes(`.${TOKEN}.`);

@@ -57,11 +57,11 @@ const ANSWER_MS = 2_500;
  */
 export async function openTarget(nc: NatsConnection, namespace: string, options: Options): Promise<Target> {
   const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: ANSWER_MS });
-  // First: what is asked at the same time would be taken for a difference between the clocks.
   const [wishedEvents] = streamsOf(new Subjects(namespace, DEFAULT_PARTITIONS), 1);
-  const offset = await offsetOf(nc, wishedEvents!.name, options.now).catch(() => undefined);
   const events = await stateOf(wishedEvents!);
   const partitions = Number(events.found?.config.metadata?.[PARTITIONS_KEY]) || DEFAULT_PARTITIONS;
+  // Before the checks: what is asked at the same time would be taken for a difference between the clocks.
+  const offset = events.found && (await offsetOf(nc, wishedEvents!.name, options.now).catch(() => undefined));
   const subjects = new Subjects(namespace, partitions);
 
   async function stateOf(wished: StreamSpec): Promise<StreamState> {
@@ -81,7 +81,10 @@ export async function openTarget(nc: NatsConnection, namespace: string, options:
     namespace,
     subjects,
     offset,
-    streams: once(() => Promise.all(streamsOf(subjects, 1).map(stateOf))),
+    streams: once(async () => {
+      const [, ...others] = streamsOf(subjects, 1);
+      return [events, ...(await Promise.all(others.map(stateOf)))];
+    }),
     consumers: onceEach((kind: StreamKind) => all(jsm.consumers.list(subjects.streamName(kind)))),
     present: once(() => rollCall(talkOn(nc, subjects))),
     monitored: once(() => Promise.all(options.monitors.map(readMonitor))),
@@ -90,6 +93,7 @@ export async function openTarget(nc: NatsConnection, namespace: string, options:
       return new Map(Object.entries(state.subjects ?? {}));
     },
   };
+  if (events.found || events.why !== undefined) return target;
   if ((await target.streams()).every(({ found, why }) => !found && why === undefined)) {
     const { coordinators, workers } = await target.present();
     if (coordinators.size + workers.size === 0) throw new NamespaceNotFoundError(namespace);

@@ -38,12 +38,7 @@ export const durability = check<Facts>({
     const copies = replicas === 1 ? "one replica" : `${replicas} replicas`;
     const known = monitored.filter(({ sync }) => sync !== undefined);
     const lazy = known.filter(({ sync }) => sync !== "always");
-    const synced =
-      lazy.length > 0
-        ? `synced to disk every ${[...new Set(lazy.map(({ sync }) => sync))].join(", ")}`
-        : known.length < servers
-          ? `how often ${known.length > 0 ? `${servers - known.length} of ${servers} servers sync` : "the server syncs"} to disk is not known`
-          : "synced to disk before each acknowledgement";
+    const synced = syncedAs(servers, known, lazy);
     const seen = `${copies}, ${synced}`;
     if (dev) return [ok("durability", `${seen}; this is a development server`)];
     if (replicas < 3 || lazy.length > 0)
@@ -53,6 +48,16 @@ export const durability = check<Facts>({
     return [ok("durability", seen)];
   },
 });
+
+function syncedAs(servers: number, known: readonly Monitored[], lazy: readonly Monitored[]): string {
+  if (lazy.length > 0) {
+    const every = lazy.map(({ server, url, sync }) => `every ${sync} on ${server ?? url}`);
+    return `synced to disk ${every.join(", ")}`;
+  }
+  if (known.length >= servers) return "synced to disk before each acknowledgement";
+  if (known.length === 0) return "how often the server syncs to disk is not known";
+  return `how often ${servers - known.length} of ${servers} servers sync to disk is not known`;
+}
 
 function lost(replicas: number, lazy: boolean): string {
   if (replicas >= 3)

@@ -49,5 +49,5 @@ function whatToDo(fault: string): string {
       "Free space on its disk, then restart this nats-server: it does not write again before that. " +
       "Nothing that was acknowledged is lost. See docs/guides/deploying.md#when-a-disk-is-full."
     );
-  return "Read the log of that server. A server that has just started is ready when it has caught up.";
+  return "Look again in a minute: after a restart or an election a server has to catch up. If it says the same, read its log.";
 }
