@@ -245,6 +245,12 @@ describe("an error, with what to do, is", () => {
       "Start nats-server b",
     ],
     [
+      "a replica that is not heard of",
+      found(replicas, { first: [], second: [replicated({ active: 7e9 })] }),
+      "on b has not answered for 7 s",
+      "Start nats-server b",
+    ],
+    [
       "a replica that lags",
       found(replicas, {
         first: [replicated({ current: false, lag: 500 })],

@@ -5,6 +5,9 @@ import { check, error, type Finding, ok } from "../check.ts";
 /** Between two looks: a replica that is behind at both, and not catching up, is reported. */
 const AGAIN_MS = 500;
 
+/** Replicas hear from each other every second; a server that was killed is called offline only after minutes. */
+const SILENT_MS = 5_000;
+
 type Replicated = Pick<StreamInfo, "cluster"> & { name: string; replicas: number };
 
 /** Whether each copy of each stream is up and up to date. */
@@ -47,11 +50,12 @@ function ofStream({ name, cluster, replicas }: Replicated, before: Replicated | 
     );
   for (const peer of peers) {
     const was = before?.cluster?.replicas?.find((one) => one.name === peer.name);
-    if (peer.offline)
+    const silentMs = peer.active / 1_000_000;
+    if (peer.offline || silentMs > SILENT_MS)
       findings.push(
         error(
           about,
-          `the one on ${peer.name} is offline`,
+          `the one on ${peer.name} ${peer.offline ? "is offline" : `has not answered for ${Math.round(silentMs / 1_000)} s`}`,
           `Start nats-server ${peer.name}. If it is lost for good: nats server raft peer-remove ${peer.name}, and add another.`,
         ),
       );

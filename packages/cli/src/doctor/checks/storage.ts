@@ -1,3 +1,4 @@
+import { streamsOf } from "@stepstream/event-log/jetstream";
 import { check, error, type Finding, ok } from "../check.ts";
 import { type Probed, probeStream } from "../probe.ts";
 
@@ -6,8 +7,14 @@ export const storage = check<readonly Probed[]>({
   name: "storage",
 
   async look(target) {
-    const present = (await target.streams()).filter(({ found }) => found !== undefined);
-    return Promise.all(present.map(({ wished }) => probeStream(target, wished)));
+    const specs = streamsOf(target.subjects, 1);
+    // At once: a stream without a leader answers neither.
+    const [probed, states] = await Promise.all([
+      Promise.all(specs.map((spec) => probeStream(target, spec))),
+      target.streams(),
+    ]);
+    const absent = states.filter(({ found, why }) => !found && why === undefined).map(({ wished }) => wished.name);
+    return probed.filter(({ stream }) => !absent.includes(stream));
   },
 
   judge(probed) {
