@@ -126,7 +126,7 @@ const twice = {
 const forgotten = {
   file: `${WORKER}/shell/work.ts`,
   from: "    await handle(job);",
-  to: '    if (job.where.run !== "forgotten" || deliveries > 1) await handle(job);',
+  to: '    if (job.where.run !== "forgotten" || held.delivery.deliveries > 1) await handle(job);',
 };
 
 describe("a promise that does not hold in a worker", { timeout: 60_000 }, () => {

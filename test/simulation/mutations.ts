@@ -69,8 +69,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: "services/step-worker/src/shell/look-up.ts",
-        from: "return held.takenAt < deps.connectedAtMs()",
-        to: "return false && held.takenAt < deps.connectedAtMs()",
+        from: "return delivery.at <= since &&",
+        to: "return false &&",
       },
     ],
   },
