@@ -44,22 +44,22 @@ const ofCoordinator = [
     run: "unstored",
     promise: "mailbox A1",
     file: `${SHELL}/journal.ts`,
-    from: "        this.upTo = upTo;",
-    to: '        if (this.#run !== "unstored") this.upTo = upTo;',
+    from: "      this.upTo = upTo;",
+    to: '      if (this.#run !== "unstored") this.upTo = upTo;',
   },
   {
     run: "hasty",
     promise: "mailbox A3",
     file: `${SHELL}/run-actor.ts`,
-    from: "    await effects.arm(",
-    to: '    if (this.run === "hasty") this.#settleBatch(batch);\n    await effects.arm(',
+    from: "    const armed = this.#arm(batch, folded);",
+    to: '    if (this.run === "hasty") this.#settleBatch(batch);\n    const armed = this.#arm(batch, folded);',
   },
   {
     run: "beside",
     promise: "journal J2",
     file: `${SHELL}/journal.ts`,
-    from: "{ expectLast: this.lastSeq });",
-    to: '{ expectLast: this.lastSeq });\n        if (this.#run === "beside") this.lastSeq = seq;',
+    from: "const stored = ({ seq }: Appended): Written => {",
+    to: 'const stored = ({ seq }: Appended): Written => {\n      if (this.#run === "beside") this.lastSeq = seq;',
   },
 ];
 

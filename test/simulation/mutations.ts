@@ -28,8 +28,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/run-actor.ts`,
-        from: "const written = await this.#write(folded.decided);",
-        to: "await this.#carryOut([], folded); const written = await this.#write(folded.decided);",
+        from: "const span = this.#writing(decided);",
+        to: "await this.#carryOut([], folded); const span = this.#writing(decided);",
       },
     ],
   },
@@ -92,8 +92,8 @@ export const mutations: readonly Mutation[] = [
       // Else the worker finds the outcome.
       {
         file: `${SHELL}/commands.ts`,
-        from: "let republished = takenOver;",
-        to: "let republished = false;",
+        from: "this.#republished = takenOver;",
+        to: "this.#republished = false;",
       },
     ],
   },

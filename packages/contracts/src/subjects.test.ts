@@ -42,6 +42,9 @@ describe("the subjects of a namespace", () => {
           expect(s.parse(s[kind](run, slot))).toEqual({ kind, partition, run, slot });
         for (const kind of ["command", "dead"] as const)
           expect(s.parse(s[kind](step, run, slot))).toEqual({ kind, step, partition, run, slot });
+        expect(s.runOfInbox(s.inbox(run))).toBe(run);
+        for (const other of [s.journal(run), s.inbox(run).slice(1), `${s.inbox(run)}.1`, `x${s.inbox(run)}`])
+          expect(s.runOfInbox(other)).toBeUndefined();
       }),
     ));
 
@@ -78,7 +81,10 @@ describe("the subjects of a namespace", () => {
     "dev.command.*.5.order-1.1",
     "dev.command..5.order-1.1",
     "dev.dead.-.5.order-1.-1",
-  ])("do not take %j for one of theirs", (subject) => expect(subjects.parse(subject)).toBeUndefined());
+  ])("do not take %j for one of theirs", (subject) => {
+    expect(subjects.parse(subject)).toBeUndefined();
+    expect(subjects.runOfInbox(subject)).toBeUndefined();
+  });
 
   it("are matched by their filters, and no others", () => {
     const mine = [

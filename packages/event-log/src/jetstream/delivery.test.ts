@@ -20,7 +20,7 @@ describe("a delivery", () => {
   const begin = () => {
     const said: string[] = [];
     const world = { now: 0, epoch: 0 };
-    const nc = { isClosed: () => false, publish: (_to: string, word: string) => said.push(word) };
+    const nc = { isClosed: () => false, publish: (_to: string, word: string | Uint8Array) => said.push(String(word)) };
     const source: Source = {
       nc: nc as unknown as NatsConnection,
       ackWaitMs: () => 1_000,

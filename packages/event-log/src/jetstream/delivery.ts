@@ -31,21 +31,35 @@ export interface AckInfo {
 
 /** @returns undefined for a reply subject that is no acknowledgement subject. */
 export function parseAck(reply: string): AckInfo | undefined {
-  const t = reply.split(".");
-  if (t[0] !== "$JS" || t[1] !== "ACK") return undefined;
-  const first = t.length === 9 ? 4 : t.length >= 11 ? 6 : -1;
+  if (!reply.startsWith("$JS.ACK.")) return undefined;
+  let dots = 0;
+  for (let i = reply.indexOf("."); i >= 0; i = reply.indexOf(".", i + 1)) dots++;
+  const first = dots === 8 ? 4 : dots >= 10 ? 6 : -1;
   if (first < 0) return undefined;
-  const ns = t[first + 3]!;
-  const info = {
-    deliveries: Number(t[first]),
-    seq: Number(t[first + 1]),
-    consumerSeq: Number(t[first + 2]),
-    // 19 digits are more than a number holds; the last six are not wanted.
-    at: Number(ns.slice(0, -6)),
+  let from = 0;
+  for (let n = 0; n < first; n++) from = reply.indexOf(".", from) + 1;
+  // Read where it stands: each message comes by here, and a list of its tokens would be the largest thing made for it.
+  const next = (drop = 0): number => {
+    const dot = reply.indexOf(".", from);
+    const value = digits(reply, from, dot - drop);
+    from = dot + 1;
+    return value;
   };
-  return Number.isInteger(info.deliveries) && Number.isInteger(info.seq) && Number.isInteger(info.consumerSeq)
-    ? info
-    : undefined;
+  const info = { deliveries: next(), seq: next(), consumerSeq: next(), at: next(NS_DIGITS) };
+  return info.deliveries >= 0 && info.seq >= 0 && info.consumerSeq >= 0 ? info : undefined;
+}
+
+/** 19 digits of nanoseconds are more than a number holds; these are not wanted. */
+const NS_DIGITS = 6;
+
+/** The number between two places of a text; NaN if it is none. */
+function digits(text: string, from: number, to: number): number {
+  let value = from < to ? 0 : Number.NaN;
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN;
+  }
+  return value;
 }
 
 /** What all deliveries of one consumption share. */
@@ -58,6 +72,9 @@ export interface Source {
   /** One is still held. */
   onAlive?(): void;
 }
+
+/** Encoded once: it is said of every message. */
+const ACK = Buffer.from("+ACK");
 
 export class JetStreamDelivery implements Delivery {
   readonly subject: string;
@@ -86,7 +103,7 @@ export class JetStreamDelivery implements Delivery {
   }
 
   ack(): void {
-    if (this.#end()) this.#say("+ACK");
+    if (this.#end()) this.#say(ACK);
   }
 
   nak(delayMs = 0): void {
@@ -114,7 +131,7 @@ export class JetStreamDelivery implements Delivery {
     return this.#epoch === epoch() && now() - this.#aliveAt < ackWaitMs();
   }
 
-  #say(word: string): void {
+  #say(word: string | Uint8Array): void {
     const { nc } = this.#source;
     // With the connection gone there is nobody to tell; it comes again.
     if (!nc.isClosed()) {

@@ -179,9 +179,11 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     schedule();
   }
 
+  const onDelivery = (delivery: JetStreamDelivery) => options.onDelivery(delivery);
+
   /** One that the holder throws at comes again: by its `ack_wait`, for what the holder did with it is not known. */
   function deliver(delivery: JetStreamDelivery): void {
-    callbacks.call(what, (one) => options.onDelivery(one), delivery);
+    callbacks.call(what, onDelivery, delivery);
   }
 
   function interrupted(why: string): void {

@@ -174,7 +174,7 @@ export class Closing {
       run.openStep(step, inputText, undefined, true).then(done, (error) => {
         done();
         // Outside of any promise chain of the workflow's: what is thrown here would end the process.
-        run.contain(() => run.decide({ type: "CompensationFailed", slot, error: toFailure(error) }), undefined);
+        run.contain(() => run.decide({ type: "CompensationFailed", slot, error: toFailure(error) }));
       }),
     );
   }

@@ -46,7 +46,7 @@ import { markCancelReason } from "./rejections.ts";
 import type { Scope } from "./scope.ts";
 import type { ChildSlot, Slot, StepSlot, TimerPurpose } from "./slot.ts";
 import type { Wait } from "./waits.ts";
-import { onBehalfOf, queryKey, stoppedQueries, turnBegan, turnEnded } from "./whose.ts";
+import { enter, leave, onBehalfOf, queryKey, stoppedQueries, turnBegan, turnEnded, type Whose } from "./whose.ts";
 
 export type { Decided, Fault } from "./recorder.ts";
 
@@ -110,6 +110,7 @@ export class RunExecution {
 
   /** Up to this message the journal has the decisions already. */
   readonly #recordedUpTo: number;
+  readonly #whose: Whose = { execution: this, query: undefined };
   #done: number[] = [];
   #early: EarlyTimer[] = [];
   #forgotten: (Slot | Wait)[] = [];
@@ -179,22 +180,28 @@ export class RunExecution {
     this.folded = seq;
     this.#now = Math.max(this.#now, atMs);
     if (this.closed || this.fault) return;
-    this.#turn(() => this.#apply(message));
+    this.#turn(message);
   }
 
   /** Takes a run up where it last went on as new, instead of folding what was before. */
   resume({ after, at, start }: RunContinued): void {
     this.folded = after;
     this.#now = at;
-    this.#turn(() => this.#begin(start));
+    this.#turn(start, true);
   }
 
-  #turn(act: () => void): void {
-    this.contain(() => {
+  #turn(message: InboxMessage, resumed = false): void {
+    const before = enter(this.#whose);
+    try {
       this.holds(!this.#turnOpen, "run R4", "a message came before the turn of the one before it was over");
       this.#beginTurn();
-      onBehalfOf(this, act);
-    }, undefined);
+      if (resumed) this.#begin(message as RunStarted);
+      else this.#apply(message);
+    } catch (error) {
+      this.#passOn(error);
+    } finally {
+      leave(before);
+    }
   }
 
   /**
@@ -216,13 +223,16 @@ export class RunExecution {
   }
 
   /** Nothing that a violated promise throws comes out of a turn: the run has its fault. */
-  contain<T>(act: () => T, otherwise: T): T {
+  contain(act: () => void): void {
     try {
-      return act();
+      act();
     } catch (error) {
-      if (error instanceof InvariantError && this.fault) return otherwise;
-      throw error;
+      this.#passOn(error);
     }
+  }
+
+  #passOn(error: unknown): void {
+    if (!(error instanceof InvariantError && this.fault)) throw error;
   }
 
   #beginTurn(): void {
@@ -242,17 +252,19 @@ export class RunExecution {
   advance(): boolean {
     const { life } = this;
     if (!life || !this.#turnOpen || this.fault || this.closed) return false;
-    return this.contain(
-      () =>
-        onBehalfOf(this, () => {
-          this.holds(++this.#rounds <= MAX_ROUNDS, "run R6", "a turn does not end");
-          // Once the function has ended, what it left open is given up first.
-          if ((!life.ended || life.closing.begun) && life.deliverSignal()) return true;
-          if (life.waits.check()) return true;
-          return life.ended !== undefined && life.closing.advance(life.ended);
-        }),
-      false,
-    );
+    const before = enter(this.#whose);
+    try {
+      this.holds(++this.#rounds <= MAX_ROUNDS, "run R6", "a turn does not end");
+      // Once the function has ended, what it left open is given up first.
+      if ((!life.ended || life.closing.begun) && life.deliverSignal()) return true;
+      if (life.waits.check()) return true;
+      return life.ended !== undefined && life.closing.advance(life.ended);
+    } catch (error) {
+      this.#passOn(error);
+      return false;
+    } finally {
+      leave(before);
+    }
   }
 
   /** What the turn decided: call it when nothing more follows, once. The list is the caller's. */
@@ -264,10 +276,13 @@ export class RunExecution {
     }
     this.#turnOpen = false;
     turnEnded(this);
-    return this.contain(() => {
+    try {
       if (thorough) this.#checkTurn();
       return this.recorder.take();
-    }, []);
+    } catch (error) {
+      this.#passOn(error);
+      return [];
+    }
   }
 
   /** What is true between two turns. Looks at every slot: for tests and the simulation. */
@@ -371,40 +386,42 @@ export class RunExecution {
     }
     if (!life) return;
     switch (message.type) {
-      case "StepCompleted":
-        return this.#withStep(message, (slot, step) => this.#complete(slot, step, message.output, message.attempt));
-      case "StepFailed":
-        return this.#withStep(message, (slot, step) =>
-          this.settle(slot, this.#stepError(slot, step, message.attempt, fromFailure(message.error))),
-        );
-      case "StepCancelled":
-        return this.#withStep(message, (slot) => this.settle(slot, this.#reasonOf(slot)));
-      case "SlotAbandoned":
-        return this.#withSlot(message, (slot) => {
-          if (slot.state === "cancelling") this.settle(slot, this.#reasonOf(slot));
-        });
-      case "SlotTimedOut":
-        return this.#withSlot(message, (slot) => {
-          if (!slot.step) return;
-          const ms = timeoutOf(slot.step, message.kind) ?? this.#now - slot.scheduledAt;
-          this.settle(slot, this.#stepError(slot, slot.step, slot.attempt, new TimeoutError(message.kind, ms)));
-        });
-      case "RetryLater":
-        return this.#withStep(message, (slot) => {
-          if (slot.state === "cancelling") return this.settle(slot, this.#reasonOf(slot));
-          if (slot.state !== "open" || message.attempt <= slot.attempt) return;
-          slot.state = "waiting";
-          slot.cause = this.folded;
-          slot.attempt = message.attempt;
-          slot.fireAt = Math.min(MAX_TIME_MS, this.#now + Math.ceil(message.delayMs));
-          this.decide({ type: "RetryScheduled", slot: slot.slot, attempt: slot.attempt, fireAt: slot.fireAt });
-        });
-      case "TimerFired":
-        return this.#withSlot(message, (slot) => (this.#isEarly(slot) ? this.#ignore(slot) : this.#fire(slot)));
-      case "ChildEnded":
-        return this.#withSlot(message, (slot) => {
-          if (slot.child?.run === message.child) this.#childEnded(slot, slot.child, message);
-        });
+      case "StepCompleted": {
+        const slot = this.#stepOf(message);
+        return slot && this.#complete(slot, slot.step, message.output, message.attempt);
+      }
+      case "StepFailed": {
+        const slot = this.#stepOf(message);
+        return slot && this.settle(slot, this.#stepError(slot, slot.step, message.attempt, fromFailure(message.error)));
+      }
+      case "StepCancelled": {
+        const slot = this.#stepOf(message);
+        return slot && this.settle(slot, this.#reasonOf(slot));
+      }
+      case "SlotAbandoned": {
+        const slot = this.#slotOf(message);
+        if (slot?.state === "cancelling") this.settle(slot, this.#reasonOf(slot));
+        return;
+      }
+      case "SlotTimedOut": {
+        const slot = this.#slotOf(message);
+        if (!slot?.step) return;
+        const ms = timeoutOf(slot.step, message.kind) ?? this.#now - slot.scheduledAt;
+        return this.settle(slot, this.#stepError(slot, slot.step, slot.attempt, new TimeoutError(message.kind, ms)));
+      }
+      case "RetryLater": {
+        const slot = this.#stepOf(message);
+        return slot && this.#retryLater(slot, message);
+      }
+      case "TimerFired": {
+        const slot = this.#slotOf(message);
+        return slot && (this.#isEarly(slot) ? this.#ignore(slot) : this.#fire(slot));
+      }
+      case "ChildEnded": {
+        const slot = this.#slotOf(message);
+        if (slot?.child?.run === message.child) this.#childEnded(slot, slot.child, message);
+        return;
+      }
       case "SignalReceived":
         return life.takes ? life.signals.receive(message) : undefined;
       case "UpdateRequested":
@@ -416,6 +433,16 @@ export class RunExecution {
       default:
         return message satisfies never;
     }
+  }
+
+  #retryLater(slot: Slot, { attempt, delayMs }: Extract<InboxMessage, { type: "RetryLater" }>): void {
+    if (slot.state === "cancelling") return this.settle(slot, this.#reasonOf(slot));
+    if (slot.state !== "open" || attempt <= slot.attempt) return;
+    slot.state = "waiting";
+    slot.cause = this.folded;
+    slot.attempt = attempt;
+    slot.fireAt = Math.min(MAX_TIME_MS, this.#now + Math.ceil(delayMs));
+    this.decide({ type: "RetryScheduled", slot: slot.slot, attempt, fireAt: slot.fireAt });
   }
 
   #begin(started: RunStarted): void {
@@ -551,20 +578,20 @@ export class RunExecution {
     this.decide({ type: "RunTerminated", reason, ...(children.length > 0 && { children }) });
   }
 
-  /** Who speaks of it may mean a slot of a run that had the id before, and was deleted. */
-  #withSlot({ slot: number, after }: { slot: number; after?: number | undefined }, then: (slot: Slot) => void): void {
+  /** The open slot that is meant. Who speaks of it may mean one of a run that had the id before, and was deleted. */
+  #slotOf({ slot: number, after }: { slot: number; after?: number | undefined }): Slot | undefined {
     const slot = this.slots.get(number);
-    if (slot && slot.state !== "done" && (after === undefined || after === slot.after)) then(slot);
+    return slot && slot.state !== "done" && (after === undefined || after === slot.after) ? slot : undefined;
   }
 
   /** Only what names slot and step as the history does is about this slot. */
-  #withStep(
-    message: { slot: number; step: string; after?: number | undefined },
-    then: (slot: Slot, step: StepSlot) => void,
-  ): void {
-    this.#withSlot(message, (slot) => {
-      if (slot.step?.definition.name === message.step) then(slot, slot.step);
-    });
+  #stepOf(message: {
+    slot: number;
+    step: string;
+    after?: number | undefined;
+  }): (Slot & { step: StepSlot }) | undefined {
+    const slot = this.#slotOf(message);
+    return slot?.step?.definition.name === message.step ? (slot as Slot & { step: StepSlot }) : undefined;
   }
 
   /** Code of the run threw where nothing catches it: in an abort listener, a microtask, an event emitter. */

@@ -31,13 +31,22 @@ export function queryKey({ workflow }: RunExecution, query: string): string {
  * asks whose code runs in the middle of it.
  */
 export function onBehalfOf<T>(execution: RunExecution, fn: () => T, query?: string): T {
-  const before = current;
-  current = { execution, query };
+  const before = enter({ execution, query });
   try {
     return fn();
   } finally {
-    current = before;
+    leave(before);
   }
+}
+
+/** The same in two halves, for turns: they are many. @returns To be handed to `leave`, whatever happens in between. */
+export function enter(whose: Whose): Whose | undefined {
+  const before = current;
+  current = whose;
+  return before;
+}
+export function leave(before: Whose | undefined): void {
+  current = before;
 }
 
 /** Whose code runs now, whether in a frame or on behalf of a run. */

@@ -1,6 +1,6 @@
 import type { Trace } from "@stepstream/contracts";
 import { InboxMessage, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
-import type { EventLog } from "@stepstream/event-log";
+import type { Appended, EventLog } from "@stepstream/event-log";
 import { type AnyStep, policiesOf } from "@stepstream/sdk";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot, StepSlot } from "../run/slot.ts";
@@ -66,7 +66,7 @@ export class UnansweredError extends Error {}
  * @param stranded - The sequence of the slot's command that no worker will get: it is removed first.
  * @throws {UnansweredError} The command is gone, and its outcome is in the inbox.
  */
-export async function publishCommand(
+export function publishCommand(
   deps: Deps,
   run: RunExecution,
   slot: Slot,
@@ -74,50 +74,101 @@ export async function publishCommand(
   takenOver = false,
   stranded?: number,
 ): Promise<void> {
-  const { log, telemetry } = deps;
-  const step = slot.step!;
-  const subject = log.subjects.command(step.definition.name, run.runId, slot.slot);
-  const trace = telemetry.traceOf(run.started!, run.runId);
-  const id = `${run.mark}.${slot.slot}.${slot.attempt}`;
-  let mayBeOut = false;
-  let republished = takenOver;
-  const publish = async (): Promise<void> => {
-    if (stranded !== undefined) await log.remove(subject, { upTo: stranded });
-    if (mayBeOut && (await isOut())) return;
-    for (let unused = stranded === undefined ? id : `${id}.${stranded}`; ; ) {
-      const text = commandText(run, slot, step, trace, republished);
+  const command = new Command(deps, run, slot, takenOver, stranded);
+  const publish = () =>
+    retrying(
+      deps,
+      "publish a command",
+      () => command.publish(),
+      () => wanted() && slot.state === "open",
+      run.runId,
+    );
+  if (stranded !== undefined) return publish();
+  // Nearly always one append is all there is to do. Whatever else it comes to is seen to by `publish`.
+  return command.append().then(({ gone }) => (gone ? publish() : undefined), publish);
+}
+
+/** A slot's command on its way to the log. */
+class Command {
+  readonly #deps: Deps;
+  readonly #run: RunExecution;
+  readonly #slot: Slot;
+  readonly #subject: string;
+  readonly #stranded: number | undefined;
+  /** The message id of the next append. */
+  #id: string;
+  #mayBeOut = false;
+  #republished: boolean;
+  /** The append whose outcome is still to be seen to. */
+  #sent: Promise<Appended> | undefined;
+
+  constructor(deps: Deps, run: RunExecution, slot: Slot, takenOver: boolean, stranded: number | undefined) {
+    this.#deps = deps;
+    this.#run = run;
+    this.#slot = slot;
+    this.#subject = deps.log.subjects.command(slot.step!.definition.name, run.runId, slot.slot);
+    this.#stranded = stranded;
+    this.#id = this.#first;
+    this.#republished = takenOver;
+  }
+
+  append(): Promise<Appended> {
+    const { log, telemetry } = this.#deps;
+    const run = this.#run;
+    const trace = telemetry.traceOf(run.started!, run.runId);
+    const text = commandText(run, this.#slot, this.#slot.step!, trace, this.#republished);
+    this.#sent = log.append(this.#subject, text, { expectLast: 0, id: this.#id, ifLost: "fail" });
+    return this.#sent;
+  }
+
+  async publish(): Promise<void> {
+    if (!this.#sent) {
+      if (this.#stranded !== undefined) await this.#deps.log.remove(this.#subject, { upTo: this.#stranded });
+      if (this.#mayBeOut && (await this.#isOut())) return;
+      this.#id = this.#stranded === undefined ? this.#first : `${this.#first}.${this.#stranded}`;
+    }
+    for (;;) {
+      const sent = this.#sent ?? this.append();
+      this.#sent = undefined;
       try {
-        const { gone, seq } = await log.append(subject, text, { expectLast: 0, id: unused, ifLost: "fail" });
+        const { gone, seq } = await sent;
         if (!gone) return;
-        await mustNotBeAnswered(unused);
-        unused = `${id}.${seq}`;
-        republished = true;
+        await this.#mustNotBeAnswered(this.#id);
+        this.#id = `${this.#first}.${seq}`;
+        this.#republished = true;
       } catch (error) {
         if (error instanceof LogUnavailableError && error.detail.outcome !== "not stored")
-          mayBeOut = republished = true;
+          this.#mayBeOut = this.#republished = true;
         if (!(error instanceof WrongLastSequenceError)) throw error;
-        if (!(await removeStale())) return;
+        if (!(await this.#removeStale())) return;
       }
     }
-  };
-  const isOut = async () => {
-    const last = await log.last(subject, { fresh: true });
-    if (last && isCommandOf(slot, last.text)) return true;
-    await mustNotBeAnswered(id);
+  }
+
+  get #first(): string {
+    return `${this.#run.mark}.${this.#slot.slot}.${this.#slot.attempt}`;
+  }
+
+  async #isOut(): Promise<boolean> {
+    const last = await this.#deps.log.last(this.#subject, { fresh: true });
+    if (last && isCommandOf(this.#slot, last.text)) return true;
+    await this.#mustNotBeAnswered(this.#first);
     return false;
-  };
-  const mustNotBeAnswered = async (used: string) => {
-    if (await isAnswered(deps, run.runId, slot)) throw new UnansweredError(`the command ${used} was handled already`);
-  };
-  // A run of the same id was deleted while the acknowledgement of one of its commands was lost.
-  const removeStale = async () => {
-    const last = await log.last(subject, { fresh: true });
-    if (!last || isCommandOf(slot, last.text)) return false;
-    await log.remove(subject, { upTo: last.seq });
+  }
+
+  async #mustNotBeAnswered(used: string): Promise<void> {
+    if (await isAnswered(this.#deps, this.#run.runId, this.#slot))
+      throw new UnansweredError(`the command ${used} was handled already`);
+  }
+
+  /** A run of the same id was deleted while the acknowledgement of one of its commands was lost. */
+  async #removeStale(): Promise<boolean> {
+    const { log } = this.#deps;
+    const last = await log.last(this.#subject, { fresh: true });
+    if (!last || isCommandOf(this.#slot, last.text)) return false;
+    await log.remove(this.#subject, { upTo: last.seq });
     return true;
-  };
-  const needed = () => wanted() && slot.state === "open";
-  await retrying(deps, "publish a command", publish, needed, run.runId);
+  }
 }
 
 function isCommandOf(slot: Slot, text: string): boolean {

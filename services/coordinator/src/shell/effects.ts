@@ -79,47 +79,46 @@ export class Effects {
    *
    * @param inHand - Is this message of the inbox in hand, so that it can stay unacknowledged?
    * @param out - Slots whose command is out already, as far as known (a takeover).
-   * @param unsent - Slots that were asked for only now, so that no command of theirs can be out.
+   * @param isUnsent - Was this slot asked for only now, so that no command of it can be out?
    * @param stranded - Commands that look outstanding and that no worker will get (a takeover).
    */
-  async arm(
-    slots: Iterable<Slot>,
+  arm(
+    slots: readonly Slot[],
     inHand: (seq: number) => boolean,
+    isUnsent: (slot: number) => boolean,
     out?: ReadonlySet<number>,
-    unsent?: ReadonlySet<number>,
     stranded?: ReadonlyMap<number, { seq: number }>,
-  ): Promise<void> {
+  ): Promise<unknown> {
     const work: Promise<unknown>[] = [];
     let settling = false;
     for (const slot of slots) {
-      const held = inHand(slot.cause);
-      if (slot.kind === "child") work.push(this.#armChild(slot, unsent?.has(slot.slot) ?? false));
+      if (slot.kind === "child") work.push(this.#armChild(slot, isUnsent(slot.slot)));
       else if (slot.state === "open" && slot.kind === "step") {
         this.#letGo(slot.slot);
         if (!out?.has(slot.slot)) {
-          const takenOver = out !== undefined && !unsent?.has(slot.slot);
+          const takenOver = out !== undefined && !isUnsent(slot.slot);
           const lost = stranded?.get(slot.slot)?.seq;
           work.push(publishCommand(this.#deps, this.#run, slot, this.#wanted, takenOver, lost));
         }
         this.#watchDeadline(slot);
       } else if (slot.state === "open" || slot.state === "waiting") {
         this.#unwatch(slot.slot);
-        work.push(this.#armTimer(slot, held));
+        work.push(this.#armTimer(slot, inHand(slot.cause)));
       } else if (slot.state === "cancelling") {
         settling = true;
         this.#settling.add(slot.slot);
         this.#liveBy(slot);
-        if (unsent?.has(slot.slot))
+        if (isUnsent(slot.slot))
           work.push(this.#tell({ v: 1, type: "SlotAbandoned", slot: slot.slot }, `${slot.slot}.unsent`));
-        else if (!held) work.push(this.#storeTimer(slot, this.#deps.serverClock.now() + this.#graceMs()));
+        else if (!inHand(slot.cause)) work.push(this.#storeTimer(slot, this.#deps.serverClock.now() + this.#graceMs()));
       }
     }
-    if (work.length > 0) await Promise.all(work);
     if (thorough) {
       this.#seenTo ??= new Map();
-      for (const { slot, state } of slots) this.#seenTo.set(slot, unsent?.has(slot) ? "unsent" : state);
+      for (const { slot, state } of slots) this.#seenTo.set(slot, isUnsent(slot) ? "unsent" : state);
     }
-    if (settling && !this.#timers.has("settle")) this.#settle();
+    const done = work.length === 1 ? work[0]! : Promise.all(work);
+    return settling ? done.then(() => this.#timers.has("settle") || this.#settle()) : done;
   }
 
   /**
@@ -436,12 +435,10 @@ export function askToStop(log: EventLog, hint: CancelSlots): void {
   }
 }
 
-/** The slots that events are about. */
-export function slotsOf(decided: readonly Decided[]): Set<number> {
-  const slots = new Set<number>();
+/** Calls back with each slot that the events are about, as often as they are. */
+export function eachSlotOf(decided: readonly Decided[], fn: (slot: number) => void): void {
   for (const { event } of decided) {
-    if (event.type === "SlotsCancelled") for (const slot of event.slots) slots.add(slot);
-    else if ("slot" in event && event.type !== "CompensationFailed") slots.add(event.slot);
+    if (event.type === "SlotsCancelled") for (const slot of event.slots) fn(slot);
+    else if ("slot" in event && event.type !== "CompensationFailed") fn(event.slot);
   }
-  return slots;
 }

@@ -144,7 +144,7 @@ export class Guests {
         onHeld: () => {},
         onJournalled: () => {},
         onClosed: () => this.#actors.delete(run),
-        onNext: (arrival) => this.#actor(run).deliver(arrival),
+        onNext: (_run, arrival) => this.#actor(run).deliver(arrival),
       });
       this.#actors.set(run, actor);
     }

@@ -5,6 +5,7 @@ import {
   thorough,
   WrongLastSequenceError,
 } from "@stepstream/contracts";
+import type { Appended } from "@stepstream/event-log";
 import type { Decided } from "../run/execution.ts";
 import { tooMuch } from "../run/recorder.ts";
 import { readDecision } from "./decisions.ts";
@@ -38,9 +39,9 @@ export class Journal {
   /** Where the run last went on as new. Every decision says so, so that nobody has to read what was before. */
   #segment: Segment | undefined;
   /** What is to be written, by the message that led to it. */
-  #turns: { decided: readonly Decided[]; seq: number }[] = [];
+  #turns: Turn[] = [];
 
-  /** @param by - The mailbox that writes: nobody else's decision is ever taken for its own. */
+  /** @param by - The mailbox that writes: nobody else's decision is ever taken for its own. Nothing that JSON escapes. */
   constructor(deps: Deps, run: string, by: string, lastSeq: number, segment: Segment | undefined) {
     this.#deps = deps;
     this.#run = run;
@@ -59,10 +60,14 @@ export class Journal {
    * try: read again as well.
    * @throws {MessageTooLargeError} What one message led to fits no decision.
    */
-  async append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
+  append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
     const turns = this.#turns;
     this.#turns = [];
     if (turns.length < 2 || lengthOf(decided) <= LENGTH_TOGETHER) return this.#append(decided, upTo, wanted);
+    return this.#appendInParts(turns, upTo, wanted);
+  }
+
+  async #appendInParts(turns: Turn[], upTo: number, wanted: () => boolean): Promise<Written> {
     for (let from = 0; from < turns.length; ) {
       let to = from + 1;
       let length = lengthOf(turns[from]!.decided);
@@ -79,41 +84,52 @@ export class Journal {
     return "written";
   }
 
-  async #append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
+  #append(decided: readonly Decided[], upTo: number, wanted: () => boolean): Promise<Written> {
     const { log } = this.#deps;
     if (upTo <= this.upTo) this.#violated("journal J3", `message ${upTo} was decided on before`);
     const subject = log.subjects.journal(this.#run);
     const length = lengthOf(decided);
-    if (length > MAX_MESSAGE_BYTES) throw tooMuch(this.#run, length);
-    const events = decided.map((d) => d.text).join(",");
-    const continued = decided.findLast((d) => d.event.type === "RunContinued")?.event;
-    if (continued?.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: continued.after };
+    if (length > MAX_MESSAGE_BYTES) return Promise.reject(tooMuch(this.#run, length));
+    let events = "";
+    for (const { text } of decided) events += events === "" ? text : `,${text}`;
+    for (const { event } of decided)
+      if (event.type === "RunContinued") this.#segment = { journalAfter: this.lastSeq, inboxAfter: event.after };
     const segment = this.#segment ? `"segment":${JSON.stringify(this.#segment)},` : "";
-    const text = `{"v":1,"type":"Decision",${segment}"upTo":${upTo},"by":${JSON.stringify(this.#by)},"events":[${events}]}`;
+    const text = `{"v":1,"type":"Decision",${segment}"upTo":${upTo},"by":"${this.#by}","events":[${events}]}`;
     if (thorough && readDecision({ subject, seq: 0, at: 0, text })?.events.length !== decided.length)
       this.#violated("journal J1", `${decided.length} events were decided, and it has others: ${text}`);
-    const write = async (): Promise<Written> => {
-      try {
-        const { seq } = await log.append(subject, text, { expectLast: this.lastSeq });
-        if (seq <= this.lastSeq) this.#violated("journal J2", `it is stored as ${seq}, on top of ${this.lastSeq}`);
-        this.lastSeq = seq;
-        this.upTo = upTo;
-        return "written";
-      } catch (error) {
-        if (!(error instanceof WrongLastSequenceError)) throw error;
-        const last = await log.last(subject, { fresh: true });
-        const decision = last && readDecision(last);
-        if (decision?.by !== this.#by || decision.upTo !== upTo) return "moved";
-        this.lastSeq = last!.seq;
-        return "before";
-      }
+    const stored = ({ seq }: Appended): Written => {
+      if (seq <= this.lastSeq) this.#violated("journal J2", `it is stored as ${seq}, on top of ${this.lastSeq}`);
+      this.lastSeq = seq;
+      this.upTo = upTo;
+      return "written";
     };
-    return (await retrying(this.#deps, "write a journal", write, wanted, this.#run)) ?? "moved";
+    const write = () =>
+      log
+        .append(subject, text, { expectLast: this.lastSeq })
+        .then(stored, (error) => this.#whoseInstead(error, subject, upTo));
+    return retrying(this.#deps, "write a journal", write, wanted, this.#run, "moved");
+  }
+
+  /** Something else is the last: an earlier try of this, or what another decided? */
+  async #whoseInstead(error: unknown, subject: string, upTo: number): Promise<Written> {
+    if (!(error instanceof WrongLastSequenceError)) throw error;
+    const last = await this.#deps.log.last(subject, { fresh: true });
+    const decision = last && readDecision(last);
+    if (decision?.by !== this.#by || decision.upTo !== upTo) return "moved";
+    this.lastSeq = last!.seq;
+    return "before";
   }
 
   #violated(promise: string, what: string): never {
     throw new InvariantError(promise, what, { run: this.#run });
   }
+}
+
+/** What one inbox message led to. */
+interface Turn {
+  readonly decided: readonly Decided[];
+  readonly seq: number;
 }
 
 function lengthOf(decided: readonly Decided[]): number {

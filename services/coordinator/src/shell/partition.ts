@@ -12,7 +12,7 @@ import type { Deps } from "./deps.ts";
 import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
 import { Poll } from "./poll.ts";
-import { type Arrival, RunActor } from "./run-actor.ts";
+import { type Host, RunActor } from "./run-actor.ts";
 
 const CLOSED_KEPT = 10_000;
 /** After a server restart, runs that were journalled so recently are looked after: unsynced data may be gone. */
@@ -50,6 +50,24 @@ export class Partition {
   #released = false;
   #abandoned = false;
   #serverId: string;
+  readonly #host: Host = {
+    ack: ({ delivery }) => this.#ack(delivery),
+    handBack: ({ delivery }, delayMs) => {
+      if (this.#abandoned) return;
+      this.#unacked.delete(delivery);
+      delivery.nak(delayMs);
+    },
+    replaced: ({ delivery }) => this.#unacked.delete(delivery),
+    onHeld: (more) => {
+      this.#held += more;
+    },
+    onJournalled: (run) => this.#recent.set(run, this.#deps.clock.now()),
+    onClosed: (run, epoch) => this.#onClosed(run, epoch),
+    onNext: (run, arrival) => {
+      this.#closed.delete(run);
+      this.#actor(run).deliver(arrival);
+    },
+  };
 
   constructor(deps: Deps, number: number) {
     this.#deps = deps;
@@ -145,7 +163,7 @@ export class Partition {
     }
     this.#unacked.set(delivery, this.#deps.clock.now());
 
-    const run = this.#deps.log.subjects.parse(delivery.subject)?.run;
+    const run = this.#deps.log.subjects.runOfInbox(delivery.subject);
     if (run === undefined)
       return this.#deadLetter(
         delivery,
@@ -207,26 +225,7 @@ export class Partition {
   #actor(run: string): RunActor {
     let actor = this.#actors.get(run);
     if (!actor) {
-      const onClosed = (epoch: number | undefined) => this.#onClosed(run, epoch);
-      const onJournalled = () => this.#recent.set(run, this.#deps.clock.now());
-      actor = new RunActor(this.#deps, run, {
-        ack: (arrival: Arrival) => this.#ack(arrival.delivery),
-        handBack: (arrival, delayMs) => {
-          if (this.#abandoned) return;
-          this.#unacked.delete(arrival.delivery);
-          arrival.delivery.nak(delayMs);
-        },
-        replaced: (arrival) => this.#unacked.delete(arrival.delivery),
-        onHeld: (more) => {
-          this.#held += more;
-        },
-        onClosed,
-        onNext: (arrival) => {
-          this.#closed.delete(run);
-          this.#actor(run).deliver(arrival);
-        },
-        onJournalled,
-      });
+      actor = new RunActor(this.#deps, run, this.#host);
       this.#actors.set(run, actor);
     }
     return actor;

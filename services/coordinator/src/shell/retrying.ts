@@ -8,34 +8,36 @@ import { type Deps, Released } from "./deps.ts";
  *
  * @param what - Names the kind, not the run: every command and decision passes here.
  * @param wanted - Is it still to be done? Asked before each try after the first.
- * @returns undefined if it is not wanted any more.
+ * @param otherwise - What it comes to if it is not wanted any more. Default undefined.
  * @throws {Released} And everything that `act` throws and that is not a transient error of the log.
  */
-export function retrying<T>(
+export function retrying<T, O = undefined>(
   deps: Deps,
   what: string,
   act: () => Promise<T>,
   wanted: () => boolean,
   run?: string,
-): Promise<T | undefined> {
-  return act().catch((error) => again(deps, what, act, wanted, run, error));
+  otherwise?: O,
+): Promise<T | O> {
+  return act().catch((error) => again(deps, what, act, wanted, run, otherwise as O, error));
 }
 
-async function again<T>(
+async function again<T, O>(
   deps: Deps,
   what: string,
   act: () => Promise<T>,
   wanted: () => boolean,
   run: string | undefined,
+  otherwise: O,
   first: unknown,
-): Promise<T | undefined> {
+): Promise<T | O> {
   const backoff = new Backoff(deps.clock);
   for (let error = first; ; ) {
     if (error instanceof Released) throw error;
     if (!(error instanceof LogUnavailableError || error instanceof LogRefusedError)) throw error;
     deps.warn(what, error, run);
     await sleep(deps.clock, backoff.next());
-    if (!wanted()) return undefined;
+    if (!wanted()) return otherwise;
     try {
       return await act();
     } catch (thrown) {

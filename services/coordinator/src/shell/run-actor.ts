@@ -17,15 +17,15 @@ import {
   UnknownWorkflowError,
 } from "@stepstream/contracts";
 import { type Delivery, Retry } from "@stepstream/event-log";
-import type { Decisions } from "@stepstream/telemetry";
+import type { DecisionSpan, Decisions } from "@stepstream/telemetry";
 import { type Need, needsOf, needsOfSlots } from "../audit/needs.ts";
-import { type Decided, markOf, RunExecution } from "../run/execution.ts";
+import { type Decided, type EarlyTimer, markOf, RunExecution } from "../run/execution.ts";
 import type { Slot } from "../run/slot.ts";
 import type { Awaited } from "./auditor.ts";
 import { type Parent, startAbandoned } from "./children.ts";
 import { answers } from "./commands.ts";
 import { type Deps, keyOf, Released } from "./deps.ts";
-import { Effects, slotsOf } from "./effects.ts";
+import { Effects, eachSlotOf } from "./effects.ts";
 import { afterEnd } from "./ended.ts";
 import { endByForce } from "./force-end.ts";
 import { type History, type Inbox, readHistory, readInbox, startedAtOf, startOf } from "./history.ts";
@@ -42,7 +42,7 @@ export interface Arrival {
   readonly epoch: number;
 }
 
-/** What a mailbox needs of whoever hosts it. */
+/** What mailboxes need of whoever hosts them. */
 export interface Host {
   ack(arrival: Arrival): void;
   /** Gives a message back to the log, to come again after `delayMs`. */
@@ -52,11 +52,11 @@ export interface Host {
   /** So many more messages stay unacknowledged because a slot lives by them. */
   onHeld(more: number): void;
   /** The run has decided something, and it is stored. */
-  onJournalled(): void;
+  onJournalled(run: string): void;
   /** The run is over; the mailbox can go. @param epoch - In which this was so; undefined: in none that goes on. */
-  onClosed(epoch: number | undefined): void;
+  onClosed(run: string, epoch: number | undefined): void;
   /** After `onClosed`: a message of the run that has been started under the same id, for a mailbox of its own. */
-  onNext(arrival: Arrival): void;
+  onNext(run: string, arrival: Arrival): void;
 }
 
 /** So often may a message come back before its run is parked. */
@@ -110,6 +110,7 @@ export class RunActor {
   #record = 0;
   /** Something was decided, and not all of it is done and durable. */
   #underWay = false;
+  readonly #isWanted = () => this.#state !== "released";
   /** Messages that slots live by, by their sequence. */
   readonly #held = new Map<number, Arrival>();
 
@@ -217,11 +218,7 @@ export class RunActor {
 
   #start(): void {
     this.lastActiveMs = this.#deps.clock.now();
-    this.#draining ??= this.#drain().finally(() => {
-      this.#draining = undefined;
-      // Something may have come just now.
-      if (this.#busy) this.#start();
-    });
+    if (!this.#draining && this.#busy) this.#draining = this.#drain();
   }
 
   get #busy(): boolean {
@@ -229,24 +226,26 @@ export class RunActor {
   }
 
   async #drain(): Promise<void> {
-    while (this.#busy) {
-      if (this.#queue.length > 0 || this.#wake) await this.#handleQueue();
-      if (this.#state === "released") return;
-      // After the messages in hand: what has not been stored yet could be decided differently the next time.
-      for (const question of this.#questions.splice(0)) await this.#answer(question);
-    }
-  }
-
-  async #handleQueue(): Promise<void> {
-    const batch = this.#queue;
-    const woken = this.#wake;
-    this.#queue = [];
-    this.#wake = false;
     try {
-      await this.#handle(batch, woken);
-      if (woken) this.#waking?.done();
-    } catch (error) {
-      await this.#afterThrow(batch, woken, error);
+      while (this.#busy) {
+        if (this.#queue.length > 0 || this.#wake) {
+          const batch = this.#queue;
+          const woken = this.#wake;
+          this.#queue = [];
+          this.#wake = false;
+          try {
+            await this.#handle(batch, woken);
+            if (woken) this.#waking?.done();
+          } catch (error) {
+            await this.#afterThrow(batch, woken, error);
+          }
+        }
+        if (this.#state === "released") return;
+        // After the messages in hand: what has not been stored yet could be decided differently the next time.
+        if (this.#questions.length > 0) for (const question of this.#questions.splice(0)) await this.#answer(question);
+      }
+    } finally {
+      this.#draining = undefined;
     }
   }
 
@@ -345,7 +344,10 @@ export class RunActor {
         return this.#park(batch, fault, folded.started);
       }
       if (folded.decided.length > 0) {
-        const written = await this.#write(folded.decided);
+        const { decided } = folded;
+        const span = this.#writing(decided);
+        const written = await this.#journal!.append(decided, this.#execution!.folded, this.#isWanted);
+        this.#wrote(written, decided, span);
         if (written !== "written") {
           if (written === "moved") this.#deps.emit({ type: "moved", run: this.run });
           this.#forget();
@@ -356,7 +358,8 @@ export class RunActor {
       await this.#carryOut(batch, folded);
       const known = Math.max(record, this.#record);
       this.#record = 0;
-      return unpark(this.#deps, this.run, known);
+      if (known > 0) await unpark(this.#deps, this.run, known);
+      return;
     }
   }
 
@@ -398,34 +401,56 @@ export class RunActor {
 
   // ---------------------------------------------------------------- read and fold
 
-  async #foldAll(batch: Arrival[], fresh: boolean): Promise<Folded | "over" | "none"> {
-    const last = batch.findLast((a) => a.delivery.deliveries === 1);
+  #foldAll(batch: Arrival[], fresh: boolean): Promise<Folded | "over" | "none"> {
+    const first = batch[0];
     if (this.#state !== "hot") {
-      const first = batch[0];
-      if (first?.message.type === "RunStarted" && first.delivery.deliveries === 1 && !fresh) {
-        const workflow = this.#deps.workflows.get(keyOf(first.message));
-        if (!workflow) return this.#unknown(first.message);
-        this.#become(new RunExecution(this.run, workflow, [], 0, this.#deps.forgotten.observer), 0, undefined);
-        this.#epoch = first.epoch;
-      } else {
-        const seqs = batch.map((a) => a.delivery.seq);
-        const holds = Math.max(0, ...seqs);
-        const loaded = await this.#load(Math.min(...seqs), holds, fresh);
-        this.#epoch = last?.delivery.seq === holds ? last.epoch : undefined;
-        return loaded;
-      }
+      if (first?.message.type !== "RunStarted" || first.delivery.deliveries > 1 || fresh)
+        return this.#loadFor(batch, fresh);
+      const workflow = this.#deps.workflows.get(keyOf(first.message));
+      if (!workflow) return Promise.resolve(this.#unknown(first.message));
+      this.#become(new RunExecution(this.run, workflow, [], 0, this.#deps.forgotten.observer), 0, undefined);
+      this.#epoch = first.epoch;
     }
+    return batch.length === 1 && this.#isNext(first!) ? this.#foldNext(first!) : this.#foldEach(batch);
+  }
+
+  async #loadFor(batch: Arrival[], fresh: boolean): Promise<Folded | "over" | "none"> {
+    const seqs = batch.map((a) => a.delivery.seq);
+    const holds = Math.max(0, ...seqs);
+    const loaded = await this.#load(Math.min(...seqs), holds, fresh);
+    const last = batch.findLast((a) => a.delivery.deliveries === 1);
+    this.#epoch = last?.delivery.seq === holds ? last.epoch : undefined;
+    return loaded;
+  }
+
+  /** Is it what comes next of the run in memory, with nothing missing in between? */
+  #isNext({ delivery, message, epoch }: Arrival): boolean {
+    const { started, folded } = this.#execution!;
+    if (message.type === "RunStarted" && started) return false;
+    return delivery.deliveries === 1 && epoch === this.#epoch && delivery.seq > folded;
+  }
+
+  /** Nearly always there is one message, and it is the next. */
+  #foldNext(arrival: Arrival): Promise<Folded> {
+    const { seq, deliveries } = arrival.delivery;
+    if (deliveries > 1 || arrival.epoch !== this.#epoch || arrival.epoch < 0)
+      this.#violated("mailbox A2", `message ${seq} was to be folded, and what came before it may be missing`);
+    return this.#fold(seq, arrival.delivery.at, arrival.message).then((decided) => {
+      if (decided.length > 0) this.#journal?.turnEnded(decided, seq);
+      return { decided };
+    });
+  }
+
+  async #foldEach(batch: Arrival[]): Promise<Folded | "over" | "none"> {
     const execution = this.#execution!;
     const decided: Decided[] = [];
     for (const arrival of batch) {
-      const { seq, at, deliveries } = arrival.delivery;
+      const { seq, deliveries } = arrival.delivery;
       if (seq <= execution.folded) continue;
       // The run in memory was deleted, and its id started again.
       if (arrival.message.type === "RunStarted" && execution.started) return this.#foldAgain(batch);
-      if (deliveries === 1 && arrival.epoch === this.#epoch) {
-        if (deliveries > 1 || arrival.epoch !== this.#epoch || arrival.epoch < 0)
-          this.#violated("mailbox A2", `message ${seq} was to be folded, and what came before it may be missing`);
-        this.#add(decided, await this.#fold({ seq, at, message: arrival.message }), seq);
+      if (this.#isNext(arrival)) {
+        for (const one of (await this.#foldNext(arrival)).decided) decided.push(one);
         continue;
       }
       // A2: something may have been missed.
@@ -434,7 +459,7 @@ export class RunActor {
       if ((journal?.seq ?? 0) > this.#journal!.lastSeq) return this.#foldAgain(batch);
       const missed = await readInbox(this.#deps, this.run, execution.folded + 1, seq);
       if (missed.some(({ message }) => message.type === "RunStarted")) return this.#foldAgain(batch);
-      for (const message of missed) this.#add(decided, await this.#fold(message), message.seq);
+      for (const message of missed) await this.#foldInto(decided, message);
       this.#epoch = deliveries === 1 ? arrival.epoch : undefined;
     }
     return { decided };
@@ -446,14 +471,15 @@ export class RunActor {
     return this.#foldAll(batch, true);
   }
 
-  #fold({ seq, at, message }: Inbox): Promise<Decided[]> {
+  #fold(seq: number, at: number, message: InboxMessage): Promise<Decided[]> {
     const execution = this.#execution!;
     this.#decisions.took(message);
     return this.#deps.turns.of(execution, () => execution.fold(seq, at, message));
   }
 
-  /** What the turn of message `seq` has decided, to be written with the rest of the batch. */
-  #add(all: Decided[], turn: readonly Decided[], seq: number): void {
+  /** What its turn decides is to be written with the rest of the batch. */
+  async #foldInto(all: Decided[], { seq, at, message }: Inbox): Promise<void> {
+    const turn = await this.#fold(seq, at, message);
     if (turn.length === 0) return;
     for (const decided of turn) all.push(decided);
     this.#journal?.turnEnded(turn, seq);
@@ -501,8 +527,7 @@ export class RunActor {
     execution.takeDone();
     this.#effects!.mayHaveStored(execution.slots.values());
     const scheduled = new Set(execution.slots.keys());
-    for (const message of history.inbox)
-      if (message.seq > history.upTo) this.#add(decided, await this.#fold(message), message.seq);
+    for (const message of history.inbox) if (message.seq > history.upTo) await this.#foldInto(decided, message);
     this.#deps.emit({ type: "rebuilt", run: this.run, messages: history.inbox.length });
     if (execution.fault) return { decided };
     if (thorough) this.#checkNeeds(history, decided);
@@ -514,8 +539,8 @@ export class RunActor {
       if (slot.state === "open") return !out.has(n) || stranded.has(n);
       return slot.state === "cancelling" && !out.has(n);
     });
-    const unsent = slotsOf(decided);
-    for (const n of scheduled) unsent.delete(n);
+    const unsent = new Set<number>();
+    eachSlotOf(decided, (n) => scheduled.has(n) || unsent.add(n));
     const answered = new Set<number>();
     if (lost.length > 0) {
       // What whoever had the run before was about to publish may have come since.
@@ -660,61 +685,51 @@ export class RunActor {
 
   // ---------------------------------------------------------------- write and do
 
-  async #write(decided: readonly Decided[]): Promise<Written> {
+  #writing(decided: readonly Decided[]): DecisionSpan {
     const execution = this.#execution!;
     this.#underWay = true;
     if (this.#deps.forgotten.atOnce) this.#reportForgotten(execution);
-    const span = this.#decisions.decided(execution.started!, execution.folded, decided);
-    const wanted = () => this.#state !== "released";
-    const written = await this.#journal!.append(decided, execution.folded, wanted);
-    span.end(written === "moved" ? "moved" : "written");
-    this.#check();
-    if (written !== "moved") {
-      this.#host.onJournalled();
-      this.#deps.emit({
-        type: "decided",
-        run: this.run,
-        upTo: execution.folded,
-        events: decided.map((d) => d.event.type),
-      });
-    }
-    return written;
+    return this.#decisions.decided(execution.started!, execution.folded, decided);
   }
 
-  async #carryOut(batch: Arrival[], { decided, out, stranded, unsent, all }: Folded): Promise<void> {
+  #wrote(written: Written, decided: readonly Decided[], span: DecisionSpan): void {
+    span.end(written === "moved" ? "moved" : "written");
+    this.#check();
+    if (written === "moved") return;
+    this.#host.onJournalled(this.run);
+    const upTo = this.#execution!.folded;
+    this.#deps.emit({ type: "decided", run: this.run, upTo, events: decided.map((d) => d.event.type) });
+  }
+
+  /** Does what was decided. @returns undefined where there is nothing to wait for. */
+  #arm(batch: Arrival[], { decided, out, stranded, unsent, all }: Folded): Promise<unknown> | undefined {
     const execution = this.#execution!;
-    const effects = this.#effects!;
     if (decided.length > 0 && this.#journal!.upTo !== execution.folded)
       this.#violated("mailbox A1", "something was to be done whose decision is not stored");
-    const numbers = all ? new Set(execution.slots.keys()) : slotsOf(decided);
-    for (const timer of execution.takeEarly()) {
-      this.#deps.emit({ type: "early", run: this.run, ...timer });
-      numbers.add(timer.slot);
-    }
-    const slots: Slot[] = [];
-    for (const number of numbers) {
-      const slot = execution.slots.get(number);
-      // Slots of an earlier life are gone: all of them are done.
-      if (slot && slot.state !== "done") slots.push(slot);
-    }
+    const early = execution.takeEarly();
+    for (const timer of early) this.#deps.emit({ type: "early", run: this.run, ...timer });
+    const slots = all ? openOf(execution, execution.slots.keys()) : slotsToArm(execution, decided, early);
+    const seqs = lazily(() => new Set(batch.map((arrival) => arrival.delivery.seq)));
+    const inHand = (seq: number) => this.#held.has(seq) || seqs().has(seq);
     // Commands that were asked for and cancelled within one batch never went out.
-    const scheduledNow = new Set<number>();
-    for (const { event } of decided)
-      if (event.type === "StepScheduled" || event.type === "ChildScheduled") scheduledNow.add(event.slot);
-    const seqs = new Set(batch.map((arrival) => arrival.delivery.seq));
-    const inHand = (seq: number) => seqs.has(seq) || this.#held.has(seq);
-    await effects.arm(slots, inHand, out, all ? unsent : scheduledNow, stranded);
+    const notOut = lazily(() => (all ? unsent! : scheduledIn(decided)));
+    const isUnsent = (slot: number) => notOut().has(slot);
+    return slots.length === 0 ? undefined : this.#effects!.arm(slots, inHand, isUnsent, out, stranded);
+  }
+
+  async #carryOut(batch: Arrival[], folded: Folded): Promise<void> {
+    const { decided } = folded;
+    const execution = this.#execution!;
+    const effects = this.#effects!;
+    const armed = this.#arm(batch, folded);
+    if (armed) await armed;
     // Let go meanwhile? Then not all of it was done, and the messages are not ours to acknowledge.
     this.#check();
     effects.sweep();
-    if (thorough) effects.check(inHand);
+    if (thorough) effects.check((seq) => this.#held.has(seq) || batch.some(({ delivery }) => delivery.seq === seq));
 
-    for (const { message } of batch) {
-      const slot = message.type === "TimerFired" ? execution.slots.get(message.slot) : undefined;
-      if (slot?.kind === "step" && slot.state === "open") await effects.checkDeadline(slot);
-    }
-    this.#check();
-    if (decided.some(({ event }) => event.type === "ChildScheduled")) {
+    if (batch.some(firesTimer)) await this.#checkDeadlines(batch);
+    if (decided.some(startsChild)) {
       const gone = decided.map((d) => d.event).filter(over(execution));
       await this.#startAbandoned(execution.started!, execution.startedAtMs, gone);
     }
@@ -726,6 +741,14 @@ export class RunActor {
     if (!execution.closed) return;
     if (end) this.#tellTelemetry(execution.started!, execution.startedAtMs, execution.now(), end);
     this.#close();
+  }
+
+  async #checkDeadlines(batch: Arrival[]): Promise<void> {
+    for (const { message } of batch) {
+      const slot = message.type === "TimerFired" ? this.#execution!.slots.get(message.slot) : undefined;
+      if (slot?.kind === "step" && slot.state === "open") await this.#effects!.checkDeadline(slot);
+    }
+    this.#check();
   }
 
   /** Acknowledges what is done with; what a slot lives by stays in hand. */
@@ -816,10 +839,10 @@ export class RunActor {
     this.#effects?.stop();
     if (this.#state !== "released") this.#state = "closed";
     this.#execution = undefined;
-    this.#host.onClosed(this.#epoch);
+    this.#host.onClosed(this.run, this.#epoch);
     // A client that saw the end may have deleted the run and started another before all was done here.
     const next = this.#queue.findIndex(({ message }) => message.type === "RunStarted");
-    if (next >= 0) for (const arrival of this.#queue.splice(next)) this.#host.onNext(arrival);
+    if (next >= 0) for (const arrival of this.#queue.splice(next)) this.#host.onNext(this.run, arrival);
   }
 
   #violated(promise: string, what: string): never {
@@ -864,6 +887,55 @@ interface Folded {
   unsent?: Set<number>;
   /** After a takeover: all open slots are to be looked after. */
   all?: true;
+}
+
+function openOf(execution: RunExecution, numbers: Iterable<number>): Slot[] {
+  const slots: Slot[] = [];
+  for (const number of numbers) {
+    const slot = execution.slots.get(number);
+    // Slots of an earlier life are gone: all of them are done.
+    if (slot && slot.state !== "done") slots.push(slot);
+  }
+  return slots;
+}
+
+/** The open slots that a decision is about, and those whose timers were early: each once. */
+function slotsToArm(execution: RunExecution, decided: readonly Decided[], early: readonly EarlyTimer[]): Slot[] {
+  if (decided.length === 1 && early.length === 0) {
+    const { event } = decided[0]!;
+    // Of one step at a time, as nearly all decisions are.
+    if (event.type === "StepScheduled") return openOf(execution, [event.slot]);
+  }
+  const numbers = new Set<number>();
+  eachSlotOf(decided, (n) => numbers.add(n));
+  for (const { slot } of early) numbers.add(slot);
+  return numbers.size > 0 ? openOf(execution, numbers) : NO_SLOTS;
+}
+
+const NO_SLOTS: Slot[] = [];
+
+function firesTimer({ message }: Arrival): boolean {
+  return message.type === "TimerFired";
+}
+
+function startsChild({ event }: Decided): boolean {
+  return event.type === "ChildScheduled";
+}
+
+/** Most turns ask for neither of what is made with this. */
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+function scheduledIn(decided: readonly Decided[]): Set<number> {
+  const slots = new Set<number>();
+  for (const { event } of decided)
+    if (event.type === "StepScheduled" || event.type === "ChildScheduled") slots.add(event.slot);
+  return slots;
 }
 
 /** Events about slots that the run has done with. */
