@@ -1,5 +1,6 @@
 import {
   CONNECTION_FLAGS,
+  COORDINATOR_FLAGS,
   type Flag,
   NAMESPACE_FLAG,
   OTHER_VARIABLES,
@@ -33,6 +34,10 @@ export function settingsPage(): string {
       ...PROGRAM_FLAGS,
       { name: "quiet", value: "", about: "only what is wrong is logged: `--log-level warn`" },
     ]),
+    "",
+    "## The coordinator",
+    "",
+    ...rows(COORDINATOR_FLAGS),
     "",
     "## The worker",
     "",

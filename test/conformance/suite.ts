@@ -701,6 +701,28 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
     });
   });
 
+  describe(`${name}: a scan`, () => {
+    it("has the messages of subjects that match in the order of the stream, page by page, also large ones", async () => {
+      const { subjects } = log;
+      const filter = subjects.all.journals();
+      expect(await log.scan("EVENTS", filter, 1, 10)).toEqual([]);
+      const large = "x".repeat(400_000);
+      await write(subjects.inbox("r1"), "not this");
+      const [a] = await write(subjects.journal("r1"), "a");
+      const [b] = await write(subjects.journal("r2"), large);
+      const [c] = await write(subjects.journal("r1"), "c");
+      const first = await log.scan("EVENTS", filter, 1, 2);
+      expect(first).toMatchObject([
+        { subject: subjects.journal("r1"), seq: a, text: "a" },
+        { subject: subjects.journal("r2"), seq: b, text: large },
+      ]);
+      expect(Math.abs(first[0]!.at - Date.now())).toBeLessThan(60_000);
+      expect(await log.scan("EVENTS", filter, b! + 1, 1_000)).toMatchObject([{ seq: c, text: "c" }]);
+      expect(await log.scan("EVENTS", filter, c! + 1, 1_000)).toEqual([]);
+      expect(texts(await log.scan("EVENTS", subjects.journal("r1"), 1, 1))).toEqual(["a"]);
+    });
+  });
+
   describe(`${name}: a listing`, () => {
     it("counts the messages of the subjects that match", async () => {
       const { subjects } = log;

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { wholeProgram } from "@stepstream/cli";
 import {
   CONNECTION_FLAGS,
+  COORDINATOR_FLAGS,
   NAMESPACE_FLAG,
   OTHER_VARIABLES,
   PROGRAM_FLAGS,
@@ -137,7 +138,7 @@ describe("the settings", () => {
     const out = await new Promise<string>((resolve) =>
       execFile(process.execPath, [join(ROOT, PROGRAMS[name].bin), "--help"], (_error, stdout) => resolve(stdout)),
     );
-    const own = name === "stepstream-worker" ? WORKER_FLAGS : [];
+    const own = name === "stepstream-worker" ? WORKER_FLAGS : COORDINATOR_FLAGS;
     for (const flag of [...CONNECTION, ...PROGRAM_FLAGS, ...own]) {
       expect(out).toContain(`  --${flag.name} `);
       if ("variable" in flag) expect(out).toContain(`(${flag.variable})`);
@@ -156,9 +157,10 @@ describe("the settings", () => {
   });
 
   it("are all on their page, and so is each variable that the code reads", async () => {
-    for (const { name } of [...CONNECTION, ...PROGRAM_FLAGS, ...WORKER_FLAGS]) expect(page).toContain(`\`--${name}`);
+    for (const { name } of [...CONNECTION, ...PROGRAM_FLAGS, ...COORDINATOR_FLAGS, ...WORKER_FLAGS])
+      expect(page).toContain(`\`--${name}`);
     const said = new Set<string>([
-      ...[...CONNECTION, ...PROGRAM_FLAGS].map(({ variable }) => variable),
+      ...[...CONNECTION, ...PROGRAM_FLAGS, ...COORDINATOR_FLAGS].map(({ variable }) => variable),
       ...Object.keys(OTHER_VARIABLES),
     ]);
     for (const variable of said) expect(page).toContain(`\`${variable}\``);

@@ -12,6 +12,7 @@ export type {
   Denial,
   DenialReport,
   EventLog,
+  NamespaceState,
   Progress,
   ReadOptions,
   Stored,

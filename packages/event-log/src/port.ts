@@ -1,4 +1,4 @@
-import type { PermissionDeniedError, StreamKind, Subjects } from "@stepstream/contracts";
+import type { PermissionDeniedError, Retention, StreamKind, Subjects } from "@stepstream/contracts";
 
 /**
  * The port to the event log: all that Stepstream asks of JetStream, and no more. Two
@@ -64,6 +64,11 @@ export interface EventLog {
    */
   oldest(stream: StreamKind, filter: string, fromSeq?: number): Promise<Pick<Stored, "subject" | "seq"> | undefined>;
   /**
+   * Messages whose subject matches (wildcards allowed) from a stream sequence on, in the order of the stream. May be stale.
+   * @param limit - At most so many, up to 1,000. It may be fewer although there are more, but none only where there are none.
+   */
+  scan(stream: StreamKind, filter: string, fromSeq: number, limit: number): Promise<Stored[]>;
+  /**
    * Removes the messages of one exact subject, each by its sequence: all, all but the last `keep`, or those up to the
    * stream sequence `upTo`. The oldest goes first. What is stored during the call stays. Consumers skip what is gone.
    *
@@ -72,6 +77,12 @@ export interface EventLog {
    * @throws {LogRefusedError} The server said no.
    */
   remove(subject: string, options?: { keep?: number; upTo?: number }): Promise<number>;
+
+  /**
+   * What was chosen for the namespace, and how many messages of EVENTS have been removed so far. Absent where nothing can
+   * be chosen.
+   */
+  readonly namespace?: (() => Promise<NamespaceState>) | undefined;
 
   /** Stores a timer: a message on `due` of run and slot at `atMs` (epoch) or soon after. Again is a replacement. */
   setTimer(run: string, slot: number, atMs: number): Promise<void>;
@@ -162,6 +173,13 @@ export interface DenialReport extends Denial {
   /** A call has failed with it, and its caller knows. */
   thrown: boolean;
   error: PermissionDeniedError;
+}
+
+export interface NamespaceState {
+  /** Which ended runs are removed. Absent: none. */
+  retention?: Retention;
+  /** Messages of EVENTS that were stored once and are not any more. */
+  removed: number;
 }
 
 /** How far a durable consumer has come, in stream sequences. */

@@ -2,6 +2,7 @@ import type { ParseArgsOptionsConfig } from "node:util";
 import { type Duration, durationMs } from "@stepstream/contracts";
 import {
   CONNECTION_FLAGS,
+  COORDINATOR_FLAGS,
   type Connection,
   connectionOf,
   type Flag,
@@ -52,6 +53,9 @@ export const OPTIONS_HELP = [
   optionHelp({ name: "quiet", value: "", about: "only what is wrong is logged: --log-level warn" }),
   "  -h, --help",
 ].join("\n");
+
+/** The options of a coordinator for people. */
+export const COORDINATOR_HELP = COORDINATOR_FLAGS.map(optionHelp).join("\n");
 
 /** The options of a worker for people. */
 export const WORKER_HELP = WORKER_FLAGS.map(optionHelp).join("\n");

@@ -1,4 +1,13 @@
-export { connectionOfProgram, giveUp, help, OPTIONS, OPTIONS_HELP, orGiveUp, WORKER_HELP } from "./arguments.ts";
+export {
+  COORDINATOR_HELP,
+  connectionOfProgram,
+  giveUp,
+  help,
+  OPTIONS,
+  OPTIONS_HELP,
+  orGiveUp,
+  WORKER_HELP,
+} from "./arguments.ts";
 export { logEvents, type Told, toldConnection, toldDenial, words } from "./events.ts";
 export { load } from "./load.ts";
 export { asLogger, createLog, FORMATS, LEVELS, type Level, type Log } from "./log.ts";

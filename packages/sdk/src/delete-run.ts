@@ -3,6 +3,13 @@ import type { Clock, EventLog } from "@stepstream/event-log";
 import { endOf, eventsOf, isOwnEnd } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 
+export interface Deleted {
+  /** The highest slot number the run used: a new run under the id numbers its slots on from there. */
+  readonly slots: number;
+  /** How many messages of EVENTS were removed. */
+  readonly messages: number;
+}
+
 /**
  * Deletes all that is stored of a run that is over.
  *
@@ -13,7 +20,7 @@ import { untilAnswered } from "./start-run.ts";
  * X4. A removal whose answer was lost is done again. It must not reach a run that was started meanwhile: so of the inbox,
  *     too, only what was there at first goes, and nothing goes once the caller has given up.
  *
- * @returns The highest slot number it used: a new run under the id numbers its slots on from there.
+ * @param options.end - Only if this journal message holds its end: the sequence. Another run of the id is not found.
  * @throws {RunStillGoingError} It is not over; nothing was deleted.
  * @throws {RunNotFoundError} There is no such run.
  *
@@ -25,8 +32,8 @@ import { untilAnswered } from "./start-run.ts";
 export async function deleteRun(
   { log, clock }: { log: EventLog; clock: Clock },
   run: string,
-  { signal, patienceMs }: { signal?: AbortSignal; patienceMs?: number | undefined } = {},
-): Promise<number> {
+  { signal, patienceMs, end }: { signal?: AbortSignal; patienceMs?: number | undefined; end?: number } = {},
+): Promise<Deleted> {
   const { subjects } = log;
   const act = <T>(fn: () => Promise<T>) =>
     untilAnswered(
@@ -44,6 +51,7 @@ export async function deleteRun(
   if (!last || !endOf(last) || !(await act(() => isOwnEnd(log, run, last, inbox)))) {
     throw last || inbox ? new RunStillGoingError(run) : new RunNotFoundError(run, subjects.namespace);
   }
+  if (end !== undefined && last.seq !== end) throw new RunNotFoundError(run, subjects.namespace);
   let slots = 0;
   for (const event of journal.flatMap(eventsOf)) {
     const slot = "slot" in event ? event.slot : event.type === "RunContinued" ? (event.start.slots ?? 0) : 0;
@@ -53,11 +61,12 @@ export async function deleteRun(
   const attempts = await act(() => log.list("EVENTS", subjects.all.attemptsOfRun(run)));
   // Of a slot that is done, if the acknowledgement was lost.
   const commands = await act(() => log.list("COMMANDS", subjects.all.commandsOfRun(run)));
-  for (const subject of [...commands.keys(), ...attempts.keys(), subjects.parked(run)])
-    await act(() => log.remove(subject));
-  if (inbox) await act(() => log.remove(subjects.inbox(run), { upTo: inbox.seq }));
+  for (const subject of commands.keys()) await act(() => log.remove(subject));
+  let messages = 0;
+  for (const subject of [...attempts.keys(), subjects.parked(run)]) messages += await act(() => log.remove(subject));
+  if (inbox) messages += await act(() => log.remove(subjects.inbox(run), { upTo: inbox.seq }));
   // There is no run any more: what is left of it would only be in the way of the next.
   const rest = () => log.remove(subjects.journal(run), { upTo: journal.at(-1)!.seq });
-  await untilAnswered(clock, `delete run ${run}`, rest, patienceMs);
-  return slots;
+  messages += await untilAnswered(clock, `delete run ${run}`, rest, patienceMs);
+  return { slots, messages };
 }

@@ -47,7 +47,7 @@ export async function startInstead(
     }
     signal.throwIfAborted();
     try {
-      slots = Math.max(slots ?? 0, await deleteRun(context, run, { signal, patienceMs }));
+      slots = Math.max(slots ?? 0, (await deleteRun(context, run, { signal, patienceMs })).slots);
     } catch (error) {
       if (!(error instanceof RunStillGoingError || error instanceof RunNotFoundError)) throw error;
     }

@@ -41,6 +41,7 @@ import { guardGlobals } from "./run/globals.ts";
 import { OWN } from "./run/positions.ts";
 import { loopError } from "./run/watch.ts";
 import { forgetWhose, queryKey, stoppedQueries, type Whose, whoseCode, whoseWereStopped } from "./run/whose.ts";
+import type { ArchivedRun } from "./shell/archived-run.ts";
 import { type Attached, attach } from "./shell/attached.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
 import { DelayQueue } from "./shell/delay-queue.ts";
@@ -65,6 +66,11 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
   /** What it does, for logs and tests. What it throws becomes a warning of the process and changes nothing. */
   onEvent?: (event: CoordinatorEvent) => void;
   settings?: Partial<Settings>;
+  /**
+   * Keeps the history of an ended run, where the namespace's retention asks for that; the run is removed when this has
+   * returned. After a crash it may be called again for the same run. What it throws is a warning, and the run stays.
+   */
+  archive?: (run: ArchivedRun) => Promise<void> | void;
   /**
    * Keep for everything that workflow code asks for where it did so, at ten microseconds each: for tests. Default false:
    * the place of work that was not awaited is found out afterwards, by a replay.
@@ -106,6 +112,7 @@ const OPTIONS = [
   "telemetry",
   "onEvent",
   "settings",
+  "archive",
   "keepPositions",
   "watchdog",
 ];
@@ -121,6 +128,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   checkKeys("of a coordinator", options, OPTIONS);
   checkConnectOptions(options);
   if (options.onEvent !== undefined) checkFunction("onEvent", options.onEvent);
+  if (options.archive !== undefined) checkFunction("archive", options.archive);
   if (options.boundary !== undefined) checkFunction("boundary", options.boundary);
   if (options.telemetry !== undefined) checkObject("telemetry", options.telemetry);
   const { keepPositions } = options;
@@ -224,6 +232,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       pace: new Pace(port.clock, AUDITED_PER_SECOND),
       later: new DelayQueue(port.clock, settings.deadlineAfterMs),
       settings,
+      archive: options.archive,
       loops,
       // What an abandoned incarnation comes to is no fault of the run: parts of its turn are lost.
       faults: { add: (mark, fault) => alive && faults.add(mark, fault), of: (mark) => faults.of(mark) },

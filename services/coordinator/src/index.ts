@@ -1,3 +1,4 @@
+export { archiveIn } from "./archive.ts";
 export { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
 export { RunExecution } from "./run/execution.ts";
 export { guardGlobals } from "./run/globals.ts";
@@ -7,6 +8,7 @@ export { type RecordedRun, replayRun } from "./run/replay.ts";
 export { finishTurn } from "./run/turn.ts";
 export { type Pending, type Walked, type WalkOptions, walkRun, withoutForcedEnd } from "./run/walk.ts";
 export { watchWorkflowCode } from "./run/watch.ts";
+export type { ArchivedRun } from "./shell/archived-run.ts";
 export { createBoundary } from "./shell/boundary.ts";
 export { UnansweredError } from "./shell/commands.ts";
 export type { CoordinatorEvent, CoordinatorTelemetry, Settings } from "./shell/deps.ts";

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
 import {
+  COORDINATOR_HELP,
   connectionOfProgram,
   help,
   logEvents,
@@ -9,7 +10,7 @@ import {
   orGiveUp,
   startProgram,
 } from "@stepstream/program";
-import { createCoordinator } from "./index.ts";
+import { archiveIn, createCoordinator } from "./index.ts";
 import { loadWorkflows, told } from "./program.ts";
 
 const HELP = `Usage: stepstream-coordinator [options] <module> [<module> …]
@@ -18,6 +19,7 @@ Runs workflows: takes their runs further. Each module exports workflows (workflo
 name.
 
 Options:
+${COORDINATOR_HELP}
 ${OPTIONS_HELP}
 
 Examples:
@@ -33,7 +35,12 @@ ends it at once. Nothing is lost if it is killed instead.
 Exit codes: 0 ended by SIGTERM, 1 it cannot run, or did not finish in time, 2 wrong usage, 130 ended by SIGINT, 143 by a
 second SIGTERM.`;
 
-const { values, positionals } = orGiveUp(() => parseArgs({ allowPositionals: true, options: OPTIONS }));
+const { values, positionals } = orGiveUp(() =>
+  parseArgs({
+    allowPositionals: true,
+    options: { ...OPTIONS, archive: { type: "string", default: process.env.STEPSTREAM_ARCHIVE ?? "" } },
+  }),
+);
 if (values.help || positionals.length === 0) help(HELP, values.help);
 
 const { log, waitMs, ready, fail } = await startProgram("stepstream-coordinator", values);
@@ -41,7 +48,8 @@ const workflows = await loadWorkflows(positionals);
 const { namespace } = values;
 const { options: nats, where } = await connectionOfProgram(values);
 const onEvent = logEvents(log, told);
-const created = orGiveUp(() => createCoordinator({ nats, namespace, waitMs, workflows, onEvent }));
+const archive = values.archive ? { archive: archiveIn(values.archive) } : {};
+const created = orGiveUp(() => createCoordinator({ nats, namespace, waitMs, workflows, onEvent, ...archive }));
 const coordinator = await created.start().catch(fail);
 const known = workflows.map(({ name, version }) => `${name} v${version}`).join(", ");
 // First: a program that reads the line may send a signal at once.

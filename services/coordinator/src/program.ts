@@ -44,6 +44,10 @@ export const told: Told<CoordinatorEvent> = {
     "info",
     ({ run, commands, timers }) => `removed ${commands} commands and ${timers} timers that run ${run} left`,
   ],
+  removed: [
+    "info",
+    ({ runs, archived }) => `removed ${runs} ended runs${archived ? ", which are in the archive" : ""}`,
+  ],
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],
   connection: ["warn", toldConnection],
   denied: ["error", toldDenial],

@@ -24,7 +24,8 @@ import { createPublisher, type PublishOptions } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
 import { createRemover } from "./remover.ts";
-import { createRequests } from "./requests.ts";
+import { createRequests, granted } from "./requests.ts";
+import { retentionIn } from "./streams.ts";
 import { createTimers } from "./timers.ts";
 import { untilServed, type WaitOptions } from "./wait.ts";
 
@@ -220,6 +221,14 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     lasts: reader.lasts,
     list: reader.list,
     oldest: (stream, filter, fromSeq = 1) => reader.oldest(stream, filter, fromSeq),
+    scan: reader.scan,
+    async namespace() {
+      const name = subjects.streamName("EVENTS");
+      type Info = { config: { metadata?: Record<string, string> }; state: { messages: number; last_seq: number } };
+      const { config, state } = granted(`stream ${name}`, await requests.api<Info>(`STREAM.INFO.${name}`));
+      const retention = retentionIn(config.metadata);
+      return { ...(retention && { retention }), removed: state.last_seq - state.messages };
+    },
     remove: (subject, options = {}) => remover.remove(subject, options),
     setTimer: timers.set,
     timerAt: timers.at,

@@ -58,7 +58,9 @@ export interface NamespaceInfo {
  * M3. A deletion takes EVENTS last, so that one that was interrupted can be done again.
  *
  * Checked elsewhere:
- *   M1, M2, M3  test/conformance/namespaces.test.ts
+ *   M1  test/conformance/namespaces.test.ts: that exists is the same again, and refused with other settings, of which none is changed (M1)
+ *   M2  test/conformance/namespaces.test.ts: keeps what is stored, and what an operator has set, when it is changed (M2)
+ *   M3  test/conformance/namespaces.test.ts: is deleted with all that is in it, also in two goes, and can be made again (M3)
  */
 export interface Namespaces {
   /** The names of all namespaces, in order. */

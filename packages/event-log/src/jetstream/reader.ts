@@ -35,6 +35,8 @@ export interface Reader {
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
   /** The oldest message from `fromSeq` on whose subject matches, as the leader has it. */
   oldest(stream: StreamKind, filter: string, fromSeq: number): Promise<{ subject: string; seq: number } | undefined>;
+  /** One page of the messages whose subject matches, in stream order, as a replica has them. */
+  scan(stream: StreamKind, filter: string, fromSeq: number, limit: number): Promise<Stored[]>;
   /** The sequences of all messages of a subject that were acknowledged before the call. */
   sequences(subject: string): Promise<number[]>;
 }
@@ -83,31 +85,42 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     fromSeq: number,
     onMessage: (seq: number, msg: Msg, block: string) => void,
   ): Promise<void> {
-    let from = fromSeq;
-    for (;;) {
-      let last = 0;
-      let more = false;
-      const body = `{"seq":${from},"next_by_subj":${JSON.stringify(subject)},"batch":${BATCH}}`;
-      await requests.many(
-        `$JS.API.DIRECT.GET.${stream}`,
-        body,
-        (msg) => {
-          const block = headerBlock(msg);
-          if (msg.data.length === 0) {
-            const { code, why } = statusOfAnswer(block);
-            if (code === 204) more = Number(added(block, "Nats-Num-Pending")) > 0;
-            else if (code !== 404) mustBeMessage(subject, code, why);
-            if (code !== 0) return true;
-          }
-          last = Number(added(block, "Nats-Sequence"));
-          onMessage(last, msg, block);
-          return false;
-        },
-        again(stream),
-      );
+    for (let from = fromSeq; ; ) {
+      const { last, more } = await page(stream, subject, from, BATCH, onMessage);
       if (!more || last === 0) return;
       from = last + 1;
     }
+  }
+
+  /** @returns The last sequence, 0 for none; and whether there are more. */
+  async function page(
+    stream: string,
+    subject: string,
+    from: number,
+    batch: number,
+    onMessage: (seq: number, msg: Msg, block: string) => void,
+  ): Promise<{ last: number; more: boolean }> {
+    let last = 0;
+    let more = false;
+    const body = `{"seq":${from},"next_by_subj":${JSON.stringify(subject)},"batch":${batch}}`;
+    await requests.many(
+      `$JS.API.DIRECT.GET.${stream}`,
+      body,
+      (msg) => {
+        const block = headerBlock(msg);
+        if (msg.data.length === 0) {
+          const { code, why } = statusOfAnswer(block);
+          if (code === 204) more = Number(added(block, "Nats-Num-Pending")) > 0;
+          else if (code !== 404) mustBeMessage(subject, code, why);
+          if (code !== 0) return true;
+        }
+        last = Number(added(block, "Nats-Sequence"));
+        onMessage(last, msg, block);
+        return false;
+      },
+      again(stream),
+    );
+    return { last, more };
   }
 
   function stored(subject: string, seq: number, time: string, raw: string, block: string) {
@@ -262,6 +275,16 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     async oldest(kind, filter, fromSeq) {
       const raw = await fromLeader(subjects.streamName(kind), { seq: fromSeq, next_by_subj: filter });
       return raw && { subject: raw.subject, seq: raw.seq };
+    },
+
+    async scan(kind, filter, fromSeq, limit) {
+      const found: (Stored | Promise<Stored>)[] = [];
+      const stream = subjects.streamName(kind);
+      await page(stream, filter, Math.max(1, fromSeq), Math.min(BATCH, limit), (seq, msg, block) => {
+        const subject = added(block, "Nats-Subject");
+        found.push(stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block));
+      });
+      return Promise.all(found);
     },
 
     async sequences(subject) {

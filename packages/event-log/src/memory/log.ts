@@ -15,6 +15,7 @@ import type {
   Consumption,
   Denial,
   EventLog,
+  NamespaceState,
   Progress,
   ReadOptions,
   Stored,
@@ -131,6 +132,16 @@ export class MemoryLog implements EventLog {
 
   oldest(stream: StreamKind, filter: string, fromSeq = 1): Promise<Stored | undefined> {
     return this.#ask(`look for the oldest of ${filter}`, () => this.server.oldest(stream, filter, fromSeq));
+  }
+
+  scan(stream: StreamKind, filter: string, fromSeq: number, limit: number): Promise<Stored[]> {
+    return this.#ask(`scan ${filter}`, () => this.server.stream(stream).page(matcher(filter), fromSeq, limit));
+  }
+
+  /** Only where something was chosen: so that the others do not pay for the questions. */
+  get namespace(): (() => Promise<NamespaceState>) | undefined {
+    if (this.server.retention === undefined) return undefined;
+    return () => this.#ask("look at the namespace", () => this.server.namespace());
   }
 
   /** Message by message, as the JetStream log does it (V1 to V4 of its remover.ts): a crash can come between any two. */

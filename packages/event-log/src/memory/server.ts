@@ -1,6 +1,6 @@
-import { MAX_SCHEDULE_MS, type StreamKind, Subjects } from "@stepstream/contracts";
+import { MAX_SCHEDULE_MS, type Retention, type StreamKind, Subjects } from "@stepstream/contracts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Appended, AppendOptions, Backlog, Progress, Stored } from "../port.ts";
+import type { Appended, AppendOptions, Backlog, NamespaceState, Progress, Stored } from "../port.ts";
 import { callAt } from "./at.ts";
 import { MemoryConsumer } from "./consumer.ts";
 import type { Faults } from "./faults.ts";
@@ -45,6 +45,8 @@ export class MemoryServer {
   readonly subjects: Subjects;
   readonly clock: Clock;
   faults: Faults | undefined;
+  /** Which ended runs are removed. */
+  retention: Retention | undefined;
   /** Those connected, to tell them of journals and broadcasts. */
   readonly logs = new Set<MemoryLog>();
   /** How often it has been started. */
@@ -169,6 +171,11 @@ export class MemoryServer {
   purge(subject: string, keep?: number, upTo?: number): number {
     const kind = this.subjects.streamOf(subject);
     return this.#streams[kind].purge(subject, keep, upTo, this.#consumers[kind].values());
+  }
+
+  namespace(): NamespaceState {
+    const { lastSeq, size } = this.#streams.EVENTS;
+    return { ...(this.retention && { retention: this.retention }), removed: lastSeq - size };
   }
 
   /** The oldest message from a sequence on whose subject matches. */

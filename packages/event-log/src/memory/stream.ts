@@ -104,6 +104,16 @@ export class MemoryStream {
     return undefined;
   }
 
+  /** At most so many from a sequence on whose subject matches. */
+  page(matches: (subject: string) => boolean, fromSeq: number, limit: number): Stored[] {
+    const found: Stored[] = [];
+    for (const stored of this.#messages.values()) {
+      if (found.length >= limit) break;
+      if (stored.seq >= fromSeq && matches(stored.subject)) found.push(stored);
+    }
+    return found;
+  }
+
   /** The last sequence of a subject; 0 for none. */
   lastOf(subject: string): number {
     return this.#bySubject.get(subject)?.at(-1)?.seq ?? 0;

@@ -80,6 +80,16 @@ export const PROGRAM_FLAGS = [
   },
 ] as const satisfies readonly Flag[];
 
+/** Of a coordinator alone. */
+export const COORDINATOR_FLAGS = [
+  {
+    name: "archive",
+    value: "<folder>",
+    variable: "STEPSTREAM_ARCHIVE",
+    about: "where ended runs are written before they are removed, if the namespace's retention says so",
+  },
+] as const satisfies readonly Flag[];
+
 /** Of a worker alone. */
 export const WORKER_FLAGS = [
   { name: "name", value: "<name>", about: "for people (default: a random one)" },

@@ -2,6 +2,7 @@ export { type Connection, connectionOf, DEFAULT_URL } from "./connection.ts";
 export { DEV_FOLDER, devServer, isAlive, projectFolder } from "./dev-server.ts";
 export {
   CONNECTION_FLAGS,
+  COORDINATOR_FLAGS,
   type Flag,
   NAMESPACE_FLAG,
   type NatsFlags,

@@ -40,6 +40,8 @@ export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = 
       lasts: call(log.lasts),
       list: call(log.list),
       oldest: call(log.oldest),
+      scan: call(log.scan),
+      ...(log.namespace && { namespace: call(log.namespace) }),
       remove: call(log.remove),
       setTimer: call(log.setTimer),
       timerAt: call(log.timerAt),

@@ -1,6 +1,7 @@
 import type { Clock, ConnectionChange, DenialReport, EventLog, ServerClock } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Gauges, LogIds, Telemetry } from "@stepstream/telemetry";
+import type { ArchivedRun } from "./archived-run.ts";
 import type { DelayQueue } from "./delay-queue.ts";
 import type { Faults } from "./faults.ts";
 import type { ForgottenAsks } from "./forgotten.ts";
@@ -43,6 +44,8 @@ export interface Deps {
    */
   readonly warn: (what: string, error: unknown, run?: string) => void;
   readonly settings: Settings;
+  /** Keeps the history of a run that is about to be removed. Absent: this coordinator has no archive. */
+  readonly archive: ((run: ArchivedRun) => Promise<void> | void) | undefined;
 }
 
 /** All in milliseconds, but for the counts. */
@@ -67,6 +70,10 @@ export interface Settings {
   auditMs: number;
   /** How often presence is said; a coordinator unheard of for three times that is gone. */
   presenceMs: number;
+  /** How often ended runs are removed, if the namespace has a retention. */
+  retentionMs: number;
+  /** At most so many of them in a second. */
+  removalsPerSecond: number;
 }
 
 export const DEFAULTS: Settings = {
@@ -80,6 +87,8 @@ export const DEFAULTS: Settings = {
   unparkMs: 30_000,
   auditMs: 10_000,
   presenceMs: 1_000,
+  retentionMs: 60_000,
+  removalsPerSecond: 100,
 };
 
 /** How the workflows of a coordinator are told from each other. */
@@ -131,6 +140,8 @@ export type CoordinatorEvent =
   | { type: "repaired"; run: string; missing: readonly string[] }
   /** What no slot of a run had use for is removed: it was over, or deleted, or a crash of the server had brought that back. */
   | { type: "swept"; run: string; commands: number; timers: number }
+  /** Ended runs were removed, as the namespace's retention says. */
+  | { type: "removed"; runs: number; archived: boolean }
   | { type: "peers"; peers: readonly string[] }
   /** nats-server does not permit something: once in 10 s for each permission, with how often it was denied meanwhile. */
   | ({ type: "denied" } & DenialReport)

@@ -12,6 +12,7 @@ import type { Deps } from "./deps.ts";
 import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
 import { Poll } from "./poll.ts";
+import { RetentionKeeper } from "./retention.ts";
 import { type Host, RunActor } from "./run-actor.ts";
 
 const CLOSED_KEPT = 10_000;
@@ -47,6 +48,8 @@ export class Partition {
   #timers: unknown[] = [];
   readonly #auditor: Auditor;
   readonly #polls: Record<"parked" | "audit" | "read" | "inboxes", Poll>;
+  /** The one of partition 0 removes the ended runs of all. */
+  readonly #retention: RetentionKeeper | undefined;
   #released = false;
   #abandoned = false;
   #serverId: string;
@@ -72,6 +75,7 @@ export class Partition {
   constructor(deps: Deps, number: number) {
     this.#deps = deps;
     this.number = number;
+    this.#retention = number === 0 ? new RetentionKeeper(deps) : undefined;
     this.#serverId = deps.log.serverId;
     const mailboxes = {
       awaited: (run: string) => this.#actors.get(run)?.awaited,
@@ -111,6 +115,7 @@ export class Partition {
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
     this.#every(settings.unparkMs, () => this.#polls.parked.now());
     for (const poll of Object.values(this.#polls)) poll.now();
+    this.#retention?.start();
   }
 
   get #ackWaitMs(): number {
@@ -133,8 +138,10 @@ export class Partition {
     for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
     for (const poll of Object.values(this.#polls)) poll.stop();
     this.#questions?.stop();
+    const retained = this.#retention?.stop();
     await this.#consumption?.stop();
     await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
+    await retained;
     this.#actors.clear();
     this.#unacked.clear();
   }
@@ -145,6 +152,7 @@ export class Partition {
     this.#abandoned = true;
     for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
     for (const poll of Object.values(this.#polls)) poll.stop();
+    this.#retention?.abandon();
     for (const actor of this.#actors.values()) actor.abandon();
     this.#actors.clear();
     this.#unacked.clear();
