@@ -118,9 +118,9 @@ const ofWorker = [
 /** The first outcome stands: the fault is only reported. */
 const twice = {
   file: `${WORKER}/shell/report.ts`,
-  from: '  await conclude(job, attempt, output === ""',
+  from: '  return conclude(job, attempt, text, { type: "completed"',
   // biome-ignore lint/suspicious/noTemplateCurlyInString: it is source code.
-  to: '  if (job.where.run === "twice") await conclude(job, attempt, `${head}}`);\n  await conclude(job, attempt, output === ""',
+  to: '  if (job.where.run === "twice") return conclude(job, attempt, `${head}}`, { type: "completed", ...job.where }).then(() => conclude(job, attempt, text, { type: "completed", ...job.where }));\n  return conclude(job, attempt, text, { type: "completed"',
 };
 /** Neither acked nor given back. */
 const forgotten = {

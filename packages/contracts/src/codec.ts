@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { MalformedMessageError, MessageTooLargeError } from "./errors.ts";
 import { isDeeperText, isTooLong, MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH, MAX_PAYLOAD_BYTES } from "./limits.ts";
+import { quickCheck } from "./quick-check.ts";
 
 /**
  * Reads a message of the bus.
@@ -28,6 +29,7 @@ export function decode<T>(schema: z.ZodType<T>, text: string, where: string): T 
       `unknown version ${shortened(JSON.stringify(version))}; known: 1`,
       typeof version === "number" ? version : undefined,
     );
+  if (quickCheck(schema)(value)) return value as T;
   let read: z.ZodSafeParseResult<T>;
   try {
     read = schema.safeParse(value);

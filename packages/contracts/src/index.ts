@@ -92,6 +92,7 @@ export {
   MAX_TIMER_MS,
 } from "./limits.ts";
 export * from "./messages.ts";
+export { quickCheck } from "./quick-check.ts";
 export { RELEASE } from "./release.ts";
 export {
   OUTCOMES,

@@ -1,7 +1,7 @@
 import { type Failure, type InvariantError, invariant, type StepstreamError, toFailure } from "@stepstream/contracts";
 import { type Appended, bury as buryIn } from "@stepstream/event-log";
 import { withError } from "../attempt/fitting.ts";
-import type { Deps } from "./deps.ts";
+import type { Deps, WorkerEvent } from "./deps.ts";
 import type { Held } from "./held.ts";
 import { idsOf, type Job } from "./job.ts";
 import { retrying } from "./retrying.ts";
@@ -16,32 +16,27 @@ import { retrying } from "./retrying.ts";
  */
 
 /** @param output - JSON; empty for none. It has been JSON already when it was checked, and is not written again. */
-export async function completed(job: Job, output: string): Promise<void> {
+export function completed(job: Job, output: string): Promise<void> {
   const { slot, step, attempt } = job.where;
   const head = `{"v":1,"type":"StepCompleted","slot":${slot},"step":"${step}","attempt":${attempt},"after":${job.command.after}`;
-  await conclude(job, attempt, output === "" ? `${head}}` : `${head},"output":${output}}`);
-  job.deps.emit({ type: "completed", ...job.where });
+  const text = output === "" ? `${head}}` : `${head},"output":${output}}`;
+  return conclude(job, attempt, text, { type: "completed", ...job.where });
 }
 
 /** @param attempt - The one that failed for good: the last that was made, if none is to come. */
-export async function failed(job: Job, error: unknown, attempt = job.where.attempt, as?: Failure): Promise<void> {
+export function failed(job: Job, error: unknown, attempt = job.where.attempt, as?: Failure): Promise<void> {
   const { slot, step } = job.where;
   const { after } = job.command;
   const text = withError(`an outcome of step "${step}"`, as ?? toFailure(error), (failure) => {
     return { v: 1, type: "StepFailed", slot, step, attempt, after, error: failure };
   });
-  await conclude(job, attempt, text);
-  job.deps.emit({ type: "failed", ...job.where, attempt, error, trace: idsOf(job) });
+  return conclude(job, attempt, text, { type: "failed", ...job.where, attempt, error, trace: idsOf(job) });
 }
 
-export async function cancelled(job: Job): Promise<void> {
+export function cancelled(job: Job): Promise<void> {
   const { slot, step, attempt } = job.where;
-  await conclude(
-    job,
-    attempt,
-    JSON.stringify({ v: 1, type: "StepCancelled", slot, step, attempt, after: job.command.after }),
-  );
-  job.deps.emit({ type: "cancelled", ...job.where });
+  const text = JSON.stringify({ v: 1, type: "StepCancelled", slot, step, attempt, after: job.command.after });
+  return conclude(job, attempt, text, { type: "cancelled", ...job.where });
 }
 
 /** Has attempt `attempt` come back after a wait that is too long for the queue. */
@@ -83,14 +78,17 @@ export function settled({ deps, held, where }: Pick<Job, "deps" | "held" | "wher
   deps.emit({ type: "settled", ...where });
 }
 
-async function conclude(job: Job, attempt: number, text: string): Promise<void> {
+/** @param said - Emitted once it is stored. */
+function conclude(job: Job, attempt: number, text: string, said: WorkerEvent): Promise<void> {
   const { deps, held, where } = job;
   invariant(job.outcome === undefined, "report W2", where, "it has an outcome, and another is to be reported");
   job.outcome = "sent";
-  const { seq } = await tell(deps, where.run, text, `${markOf(job)}.${attempt}.done`);
-  invariant(seq > 0, "report W1", where, "its outcome is not stored, and its command was to be acknowledged");
-  job.outcome = "stored";
-  held.ack();
+  return tell(deps, where.run, text, `${markOf(job)}.${attempt}.done`).then(({ seq }) => {
+    invariant(seq > 0, "report W1", where, "its outcome is not stored, and its command was to be acknowledged");
+    job.outcome = "stored";
+    held.ack();
+    deps.emit(said);
+  });
 }
 
 /** Tells the slot from one of the same number, of a run that had the id before and was deleted. */

@@ -12,19 +12,29 @@ export class Stopped extends Error {}
  * @param what - Names the kind; `run` is an example of it.
  * @throws {Stopped} The worker stopped first. And whatever `act` throws that is no trouble with the log.
  */
-export async function retrying<T>(deps: Deps, what: string, act: () => Promise<T>, run?: string): Promise<T> {
-  let backoff: Backoff | undefined;
-  for (;;) {
-    try {
-      return await act();
-    } catch (error) {
-      if (!isTrouble(error)) throw error;
-      deps.warn(what, error, run);
-    }
+export function retrying<T>(deps: Deps, what: string, act: () => Promise<T>, run?: string): Promise<T> {
+  return act().catch((error) => again(deps, what, act, run, error));
+}
+
+async function again<T>(
+  deps: Deps,
+  what: string,
+  act: () => Promise<T>,
+  run: string | undefined,
+  first: unknown,
+): Promise<T> {
+  const backoff = new Backoff(deps.clock);
+  for (let error = first; ; ) {
+    if (!isTrouble(error)) throw error;
+    deps.warn(what, error, run);
     if (!deps.alive()) throw new Stopped();
-    backoff ??= new Backoff(deps.clock);
     await sleep(deps.clock, backoff.next());
     if (!deps.alive()) throw new Stopped();
+    try {
+      return await act();
+    } catch (thrown) {
+      error = thrown;
+    }
   }
 }
 
