@@ -1,5 +1,6 @@
 import type { AttemptRecord } from "@stepstream/contracts";
 import { DeclaredError, InvalidInputError, StepCancelledError, tamed, toFailure } from "@stepstream/contracts";
+import type { AttemptSpan } from "@stepstream/telemetry";
 import { checkStart } from "../attempt/deadline.ts";
 import { checkCall, writeOutput } from "../attempt/payload.ts";
 import { judge, type Verdict } from "../attempt/verdict.ts";
@@ -24,7 +25,7 @@ export interface Attempted {
  *   its worker shuts down                     handed back, no attempt used up
  *   it threw                                  a failed attempt
  */
-export async function attempt(job: Job, input: unknown): Promise<Attempted> {
+export function attempt(job: Job, input: unknown): Promise<Attempted> {
   const { deps, served, held, command, at, where } = job;
   const { promise, resolve } = Promise.withResolvers<Ended>();
   const running = new Running(job, resolve);
@@ -42,7 +43,11 @@ export async function attempt(job: Job, input: unknown): Promise<Attempted> {
   });
   job.span = span;
   running.start(() => span.run(async () => served.handler(input, context)));
-  const ended = await promise;
+  return promise.then((ended) => judged(job, running, span, ended));
+}
+
+function judged(job: Job, running: Running, span: AttemptSpan, ended: Ended): Attempted {
+  const { deps, served, held, command, where } = job;
   held.running = undefined;
   if (ended.how === "leftBehind") deps.emit({ type: "left-behind", ...where, trace: idsOf(job) });
 

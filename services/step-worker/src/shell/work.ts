@@ -14,6 +14,7 @@ import { firstStanding, isSuspect, type Standing } from "../attempt/standing.ts"
 import { outOfTime } from "../attempt/verdict.ts";
 import { type Attempted, attempt, handBack } from "./attempt.ts";
 import { AttemptLog } from "./attempt-log.ts";
+import type { Breaker } from "./breaker.ts";
 import type { Deps } from "./deps.ts";
 import type { Held } from "./held.ts";
 import type { Alone } from "./isolation.ts";
@@ -86,15 +87,24 @@ function handle(job: Job): Promise<void> | void {
   return deps.cancels.reason(run, slot, command.after) === undefined ? begin(job) : cancelled(job);
 }
 
-async function begin(job: Job): Promise<void> {
-  const { deps, served, held, command, at, where } = job;
+function begin(job: Job): Promise<void> {
+  return job.alone || isStale(job.deps, job.held) ? beginLater(job) : start(job);
+}
+
+async function beginLater(job: Job): Promise<void> {
+  const { deps, held, command } = job;
   if (job.alone && !(await recordAlone(job))) return superseded(job);
   if (isStale(deps, held)) {
     const now = await stillOpen(deps, held, command, job.records.lastSeq);
     if (now === "settled") return settled(job);
     if (now === "moved") return superseded(job);
   }
-  // From here to the call of the handler nothing is awaited.
+  return start(job);
+}
+
+/** Up to the call of the handler nothing is awaited. */
+function start(job: Job): Promise<void> {
+  const { deps, served, held, command, at, where } = job;
   const late = overdue(command, at.attempt, held.delivery.deliveries, deps.log.serverNow());
   if (late) {
     checkOverdue(late, at.attempt, held.delivery.deliveries, where);
@@ -107,21 +117,39 @@ async function begin(job: Job): Promise<void> {
   } catch (error) {
     return givenUp(job, error as InvalidInputError);
   }
-  const { breaker } = served;
-  const admission = breaker?.enter();
-  if (breaker && !admission) {
+  const attempted = served.breaker ? attemptBehind(served.breaker, job, input) : attemptIt(job, input);
+  return attempted.then((done) => done && conclude(job, done));
+}
+
+function attemptIt(job: Job, input: unknown): Promise<Attempted> {
+  return job.alone ? attemptAlone(job, input, job.alone) : attempt(job, input);
+}
+
+/** @returns undefined if its breaker is open: then it was handed back. */
+async function attemptBehind(breaker: Breaker, job: Job, input: unknown): Promise<Attempted | undefined> {
+  const admission = breaker.enter();
+  if (!admission) {
     const { name, cooldownMs } = breaker.policy;
-    const error = new CircuitOpenError(name, command.step);
-    return handBack(job, at.details, error, breaker.leftMs() || Math.min(cooldownMs, 1_000));
+    const error = new CircuitOpenError(name, job.command.step);
+    await handBack(job, job.at.details, error, breaker.leftMs() || Math.min(cooldownMs, 1_000));
+    return undefined;
   }
   let attempted: Attempted | undefined;
   try {
-    attempted = job.alone ? await attemptAlone(job, input, job.alone) : await attempt(job, input);
+    attempted = await attemptIt(job, input);
   } finally {
-    if (admission) breaker!.report(admission, attempted?.health ?? "unknown");
+    breaker.report(admission, attempted?.health ?? "unknown");
   }
-  // A stall, or a cut of the connection: another worker may have had it meanwhile.
-  if (held.isSuspect() && (await isSettled(deps, command))) return settled(job);
+  return attempted;
+}
+
+function conclude(job: Job, attempted: Attempted): Promise<void> {
+  return job.held.isSuspect() ? concludeUnlessSettled(job, attempted) : attempted.conclude();
+}
+
+/** After a stall, or a cut of the connection: another worker may have had it meanwhile. */
+async function concludeUnlessSettled(job: Job, attempted: Attempted): Promise<void> {
+  if (await isSettled(job.deps, job.command)) return settled(job);
   return attempted.conclude();
 }
 
