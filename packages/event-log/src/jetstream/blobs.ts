@@ -181,7 +181,7 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
     tooLarge: (text) => text.length * 3 > inlineBytes && Buffer.byteLength(text) > inlineBytes,
     store: (subject, text) => store(runOf(subject), text),
     resolve(subject, text, headers) {
-      if (text.length > REF_LENGTH_MAX || !header(headers(), REF_HEADER)) return text;
+      if (text.length > REF_LENGTH_MAX || !mayNameRef(text) || !header(headers(), REF_HEADER)) return text;
       const ref = readRef(text);
       if (!ref) return text;
       const fault = faultOf(subject, ref);
@@ -235,6 +235,11 @@ class Budget {
       }
     };
   }
+}
+
+/** Whether "Ref" is in it, in any spelling of JSON: for nearly no message its headers need to be read. */
+function mayNameRef(text: string): boolean {
+  return text.includes("Ref") || text.includes("\\u");
 }
 
 /** @returns undefined if it is none: then it stays what it is, and the reader's decoder refuses it. */
