@@ -1,5 +1,6 @@
 import type { Failure } from "@stepstream/contracts";
-import { HistoryReader, RunNotFoundError, type RunStatus } from "@stepstream/sdk";
+import type { ChildState } from "@stepstream/coordinator/audit";
+import { type HistoryEntry, HistoryReader, RunNotFoundError, type RunStatus } from "@stepstream/sdk";
 import type { Command } from "commander";
 import type { Flags } from "../commands/show.ts";
 import { type Bus, withBus } from "../connection.ts";
@@ -10,6 +11,7 @@ import { printPage } from "../print/json.ts";
 import { cut, oneLine } from "../print/table.ts";
 import { ago, stamp, took } from "../print/time.ts";
 import { rollCall } from "../roll-call.ts";
+import { absentOf } from "../view/absent.ts";
 import { emptyView, type RunView, type SlotView, see } from "../view/run-view.ts";
 import { framesOf, innermostFrames } from "../view/stack.ts";
 import { progressBar } from "../view/tree.ts";
@@ -30,7 +32,8 @@ interface Known {
 }
 
 async function look(bus: Bus, run: string, now: number): Promise<Known> {
-  const history = await new HistoryReader(bus.log, run).more();
+  const reader = new HistoryReader(bus.log, run);
+  const history = await reader.more();
   if (history.length === 0) throw new RunNotFoundError(run, bus.namespace);
   const client = await bus.client();
   const status = await client.get(run).status();
@@ -54,7 +57,32 @@ async function look(bus: Bus, run: string, now: number): Promise<Known> {
       }),
     ),
   );
-  return { status, view, waits: status.status === "parked" ? [] : waitsOf(view, around) };
+  if (status.status === "parked") return { status, view, waits: [] };
+  if (open.length > 0) around.absent = await absentFrom(bus, run, history, reader, around);
+  return { status, view, waits: waitsOf(view, around) };
+}
+
+/** @returns In words, by slot. */
+async function absentFrom(
+  { log }: Bus,
+  run: string,
+  history: HistoryEntry[],
+  reader: HistoryReader,
+  { now, children }: Surroundings,
+): Promise<ReadonlyMap<number, string>> {
+  const { describeNeed } = await import("@stepstream/coordinator/audit");
+  const began = performance.now();
+  const states = new Map<string, ChildState>();
+  for (const [child, status] of children ?? []) {
+    if (status === "not started yet") states.set(child, "unstarted");
+    else states.set(child, ["running", "parked"].includes(status) ? "running" : "over");
+  }
+  const read = async () => {
+    history.push(...(await reader.more()));
+    return history;
+  };
+  const absent = await absentOf(log, run, read, () => now + performance.now() - began, states);
+  return new Map(absent.map((need) => [need.slot, describeNeed(need)]));
 }
 
 function asJson({ status, view, waits }: Known) {

@@ -130,7 +130,8 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
   }
   coordinator.asks("CONSUMER.INFO", commands, "stranded commands are not found", ".doctor");
   coordinator.asks("STREAM.MSG.GET", commands, "commands cannot be looked up");
-  coordinator.asks("DIRECT.GET", timers, "lost timers are not found", `.${ns}.-`);
+  coordinator.asks("DIRECT.GET", timers, "the auditor does not know when timers fire", `.${ns}.-`);
+  coordinator.asks("STREAM.MSG.GET", timers, "the auditor does not see timers that have fired");
   coordinator.sends(
     `$JS.API.STREAM.PURGE.${timers}`,
     `$JS.API.STREAM.PURGE.${timers}`,
@@ -139,6 +140,8 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
   );
   for (const stream of [events, commands, timers])
     coordinator.asks("STREAM.MSG.DELETE", stream, "commands and messages cannot be removed");
+  coordinator.asks("STREAM.MSG.GET", blobs, "large values of deleted runs stay");
+  coordinator.asks("STREAM.MSG.DELETE", blobs, "large values of deleted runs stay");
 
   const operator = of("operator");
   for (const stream of [events, commands, timers]) operator.asks("CONSUMER.LIST", stream, "queue and doctor fail");

@@ -7,6 +7,8 @@ export interface Wait {
   /** What for: "step charge", "timer", "child order-1-ship". */
   what: string;
   why: string;
+  /** What it waits for is not stored, or will never come. */
+  missing?: true;
 }
 
 /** What is known of others than the run. */
@@ -16,6 +18,8 @@ export interface Surroundings {
   served?: ReadonlySet<string> | undefined;
   /** How children stand, by their id. */
   children?: ReadonlyMap<string, string> | undefined;
+  /** What open slots wait for and that is not stored, or will never come: in words, by slot. */
+  absent?: ReadonlyMap<number, string> | undefined;
 }
 
 /** What a run that is not over waits for, the longest first. Pure. */
@@ -23,7 +27,7 @@ export function waitsOf(view: RunView, around: Surroundings): Wait[] {
   if (view.endedAt !== undefined) return [];
   const open = [...view.slots.values()].filter(({ state }) => state === "open");
   const asked = open.filter((slot) => !isOwnTimer(slot));
-  const waits = asked.map((slot) => ({ slot: slot.slot, what: whatOf(slot), why: whyOf(slot, around) }));
+  const waits: Wait[] = asked.map((slot) => waitOf(slot, around));
   for (const slot of open)
     if (slot.name === "delay" && slot.kind === "timer")
       waits.push({ slot: slot.slot, what: "its start", why: fires(slot, around.now) });
@@ -43,6 +47,14 @@ export function waitsOf(view: RunView, around: Surroundings): Wait[] {
         `stepstream replay ${view.run} --workflows <module> --step shows the line of code`,
     },
   ];
+}
+
+function waitOf(slot: SlotView, around: Surroundings): Wait {
+  const wait = { slot: slot.slot, what: whatOf(slot), why: whyOf(slot, around) };
+  const absent = around.absent?.get(slot.slot);
+  if (absent === undefined) return wait;
+  const why = `${wait.why}; MISSING: ${absent} is not stored, or will not come. A coordinator that is up stores it again within a minute`;
+  return { ...wait, why, missing: true };
 }
 
 /** Timers that the workflow did not ask for. */

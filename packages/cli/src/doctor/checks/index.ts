@@ -1,5 +1,6 @@
 import type { Check } from "../check.ts";
 import { account } from "./account.ts";
+import { causes } from "./causes.ts";
 import { clocks } from "./clocks.ts";
 import { consumers } from "./consumers.ts";
 import { coordinators } from "./coordinators.ts";
@@ -23,5 +24,5 @@ export const CHECKS: readonly Check[] = [
   ...[server, health, account, permissions, denied],
   ...[streams, replicas, storage, durability],
   ...[clocks, coordinators, partitions, consumers],
-  ...[workers, waiting, stranded, parked, deadLetters],
+  ...[workers, waiting, stranded, causes, parked, deadLetters],
 ];

@@ -6,6 +6,7 @@ import type { SeenCoordinator, SeenWorker } from "../../roll-call.ts";
 import type { Check, Finding } from "../check.ts";
 import type { StreamState } from "../target.ts";
 import { account } from "./account.ts";
+import { causes } from "./causes.ts";
 import { clocks } from "./clocks.ts";
 import { consumers } from "./consumers.ts";
 import { coordinators } from "./coordinators.ts";
@@ -97,6 +98,7 @@ const healthy = {
   workers: { workers: new Map([["w", worker()]]), commands: new Map([["charge", 3]]), consumers: [] as ConsumerInfo[] },
   waiting: { oldest: [{ step: "charge", ageMs: 900, waiting: 2 }], maxWaitMs: 1_000 },
   stranded: { first: new Map([["shop.command.charge.0.r.1", 4]]), second: new Map<string, number>() },
+  causes: { runs: 3, all: true, missing: new Map<string, string[]>() },
   parked: { count: 0, some: [] as { run: string; code: string }[] },
   "dead-letters": { count: 0, ageMs: 0 },
 };
@@ -119,7 +121,7 @@ describe("nothing is wrong", () => {
       coordinators,
       partitions,
     ],
-    ...[consumers, workers, waiting, stranded, parked, deadLetters],
+    ...[consumers, workers, waiting, stranded, causes, parked, deadLetters],
   ];
   it.each(all.map((one) => [one.name, one] as const))("with a healthy %s", (name, one) => {
     const findings = one.judge(healthy[name as keyof typeof healthy] as never);
@@ -397,6 +399,12 @@ describe("an error, with what to do, is", () => {
       found(waiting, { ...healthy.waiting, oldest: [{ step: "charge", ageMs: 61_000, waiting: 7 }] }),
       "1 min old, of 7",
       "Start more workers",
+    ],
+    [
+      "a run that waits for what is not stored",
+      found(causes, { runs: 3, all: true, missing: new Map([["r-1", ["the timer of slot 2"]]]) }),
+      "1 run of 3 wait for what is not stored, or will not come, such as run r-1: the timer of slot 2",
+      "stores it again within a minute",
     ],
     [
       "a command that no worker will get",
