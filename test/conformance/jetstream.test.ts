@@ -428,6 +428,34 @@ describe("large payloads", () => {
     expect(first.string()).toBe(other(text));
   });
 
+  it("are not fetched by a look at the last messages of many subjects", async () => {
+    const log = await open();
+    const { subjects } = log;
+    await log.append(subjects.journal("r"), large(600));
+    await log.append(subjects.journal("s"), '{"v":1,"type":"Ref"}');
+    const lasts = await log.lasts([subjects.journal("r"), subjects.journal("s")]);
+    expect(lasts.get(subjects.journal("r"))).toMatchObject({ isReference: true });
+    expect(lasts.get(subjects.journal("r"))!.text.length).toBeLessThan(500);
+    expect(lasts.get(subjects.journal("s"))).not.toHaveProperty("isReference");
+  });
+
+  it("of runs that are gone are removed, once they are old, and stored again if there is a run afterwards", async () => {
+    const log = await open();
+    const text = large(600);
+    const inbox = log.subjects.inbox("r");
+    await log.append(inbox, text);
+    await log.append(log.subjects.inbox("s"), text);
+    const contents = log.contents!;
+    expect(await contents.runs()).toEqual(new Set(["r", "s"]));
+    expect(await contents.remove("r", { minAgeMs: 60_000, isGone: async () => true })).toBe(0);
+    expect(await contents.remove("r", { minAgeMs: 0, isGone: async () => false })).toBe(0);
+    expect((await log.last(inbox))!.text === text).toBe(true);
+    expect(await contents.remove("r", { minAgeMs: 0, isGone: async () => true })).toBe(2);
+    expect(await contents.runs()).toEqual(new Set(["s"]));
+    expect(JSON.parse((await log.last(inbox))!.text)).toMatchObject({ type: "BlobLost" });
+    expect((await log.last(log.subjects.inbox("s")))!.text === text).toBe(true);
+  });
+
   it("that are gone become a text that says so, and hold nobody up", async () => {
     const log = await open();
     await log.append(log.subjects.inbox("r"), large(600));

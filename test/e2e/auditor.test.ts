@@ -36,7 +36,11 @@ const limited = workflow("limited", int, async (n, w) => {
 });
 const parent = workflow("parent", int, async (n, w) => (await w.child(chain, n)) + 1);
 const listener = workflow("listener", { ...int, signals: { go: z.int() } }, (_n, w) => w.waitFor("go"));
-const workflows = [chain, fan, sleeper, retried, limited, parent, listener];
+const large = workflow("large", { input: z.string(), output: z.int() }, async (text, w) =>
+  w.run(double, text.length / 2),
+);
+const failure = { name: "Error", code: "ERROR", message: "" };
+const workflows = [large, chain, fan, sleeper, retried, limited, parent, listener];
 
 let server: TestServer;
 let bus: NatsConnection;
@@ -70,8 +74,8 @@ afterEach(async () => {
   await log.close();
 });
 
-function coordinate(): Promise<Coordinator> {
-  const settings = { auditMs: 1_000, idleMs: 1_000, graceMs: 1_000 };
+function coordinate(more: { auditMs?: number } = {}): Promise<Coordinator> {
+  const settings = { auditMs: 1_000, idleMs: 1_000, graceMs: 1_000, ...more };
   const onEvent = (event: CoordinatorEvent) => void events.push(event);
   return createCoordinator({ nats: server.url, namespace, workflows, settings, onEvent }).start();
 }
@@ -199,6 +203,39 @@ describe("timers that go missing", { timeout: 60_000 }, () => {
   });
 });
 
+describe("children", { timeout: 60_000 }, () => {
+  /** A parent whose child waits for a worker. */
+  async function family(): Promise<{ run: RunHandle<number>; kid: string }> {
+    const run = await client.start(parent, 2, { id: "parent" });
+    await expect.poll(async () => (await listed("COMMANDS")).size).toBe(1);
+    const kid = [...(await listed("COMMANDS")).keys()].map((subject) => log.subjects.parse(subject)!.run)[0]!;
+    return { run, kid };
+  }
+
+  it("that are gone are started again", async () => {
+    const { run, kid } = await family();
+    await log.remove(log.subjects.inbox(kid));
+    await log.remove(log.subjects.journal(kid));
+    await expect.poll(repaired, { timeout: 20_000 }).toHaveLength(1);
+    expect(repaired()[0]).toMatchObject({ run: "parent", missing: [`child ${kid} of slot 1, or its end`] });
+    await work();
+    await allEnd([run], [9]);
+    await nothingIsLeft();
+  });
+
+  it("that have ended, and whose parent does not have their end, report it again", async () => {
+    const { run, kid } = await family();
+    await Promise.all(coordinators.splice(0).map((coordinator) => coordinator.stop()));
+    const upTo = (await log.last(log.subjects.inbox(kid)))!.seq;
+    const events = [{ type: "RunCompleted", output: 40 }];
+    const decision = { v: 1, type: "Decision", upTo, by: "a coordinator that died", events };
+    await log.append(log.subjects.journal(kid), JSON.stringify(decision));
+    coordinators.push(await coordinate());
+    await allEnd([run], [41]);
+    await nothingIsLeft();
+  });
+});
+
 describe("messages of inboxes that were passed over", { timeout: 60_000 }, () => {
   it("are handled: a signal to a run that waits, and a start", async () => {
     const waiting = await client.start(listener, 1, { id: "listener" });
@@ -253,7 +290,7 @@ async function takeAndAck(consumer: string, count: number): Promise<void> {
   sub.unsubscribe();
 }
 
-describe("what no run has use for", { timeout: 60_000 }, () => {
+describe("what no run has use for", { timeout: 90_000 }, () => {
   it("is removed: timers and commands of runs that are over, were deleted, or never were", async () => {
     await work();
     const ended = await client.start(chain, 1, { id: "ended" });
@@ -276,5 +313,37 @@ describe("what no run has use for", { timeout: 60_000 }, () => {
     ).toEqual(["ended", "gone", "live", "never"]);
     await allEnd([live], [1]);
     await nothingIsLeft();
+  });
+
+  it("is removed from histories: what deleted runs have left there, and what came later; a start that cannot be read stays", async () => {
+    await work();
+    await Promise.all(coordinators.map((coordinator) => coordinator.stop()));
+    coordinators = [await coordinate({ auditMs: 300 })];
+    const { subjects } = log;
+    const bulky = await client.start(large, "x".repeat(600_000), { id: "bulky" });
+    const whole = await client.start(large, "y".repeat(600_000), { id: "whole" });
+    await Promise.all([bulky.result(), whole.result()]);
+    await bulky.delete();
+    const done = { v: 1, type: "StepCompleted", slot: 1, step: "double", attempt: 1, output: 2 };
+    await log.append(subjects.inbox("bulky"), JSON.stringify(done));
+    const record = { v: 1, type: "AttemptFailed", slot: 1, step: "double", attempt: 1, error: failure };
+    await log.append(subjects.attempts("late", 1), JSON.stringify(record));
+    const decision = { v: 1, type: "Decision", upTo: 1, by: "m", events: [{ type: "RunCompleted" }] };
+    await log.append(subjects.journal("late"), JSON.stringify(decision));
+    await log.append(subjects.inbox("newer"), JSON.stringify({ v: 99, type: "RunStarted" }));
+    const blobs = async () => {
+      const { state } = (await api(`STREAM.INFO.${namespace}_BLOBS`, { subjects_filter: ">" })) as any;
+      return new Set(Object.keys(state.subjects ?? {}).map((subject) => subject.split(".")[2]));
+    };
+    expect(await blobs()).toEqual(new Set(["bulky", "whole"]));
+    const histories = async () => {
+      const found = await log.list("EVENTS", ">");
+      return [...new Set([...found.keys()].map((subject) => subject.split(".")[3]!))].toSorted();
+    };
+    await expect.poll(histories, { timeout: 20_000 }).toEqual(["newer", "whole"]);
+    await expect.poll(blobs, { timeout: 60_000, interval: 500 }).toEqual(new Set(["whole"]));
+    const kinds = new Set(swept().flatMap(({ removed }) => Object.keys(removed)));
+    expect(kinds).toEqual(new Set(["message", "chunk"]));
+    expect(await client.get("whole").result()).toBe(600_000);
   });
 });

@@ -145,8 +145,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/partition.ts`,
-        from: "() => this.#auditor.look()",
-        to: "async () => 10_000",
+        from: "(await this.#auditor.look())",
+        to: "(await Promise.resolve(false))",
       },
     ],
   },

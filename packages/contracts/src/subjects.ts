@@ -134,6 +134,7 @@ export class Subjects {
     due: () => `${this.namespace}.due.>`,
     timersOfPartition: (partition: number) => `${this.namespace}.timer.${partition}.>`,
     commandsOfStep: (step: string) => `${this.namespace}.command.${step}.>`,
+    attemptsOfPartition: (partition: number) => `${this.namespace}.attempts.${partition}.>`,
     attemptsOfRun: (run: string) => `${this.namespace}.attempts.${this.partition(run)}.${run}.*`,
     commandsOfRun: (run: string) => `${this.namespace}.command.*.${this.partition(run)}.${run}.*`,
     commandsOfStepIn: (step: string, partition: number) => `${this.namespace}.command.${step}.${partition}.>`,

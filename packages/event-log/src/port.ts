@@ -32,6 +32,19 @@ import type { PermissionDeniedError, Retention, StreamKind, Subjects } from "@st
  *   L8  test/conformance/suite.ts: neither on another subject nor with another text (L8)
  *   L9  test/conformance/suite.ts: with different ack waits (L9)
  */
+/** What is stored of runs besides messages: contents that were too large for one. */
+export interface Contents {
+  /** The runs of which some is stored. */
+  runs(): Promise<ReadonlySet<string>>;
+  /**
+   * Removes all of a run that is gone, unless some of it is younger than `minAgeMs`.
+   *
+   * @param isGone - Asked afterwards: if there is a run of this id now, all is stored again.
+   * @returns How many chunks.
+   */
+  remove(run: string, options: { minAgeMs: number; isGone: () => Promise<boolean> }): Promise<number>;
+}
+
 export interface EventLog {
   readonly subjects: Subjects;
   /** Changes with every server process that is connected to: a sign that unsynced data may be gone. */
@@ -54,8 +67,11 @@ export interface EventLog {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
   /** The last message of one exact subject. */
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
-  /** The last messages of exact subjects of one stream, by subject: many in one request. May be stale, as `read`. */
-  lasts(subjects: readonly string[]): Promise<Map<string, Stored>>;
+  /**
+   * The last messages of exact subjects of one stream, by subject: many in one request. May be stale, as `read`. What was too
+   * large for a message is not fetched.
+   */
+  lasts(subjects: readonly string[]): Promise<Map<string, Glimpse>>;
   /** The subjects (wildcards allowed) that hold messages, with how many. For people and takeovers, not the hot path. */
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
   /**
@@ -93,6 +109,9 @@ export interface EventLog {
   timerAt(run: string, slot: number): Promise<number | undefined>;
   /** Removes it. May lose the race against its firing. */
   cancelTimer(run: string, slot: number): Promise<void>;
+
+  /** Absent where a message of any size is stored as it is. */
+  readonly contents?: Contents;
 
   /** Takes messages from a durable consumer, which is made if it is not there. */
   consume(options: ConsumeOptions): Promise<Consumption>;
@@ -239,6 +258,12 @@ export interface Stored {
   /** When the server stored it, in epoch milliseconds. */
   at: number;
   text: string;
+}
+
+/** A message as it is on the bus. */
+export interface Glimpse extends Stored {
+  /** Its content was too large: `text` only refers to it. */
+  isReference?: true;
 }
 
 export interface Delivery extends Stored {

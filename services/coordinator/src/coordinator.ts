@@ -86,8 +86,8 @@ export interface CoordinatorOptions extends Partial<ConnectOptions> {
 }
 
 const APART_MS = 60_000;
-/** Runs that another coordinator had, of which so many are read in a second to know what they wait for. */
-const AUDITED_PER_SECOND = 200;
+/** Last messages that are read in a second to know what the runs wait for that another coordinator had. */
+const AUDITED_PER_SECOND = 2_500;
 
 export interface Coordinator {
   readonly id: string;

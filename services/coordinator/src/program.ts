@@ -42,7 +42,10 @@ export const told: Told<CoordinatorEvent> = {
   repaired: ["warn", () => "what a run waits for was gone from the log, and is stored again"],
   swept: [
     "info",
-    ({ run, commands, timers }) => `removed ${commands} commands and ${timers} timers that run ${run} left`,
+    ({ run, removed }) => {
+      const counts = Object.entries(removed).map(([kind, count]) => `${count} ${kind}${count === 1 ? "" : "s"}`);
+      return `removed what run ${run} had left: ${counts.join(", ")}`;
+    },
   ],
   removed: [
     "info",

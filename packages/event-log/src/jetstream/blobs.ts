@@ -40,6 +40,8 @@ export interface Blobs {
   tooLarge(text: string): boolean;
   /** Stores it. @returns what to put on the bus in its place. */
   store(subject: string, text: string): Promise<Offloaded>;
+  /** Does a message of the bus only refer to its content? */
+  isReference(text: string, headers: string): boolean;
   /** The text of a message of the bus: as it is, or, if it is a reference, what it refers to. */
   resolve(subject: string, text: string, headers: () => string): string | Promise<string>;
 }
@@ -180,8 +182,10 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
     // A UTF-16 unit is at most 3 bytes of UTF-8: most texts need no counting.
     tooLarge: (text) => text.length * 3 > inlineBytes && Buffer.byteLength(text) > inlineBytes,
     store: (subject, text) => store(runOf(subject), text),
+    isReference: (text, headers) =>
+      text.length <= REF_LENGTH_MAX && header(headers, REF_HEADER) !== "" && readRef(text) !== undefined,
     resolve(subject, text, headers) {
-      if (text.length > REF_LENGTH_MAX || !mayNameRef(text) || !header(headers(), REF_HEADER)) return text;
+      if (text.length > REF_LENGTH_MAX || !header(headers(), REF_HEADER)) return text;
       const ref = readRef(text);
       if (!ref) return text;
       const fault = faultOf(subject, ref);
@@ -235,11 +239,6 @@ class Budget {
       }
     };
   }
-}
-
-/** Whether "Ref" is in it, in any spelling of JSON: for nearly no message its headers need to be read. */
-function mayNameRef(text: string): boolean {
-  return text.includes("Ref") || text.includes("\\u");
 }
 
 /** @returns undefined if it is none: then it stays what it is, and the reader's decoder refuses it. */

@@ -16,11 +16,12 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { Appended, AppendOptions, EventLog, Stored, Subscription } from "../port.ts";
 import { createBlobs } from "./blobs.ts";
 import { backlogOf, progressOf } from "./consumer.ts";
+import { createContents } from "./contents.ts";
 import { ensureNamespace } from "./ensure.ts";
 import { followStored } from "./follow.ts";
 import { keepTime } from "./keep-time.ts";
 import { anotherLike, type NatsTarget, openLink } from "./link.ts";
-import { type Append, type Checks, createPublisher, type PublishOptions } from "./publisher.ts";
+import { createPublisher, type PublishOptions } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
 import { createRemover } from "./remover.ts";
@@ -126,20 +127,18 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   function publishOnce(subject: string, text: string, options?: PublishOptions): Promise<Appended> {
     if (options?.id === undefined && options?.expectLast === undefined)
       return publisher.publish(subject, text, options);
-    return publisher.publish(subject, text, options, checks);
+    return publisher.publish(subject, text, options, {
+      onDuplicate: async (appended) =>
+        options.id === undefined ? appended : verified(subject, text, options, appended),
+      onMoved: () => copyOf(subject, text, options.expectLast ?? 0),
+    });
   }
 
-  const checks: Checks = {
-    onDuplicate: async ({ subject, data, options }, appended) =>
-      options?.id === undefined ? appended : verified(subject, data as string, options, appended),
-    onMoved: copyOf,
-  };
-
   /** What the fence did not let pass may be an earlier copy of the same append (P6). */
-  async function copyOf({ subject, data, expected = 0 }: Append): Promise<Appended | "pending" | undefined> {
+  async function copyOf(subject: string, text: string, expected: number): Promise<Appended | "pending" | undefined> {
     const last = await reader.rawLast(subject);
     if ((last?.seq ?? 0) === expected) return "pending";
-    return last && last.seq > expected && last.text === data ? { seq: last.seq, duplicate: true } : undefined;
+    return last && last.seq > expected && last.text === text ? { seq: last.seq, duplicate: true } : undefined;
   }
 
   /**
@@ -158,7 +157,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     if (!first && subjects.streamOf(subject) === "COMMANDS") return { ...appended, gone: true };
     const { id: taken, ...rest } = options;
     const another = { ...rest, id: `${taken}.${randomId()}` };
-    return publisher.publish(subject, text, another, { onMoved: copyOf });
+    return publisher.publish(subject, text, another, { onMoved: () => copyOf(subject, text, rest.expectLast ?? 0) });
   }
 
   /** What `close()` has to end. */
@@ -235,6 +234,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     setTimer: timers.set,
     timerAt: timers.at,
     cancelTimer: timers.cancel,
+    contents: createContents(requests, publisher, subjects, clock),
     consume: async (options) => kept(await startPuller(parts, options)),
     backlog: (stream) => backlogOf(requests, subjects.streamName(stream)),
     progress: (stream, consumer) => progressOf(requests, subjects.streamName(stream), consumer),

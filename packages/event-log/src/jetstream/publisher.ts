@@ -33,20 +33,12 @@ export interface Publisher {
 /** What has to be looked up of an answer before it counts. */
 export interface Checks {
   /** What the append comes to if the server takes it for a repeat. Default: that it was stored, as a duplicate. */
-  onDuplicate?(append: Append, appended: Appended): Promise<Appended>;
+  onDuplicate?(appended: Appended): Promise<Appended>;
   /**
    * Whether an earlier copy is what the fence does not let pass. "pending": neither that nor another message is stored yet.
    * undefined: another is. Default: undefined.
    */
-  onMoved?(append: Append): Promise<Appended | "pending" | undefined>;
-}
-
-/** What is, or was, to be published. */
-export interface Append {
-  readonly subject: string;
-  readonly data: string | Uint8Array;
-  readonly options: PublishOptions | undefined;
-  readonly expected: number | undefined;
+  onMoved?(): Promise<Appended | "pending" | undefined>;
 }
 
 export interface PublishOptions extends AppendOptions {
@@ -54,10 +46,12 @@ export interface PublishOptions extends AppendOptions {
   lines?: string;
 }
 
-interface Pending extends Sent, Append {
+interface Pending extends Sent {
   key: string;
+  subject: string;
   bytes: Uint8Array;
   headers: MsgHdrs | undefined;
+  expected: number | undefined;
   ifLost: NonNullable<AppendOptions["ifLost"]>;
   checks: Checks | undefined;
   /** How far its stream has come. */
@@ -103,7 +97,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
     // What is answered at once, as a repeat is, does not tell of what the stream has stored before it.
     one.stream.note(answer.duplicate ? 0 : one.number, clock.now());
     pending.delete(key);
-    one.resolve(answer.duplicate ? (one.checks?.onDuplicate?.(one, answer) ?? answer) : answer);
+    one.resolve(answer.duplicate ? (one.checks?.onDuplicate?.(answer) ?? answer) : answer);
   }
 
   function onError(one: Pending, error: ServerError): void {
@@ -127,7 +121,7 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
   async function lookFor(one: Pending): Promise<void> {
     if (one.checking) return;
     one.checking = true;
-    const found = await (one.checks?.onMoved?.(one) ?? Promise.resolve(undefined)).catch(() => "pending" as const);
+    const found = await (one.checks?.onMoved?.() ?? Promise.resolve(undefined)).catch(() => "pending" as const);
     one.checking = false;
     if (pending.get(one.key) !== one) return;
     if (found === "pending") {
@@ -221,8 +215,6 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
         const one: Pending = {
           key: (next++).toString(36),
           subject,
-          data,
-          options,
           // Buffer.from takes short texts from a pool; nats.js would allocate each.
           bytes: typeof data === "string" ? Buffer.from(data) : data,
           headers: options && headersFor(options),

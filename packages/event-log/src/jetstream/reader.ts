@@ -1,7 +1,7 @@
 import type { Msg } from "@nats-io/transport-node";
 import type { StreamKind, Subjects } from "@stepstream/contracts";
 import { LogRefusedError } from "@stepstream/contracts";
-import type { ReadOptions, Stored } from "../port.ts";
+import type { Glimpse, ReadOptions, Stored } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
 import { added, header, headerBlock, statusOfAnswer } from "./incoming.ts";
 import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
@@ -24,8 +24,8 @@ import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
 export interface Reader {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
-  /** The last messages of exact subjects of one stream, by subject. */
-  lasts(subjects: readonly string[]): Promise<Map<string, Stored>>;
+  /** The last messages of exact subjects of one stream, by subject, as they are on the bus. */
+  lasts(subjects: readonly string[]): Promise<Map<string, Glimpse>>;
   /** A header of the last message of a subject; undefined if there is no message. */
   headerOfLast(subject: string, name: string): Promise<string | undefined>;
   /** A message as it is on the bus: where it was too large, the reference to it. */
@@ -160,7 +160,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     );
   }
 
-  async function lastsOf(all: readonly string[], found: Map<string, Stored | Promise<Stored>>): Promise<void> {
+  async function lastsOf(all: readonly string[], found: Map<string, Glimpse>): Promise<void> {
     const stream = streamName(all[0]!);
     for (let from = 1, upTo = 0; ; ) {
       let more = false;
@@ -181,7 +181,11 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
           }
           const subject = added(block, "Nats-Subject");
           last = Number(added(block, "Nats-Sequence"));
-          found.set(subject, stored(subject, last, added(block, "Nats-Time-Stamp"), msg.string(), block));
+          const text = msg.string();
+          const at = Date.parse(added(block, "Nats-Time-Stamp"));
+          const glimpse: Glimpse = { subject, seq: last, at, text };
+          if (blobs.isReference(text, block)) glimpse.isReference = true;
+          found.set(subject, glimpse);
           return false;
         },
         again(stream),
@@ -235,11 +239,9 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     },
 
     async lasts(all) {
-      const found = new Map<string, Stored | Promise<Stored>>();
+      const found = new Map<string, Glimpse>();
       for (let from = 0; from < all.length; from += LASTS) await lastsOf(all.slice(from, from + LASTS), found);
-      const stored = new Map<string, Stored>();
-      for (const [subject, one] of found) stored.set(subject, one instanceof Promise ? await one : one);
-      return stored;
+      return found;
     },
 
     async headerOfLast(subject, name) {

@@ -112,7 +112,7 @@ export const INSTRUMENTS = {
   "stepstream.coordinator.swept": {
     kind: "counter",
     unit: "{message}",
-    about: "Commands and timers that no run had use for, and that were removed.",
+    about: "What no run had use for, and was removed, by its kind: command, timer, message, chunk.",
     attributes: ["stepstream.kind"],
     by: "coordinator",
   },

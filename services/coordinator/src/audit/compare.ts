@@ -3,12 +3,20 @@ import { type Need, slotOfTimer } from "./needs.ts";
 /** What is stored of one run, outside of its history. */
 export interface StoredOfRun {
   /** Slots with a command that a worker will get: one below the ack floor of its consumer is not among them. */
-  readonly commands: ReadonlySet<number>;
+  readonly commands: Numbers;
   /** Numbers of the timers that are listed. */
-  readonly timers: ReadonlySet<number>;
+  readonly timers: Numbers;
 }
 
-export const NOTHING: StoredOfRun = { commands: new Set(), timers: new Set() };
+/** A set, or a map by these. */
+export interface Numbers {
+  readonly size: number;
+  has(number: number): boolean;
+  keys(): Iterable<number>;
+}
+
+const NONE: Numbers = new Set<number>();
+export const NOTHING: StoredOfRun = { commands: NONE, timers: NONE };
 
 /** How a child stands whose end its parent has not received. */
 export type ChildState = "unstarted" | "running" | "over";
@@ -26,7 +34,7 @@ export interface When {
 export const OVERDUE_MS = 5_000;
 
 /**
- * Compares what a run waits for with what is stored. Pure: whoever asks does the reading, and the repairs.
+ * Compares what a run waits for with what is stored. Pure: the caller reads, and repairs.
  *
  * K1. "Listed" does not prove "will fire": a timer that is overdue counts as absent, and is stored again.
  * K2. A timer that is not listed is absent only if it is overdue, or too far away for a coordinator to keep it in memory.
@@ -74,11 +82,19 @@ function isTimerMissing({ timer, at }: Need & { kind: "timer" }, { timers }: Sto
 
 /** What is stored of a run that none of its open slots has use for. */
 export function leftover(needs: readonly Need[], { commands, timers }: StoredOfRun): StoredOfRun {
+  if (commands.size + timers.size === 0) return NOTHING;
   const open = new Set(needs.map(({ slot }) => slot));
-  return {
-    commands: new Set([...commands].filter((slot) => !open.has(slot))),
-    timers: new Set([...timers].filter((timer) => !open.has(slotOfTimer(timer)))),
-  };
+  return { commands: notOf(open, commands, (slot) => slot), timers: notOf(open, timers, slotOfTimer) };
+}
+
+function notOf(open: ReadonlySet<number>, numbers: Numbers, slotOf: (number: number) => number): Numbers {
+  let others: Set<number> | undefined;
+  for (const number of numbers.keys()) {
+    if (open.has(slotOf(number))) continue;
+    others ??= new Set();
+    others.add(number);
+  }
+  return others ?? NONE;
 }
 
 /** For people. */

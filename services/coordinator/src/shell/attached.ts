@@ -44,6 +44,9 @@ export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = 
       ...(log.namespace && { namespace: call(log.namespace) }),
       remove: call(log.remove),
       setTimer: call(log.setTimer),
+      ...(log.contents && {
+        contents: { runs: call(log.contents.runs), remove: call(log.contents.remove) },
+      }),
       timerAt: call(log.timerAt),
       cancelTimer: call(log.cancelTimer),
       progress: call(log.progress),

@@ -7,6 +7,7 @@ import type { Faults } from "./faults.ts";
 import type { ForgottenAsks } from "./forgotten.ts";
 import type { Pace } from "./pace.ts";
 import type { StrandedCommands } from "./stranded.ts";
+import type { Removed } from "./swept.ts";
 import type { Turns } from "./turns.ts";
 
 /** What a coordinator tells about its work. */
@@ -66,7 +67,7 @@ export interface Settings {
   inFlight: number;
   /** How often parked runs are tried again. */
   unparkMs: number;
-  /** How often what runs wait for is compared with what is stored: commands, timers, children. */
+  /** How often what runs wait for is compared with what is stored: commands, timers, children. 0: never, to measure what it costs. */
   auditMs: number;
   /** How often presence is said; a coordinator unheard of for three times that is gone. */
   presenceMs: number;
@@ -85,7 +86,7 @@ export const DEFAULTS: Settings = {
   hotRuns: 5_000,
   inFlight: 1_000,
   unparkMs: 30_000,
-  auditMs: 10_000,
+  auditMs: 20_000,
   presenceMs: 1_000,
   retentionMs: 60_000,
   removalsPerSecond: 100,
@@ -139,7 +140,7 @@ export type CoordinatorEvent =
   /** What a run waited for was gone from the log, and is stored again. */
   | { type: "repaired"; run: string; missing: readonly string[] }
   /** What no slot of a run had use for is removed: it was over, or deleted, or a crash of the server had brought that back. */
-  | { type: "swept"; run: string; commands: number; timers: number }
+  | { type: "swept"; run: string; removed: Removed }
   /** Ended runs were removed, as the namespace's retention says. */
   | { type: "removed"; runs: number; archived: boolean }
   | { type: "peers"; peers: readonly string[] }

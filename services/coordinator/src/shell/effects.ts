@@ -276,6 +276,7 @@ export class Effects {
 
   /** Soon: in memory. Later: stored if the slot lives long enough for it to matter. */
   #watchDeadline(slot: Slot, pickedUp = false): void {
+    this.#forgetDeadline(slot);
     const at = this.#deadline(slot, pickedUp);
     this.#unwatch(slot.slot);
     if (!Number.isFinite(at)) return;
@@ -291,6 +292,11 @@ export class Effects {
       stored.catch((error) => this.#trouble("store a deadline", error));
     });
     this.#watched.set(slot.slot, later);
+  }
+
+  /** A timer may be stored for it, and may have fired: it is not known when it fires until it is stored again. */
+  #forgetDeadline({ slot }: Slot): void {
+    if (this.#stored.has(slot + DEADLINE)) this.#stored.set(slot + DEADLINE, undefined);
   }
 
   #unwatch(number: number): void {
@@ -322,6 +328,7 @@ export class Effects {
   async checkDeadline(slot: Slot): Promise<void> {
     const { log, serverClock } = this.#deps;
     if (slot.state !== "open" || !this.#wanted()) return;
+    this.#forgetDeadline(slot);
     const { totalMs, queueMs } = timeoutOf(slot.step!);
     const age = serverClock.now() - slot.scheduledAt;
     const name = slot.step!.definition.name;

@@ -49,6 +49,9 @@ export function startedAtOf({ inbox }: History, { since }: RunStarted): number {
 
 const TRIES = 5;
 
+/** What reading takes. */
+export type Reading = Pick<Deps, "log" | "clock" | "warn">;
+
 /**
  * Reads a run. A replica may answer with old data, so a read counts only if it holds the message in hand
  * and all that the journal has consumed; else it is read again, from the leader. (A journal that is old
@@ -57,7 +60,7 @@ const TRIES = 5;
  * @param holds - A stream sequence of the inbox that must be in it; 0 for none.
  * @throws {LogUnavailableError} If it cannot be had.
  */
-export async function readHistory(deps: Deps, run: string, holds: number, fresh = false): Promise<History> {
+export async function readHistory(deps: Reading, run: string, holds: number, fresh = false): Promise<History> {
   const { log, clock } = deps;
   const { subjects } = log;
   // A segment begins with RunContinued. One that does not was made up: then all of the run is read.

@@ -11,11 +11,16 @@ import { deadLetter } from "./dead-letters.ts";
 import type { Deps } from "./deps.ts";
 import { answerQuery } from "./guests.ts";
 import { place } from "./history.ts";
+import { LiveRuns } from "./live-runs.ts";
+import { listInboxes, PassedOver } from "./passed-over.ts";
 import { Poll } from "./poll.ts";
 import { RetentionKeeper } from "./retention.ts";
 import { type Host, RunActor } from "./run-actor.ts";
+import { Strays } from "./strays.ts";
 
 const CLOSED_KEPT = 10_000;
+/** Inboxes are looked at once in so many audits: that lists all runs, also those that are over. */
+const INBOXES_EVERY = 3;
 /** After a server restart, runs that were journalled so recently are looked after: unsynced data may be gone. */
 const RECENT_MS = 180_000;
 
@@ -46,8 +51,13 @@ export class Partition {
   #consumption: Consumption | undefined;
   #questions: Subscription | undefined;
   #timers: unknown[] = [];
+  /** What is known of those that are not in memory. */
+  readonly #runs: LiveRuns;
   readonly #auditor: Auditor;
-  readonly #polls: Record<"parked" | "audit" | "read" | "inboxes", Poll>;
+  /** All of them; and those that are also asked for by events. */
+  readonly #polls: Poll[];
+  readonly #parked: Poll;
+  readonly #audit: Poll;
   /** The one of partition 0 removes the ended runs of all. */
   readonly #retention: RetentionKeeper | undefined;
   #released = false;
@@ -82,15 +92,29 @@ export class Partition {
       runs: () => this.#actors.keys(),
       load: (run: string) => this.#actor(run).woken(),
     };
-    this.#auditor = new Auditor(deps, number, mailboxes, () => !this.#released);
+    const wanted = () => !this.#released;
+    this.#runs = new LiveRuns(deps, number, mailboxes, wanted);
+    this.#auditor = new Auditor(deps, number, this.#runs, mailboxes, wanted);
+    const passedOver = new PassedOver(deps, number, this.#runs, mailboxes, wanted);
+    const strays = new Strays(deps, number, this.#runs, mailboxes, wanted);
+    const { auditMs, ackWaitMs } = deps.settings;
     const poll = (what: string, look: () => Promise<number | void>) =>
       new Poll(deps.clock, look, (error) => this.#trouble(what, error));
-    this.#polls = {
-      parked: poll("look for parked runs", () => this.#unpark()),
-      audit: poll("compare what runs wait for with what is stored", () => this.#auditor.look()),
-      inboxes: poll("look for messages that were passed over", () => this.#auditor.lookAtInboxes()),
-      read: poll("read what runs wait for", () => this.#auditor.readUnread()),
-    };
+    this.#parked = poll("look for parked runs", () => this.#unpark());
+    this.#audit = poll("compare what runs wait for with what is stored", async () =>
+      (await this.#auditor.look()) ? Math.min(ackWaitMs, auditMs) : auditMs,
+    );
+    this.#polls = [
+      this.#parked,
+      this.#audit,
+      poll("look at inboxes", async () => {
+        const listed = await listInboxes(deps, number);
+        await passedOver.look(listed);
+        if (wanted()) await strays.look(listed);
+        return INBOXES_EVERY * auditMs;
+      }),
+      poll("read what runs wait for", () => this.#runs.read()),
+    ];
   }
 
   async start(): Promise<void> {
@@ -113,8 +137,8 @@ export class Partition {
       () => this.#keepAlive(),
     );
     this.#every(Math.max(1_000, settings.idleMs / 4), () => this.#evict());
-    this.#every(settings.unparkMs, () => this.#polls.parked.now());
-    for (const poll of Object.values(this.#polls)) poll.now();
+    this.#every(settings.unparkMs, () => this.#parked.now());
+    for (const poll of settings.auditMs > 0 ? this.#polls : [this.#parked]) poll.now();
     this.#retention?.start();
   }
 
@@ -136,7 +160,7 @@ export class Partition {
   async release(): Promise<void> {
     this.#released = true;
     for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
-    for (const poll of Object.values(this.#polls)) poll.stop();
+    for (const poll of this.#polls) poll.stop();
     this.#questions?.stop();
     const retained = this.#retention?.stop();
     await this.#consumption?.stop();
@@ -151,7 +175,7 @@ export class Partition {
     this.#released = true;
     this.#abandoned = true;
     for (const timer of this.#timers) this.#deps.clock.clearTimeout(timer);
-    for (const poll of Object.values(this.#polls)) poll.stop();
+    for (const poll of this.#polls) poll.stop();
     this.#retention?.abandon();
     for (const actor of this.#actors.values()) actor.abandon();
     this.#actors.clear();
@@ -255,15 +279,21 @@ export class Partition {
     this.#actors.get(run)?.handled(seq, againMs);
   }
 
+  /** All commands or timers were lost: those that runs wait for are stored again, now. */
+  expectLoss(): void {
+    this.#auditor.expectLoss();
+    this.#audit.now();
+  }
+
   /** Somebody has come who may know what nobody knew. */
   onPeers(): void {
-    this.#polls.parked.now();
+    this.#parked.now();
   }
 
   #onClosed(run: string, epoch: number | undefined): void {
     this.#actors.delete(run);
     this.#recent.delete(run);
-    this.#auditor.ended(run);
+    this.#runs.ended(run);
     if (epoch === undefined) this.#closed.delete(run);
     else this.#closed.set(run, epoch);
     if (this.#closed.size > CLOSED_KEPT)
@@ -280,7 +310,7 @@ export class Partition {
     let over = this.#actors.size - settings.hotRuns;
     for (const [run, actor] of idle) {
       if (over-- <= 0 && now - actor.lastActiveMs < settings.idleMs) break;
-      this.#auditor.evicted(run);
+      this.#runs.evicted(run);
       this.#actors.delete(run);
       void actor.release();
     }

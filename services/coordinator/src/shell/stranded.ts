@@ -38,13 +38,15 @@ export class StrandedCommands {
     for (const subject of wanted) {
       const { step, partition } = this.#log.subjects.parse(subject) ?? {};
       const key = `${step} ${partition}`;
-      if (step !== undefined && !asked.has(key)) asked.set(key, this.#of(key, step, partition!));
+      if (step !== undefined && !asked.has(key)) asked.set(key, this.of(step, partition!));
     }
     const found = [...(await Promise.all(asked.values()))].flatMap((stranded) => [...stranded]);
     return new Map(found.filter(([subject]) => wanted.has(subject)));
   }
 
-  #of(key: string, step: string, partition: number): Promise<Stranded> {
+  /** @returns The stranded commands of a step in a partition. */
+  of(step: string, partition: number): Promise<Stranded> {
+    const key = `${step} ${partition}`;
     const now = this.#clock.now();
     const last = this.#asked.get(key);
     if (last && now - last.at < KEPT_MS) return last.found;
