@@ -28,6 +28,9 @@ export interface Sink {
 /** One Ctrl-C comes twice, where a launcher such as npm hands it on as well. */
 const ONCE_MS = 300;
 
+/** What has not ended after so long is a command that waits. */
+const WAITS_MS = 300;
+
 /** The real ones. */
 export function processIo(): Io {
   const ended = new AbortController();
@@ -39,8 +42,13 @@ export function processIo(): Io {
         ended.abort(new Interrupted(signal));
       } else if (Date.now() - since > ONCE_MS) process.exit(130);
     });
-  // Whoever reads the answer may have seen enough: `stepstream ls | head -1`. It shows with the next thing that is written.
+  // Whoever reads the answer may have seen enough: `stepstream ls | head -1`. It shows with the next thing that is written,
+  // or, for a command that waits, at once.
   const gone = () => ended.abort(new ReaderGone());
+  setTimeout(async () => {
+    const { whenReaderGone } = await import("./reader.ts");
+    whenReaderGone(process.stdout.fd, gone);
+  }, WAITS_MS).unref();
   for (const stream of [process.stdout, process.stderr])
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE" && error.code !== "EIO" && error.code !== "ERR_STREAM_DESTROYED") throw error;

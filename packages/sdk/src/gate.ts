@@ -48,8 +48,10 @@ export const gate = step("gate", {
     timeoutMs: z.number().positive().default(durationMs(DEFAULT_TIMEOUT)),
     /** Default: the worker's own. */
     cwd: z.string().optional(),
-    /** Added to the worker's own. */
+    /** Set in the command's environment. */
     env: z.record(z.string(), z.string()).optional(),
+    /** Names of the worker's variables that the command gets. */
+    passEnv: z.array(z.string().min(1)).optional(),
   }),
   output: z.object({
     gate: z.string(),
@@ -76,8 +78,13 @@ export interface GateSpec {
   timeout?: Duration | undefined;
   /** Where the command runs. Default: the worker's working directory. */
   cwd?: string | undefined;
-  /** Added to the worker's environment. */
+  /** Set in the command's environment. It is part of the run's history: name secrets in `passEnv` instead. */
   env?: Record<string, string> | undefined;
+  /**
+   * Names of variables of the worker's environment that the command gets, e.g. `["NPM_TOKEN"]`. Without them it gets only what
+   * programs need: PATH, HOME, the language, the time zone and the like.
+   */
+  passEnv?: string[] | undefined;
 }
 
 export type GateResult =
@@ -104,7 +111,7 @@ export function byLevel<G extends { level: number }>(gates: readonly G[]): G[] {
 
 /** One gate of {@link runGates}. */
 export async function runGate(w: Pick<WorkflowContext, "run">, spec: GateSpec): Promise<GateResult> {
-  const { name, level, command, manual, timeout, cwd, env } = spec;
+  const { name, level, command, manual, timeout, cwd, env, passEnv } = spec;
   if (manual) return { status: "skipped", gate: name, level, why: "manual" };
   if (!command) return { status: "skipped", gate: name, level, why: "no command" };
   try {
@@ -116,6 +123,7 @@ export async function runGate(w: Pick<WorkflowContext, "run">, spec: GateSpec): 
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env }),
+      ...(passEnv === undefined ? {} : { passEnv }),
     };
     const passed = await w.run(gate, input, stepTimeout(timeoutMs));
     return { status: "passed", ...passed };

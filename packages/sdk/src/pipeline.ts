@@ -68,7 +68,7 @@ interface LastOutputDoesNotFitPipelineOutput<Has, Needs> {
   needs: Needs;
 }
 
-export type GateNode = Pick<GateSpec, "level" | "timeout" | "cwd" | "env"> &
+export type GateNode = Pick<GateSpec, "level" | "timeout" | "cwd" | "env" | "passEnv"> &
   ({ command: string; manual?: false } | { manual: true; command?: string });
 
 /**

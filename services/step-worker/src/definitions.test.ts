@@ -32,7 +32,7 @@ describe("a worker, from JavaScript,", () => {
       "Invalid third argument of handle() (an object). Use the options of step(…).",
       () => (createWorker({}).handle as (...args: unknown[]) => unknown)(s, () => 1, { concurrency: 5 }),
     ],
-    ['Invalid option "dir" of gates(). Use "cwd", "env".', () => createWorker({}).gates(js({ dir: "." }))],
+    ['Invalid option "dir" of gates(). Use "cwd", "env", "passEnv".', () => createWorker({}).gates(js({ dir: "." }))],
     ["Invalid watchdog 5. Use false or { stallMs }.", given({ watchdog: 5 })],
     ["Invalid watchdog.stallMs 5. Use 500 to 600000 milliseconds.", given({ watchdog: { stallMs: 5 } })],
     ["Invalid onEvent (an object). Use a function.", given({ onEvent: {} })],

@@ -1,4 +1,4 @@
-export { type GateOptions, gateHandler } from "./gate.ts";
+export { type GateOptions, gateHandler } from "./gate/handler.ts";
 export { reportBlocked } from "./shell/blocked.ts";
 export type { BreakerState } from "./shell/breaker.ts";
 export type { StepContext } from "./shell/context.ts";

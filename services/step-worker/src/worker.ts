@@ -31,7 +31,7 @@ import {
 } from "@stepstream/sdk";
 import { createTelemetry, kindOf, Repeats } from "@stepstream/telemetry";
 import { checkStallMs, type Watch } from "@stepstream/watchdog";
-import { type GateOptions, gateHandler } from "./gate.ts";
+import { type GateOptions, gateHandler } from "./gate/handler.ts";
 import { reportBlocked } from "./shell/blocked.ts";
 import { Breaker, type BreakerState } from "./shell/breaker.ts";
 import { Cancels } from "./shell/cancels.ts";
@@ -333,7 +333,7 @@ export function createWorker(options: WorkerOptions): Worker {
       return worker;
     },
     gates(gateOptions) {
-      checkOptions("gates()", gateOptions, ["cwd", "env"]);
+      checkOptions("gates()", gateOptions, ["cwd", "env", "passEnv"]);
       return worker.handle(gate, gateHandler(gateOptions));
     },
     async start() {
