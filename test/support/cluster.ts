@@ -14,8 +14,10 @@ export interface Cluster {
   /** Their monitoring ports. */
   readonly monitors: readonly string[];
   readonly pids: readonly number[];
-  /** Ends one for good, with SIGKILL. */
+  /** Ends one, with SIGKILL. */
   kill(index: number): Promise<void>;
+  /** Starts one that was killed on its old store. Resolves once it has caught up with the others. */
+  restart(index: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -38,7 +40,7 @@ export async function startCluster(sync: readonly string[] = []): Promise<Cluste
   const routes = ports.slice(3, 6).map((port) => `nats://127.0.0.1:${port}`);
   for (const [index, interval] of sync.entries())
     await writeFile(join(folder, `${index}.conf`), `jetstream { sync_interval: ${interval} }\n`);
-  const children = [0, 1, 2].map((index) =>
+  const start = (index: number) =>
     spawn(
       found.path,
       [
@@ -47,18 +49,25 @@ export async function startCluster(sync: readonly string[] = []): Promise<Cluste
         ["--cluster_name", "test", "--cluster", routes[index]!, "--routes", routes.join(",")],
       ].flat(),
       { stdio: "ignore" },
-    ),
-  );
+    );
+  const children = [0, 1, 2].map(start);
   // Whatever becomes of the test, they do not outlive it.
   const reap = () => children.forEach((child) => void child.kill("SIGKILL"));
   process.once("exit", reap);
   const urls = ports.slice(0, 3).map((port) => `nats://127.0.0.1:${port}`);
   await untilLeader(urls);
+  const monitors = ports.slice(6).map((port) => `http://127.0.0.1:${port}`);
   return {
     urls,
-    monitors: ports.slice(6).map((port) => `http://127.0.0.1:${port}`),
-    pids: children.map(({ pid }) => pid!),
+    monitors,
+    get pids() {
+      return children.map(({ pid }) => pid!);
+    },
     kill: (index) => ended(children[index]!),
+    async restart(index) {
+      children[index] = start(index);
+      await untilCurrent(monitors[index]!);
+    },
     async stop() {
       await Promise.all(children.map(ended));
       process.off("exit", reap);
@@ -94,6 +103,17 @@ async function untilLeader(urls: readonly string[]): Promise<void> {
       // Not yet.
     }
     if (Date.now() > deadline) throw new Error(`The cluster ${urls.join(", ")} has no leader after 30 s.`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Its streams and consumers have all that the others have. */
+async function untilCurrent(monitor: string): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const health = await fetch(`${monitor}/healthz`).catch(() => undefined);
+    if (health?.ok) return;
+    if (Date.now() > deadline) throw new Error(`The server of ${monitor} has not caught up after 30 s.`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
