@@ -166,7 +166,7 @@ describe("the process", () => {
     expect((await shell("stepstream queue --watch | head -1")).stdout).toMatch(/^STEP +WAITING/);
     expect((await shell("stepstream queue --watch --json | head -1")).stdout).toMatch(/^\{"step":/);
     // These write nothing more: the run waits.
-    expect((await shell("stepstream history held --follow | head -1")).stdout).toMatch(/RunStarted/);
+    expect((await shell("stepstream history held --follow | head -1")).stdout).toMatch(/^ +SEQ/);
     expect((await shell("stepstream watch held | head -1")).stdout).not.toBe("");
     for (const waits of ["result held", "start holding --wait", "query held nothing --timeout 1m"])
       expect((await shell(`stepstream ${waits} | true`)).stdout, waits).toBe("");

@@ -804,15 +804,15 @@ describe("a circuit breaker that opens at three failures", () => {
     await scene.clock.pass(5);
     const opened = () => scene.events.filter((event) => event.type === "breaker" && event.state === "open").length;
     expect(opened()).toBe(1);
-    for (const n of [2, 3, 4])
-      await expect
-        .poll(async () => {
-          await scene.clock.pass(50);
-          return opened();
-        })
-        .toBe(n);
+    // opossum's timers are real: it may be half open more than once between two looks.
+    await expect
+      .poll(async () => {
+        await scene.clock.pass(50);
+        return opened();
+      })
+      .toBeGreaterThanOrEqual(4);
     expect(most).toBe(1);
-    expect(calls).toBe(5 + 3);
+    expect(calls).toBe(5 + opened() - 1);
   });
 
   it("does not count declared errors", async () => {

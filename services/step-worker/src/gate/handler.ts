@@ -52,6 +52,11 @@ export function gateHandler(options: GateOptions = {}) {
       const { command, timeoutMs } = input;
       const startedAt = performance.now();
       const cwd = input.cwd ?? options.cwd;
+      const { gate, level } = input;
+      if (cwd !== undefined && !statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) {
+        const why = `it was not started: its working directory ${absolute(cwd)} is not there, or is not a directory`;
+        return reject(new ValidationError({ gate, level, command, stdout: "", stderr: "", why }));
+      }
       const mark = randomUUID();
       const names = [...(options.passEnv ?? []), ...(input.passEnv ?? [])];
       const child = spawn(command, {
@@ -104,24 +109,17 @@ export function gateHandler(options: GateOptions = {}) {
         child.stdout.destroy();
         child.stderr.destroy();
         if (ctx.signal.aborted && why === "aborted") return reject(ctx.signal.reason);
-        const printed = { gate: input.gate, level: input.level, stdout: stdout.text(), stderr: stderr.text() };
+        const printed = { gate, level, stdout: stdout.text(), stderr: stderr.text() };
         const fault = because ?? why;
         if (exitCode === 0 && fault === undefined)
           return resolve({ ...printed, durationMs: Math.round(performance.now() - startedAt) });
         reject(new ValidationError({ ...printed, command, exitCode: fault ? undefined : exitCode, why: fault }));
       };
-      child.on("error", (error) => over(undefined, unstarted(error, cwd)));
+      child.on("error", (error) => over(undefined, `it could not be started (${error.message})`));
       child.on("close", (code, killedBy) => {
         // Its shell has ended; what it left in the background has not.
         if (why !== undefined) processes?.signal("SIGKILL");
         over(code ?? undefined, why ?? (killedBy ? `ended by ${killedBy}` : undefined));
       });
     });
-}
-
-/** For a working directory that is not there, Node.js says that there is no shell. */
-function unstarted(error: Error, cwd: string | undefined): string {
-  if (cwd !== undefined && !statSync(cwd, { throwIfNoEntry: false })?.isDirectory())
-    return `it could not be started: its working directory ${absolute(cwd)} is not there, or is not a directory`;
-  return `it could not be started (${error.message})`;
 }
