@@ -40,8 +40,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/run-actor.ts`,
-        from: "if (deliveries === 1 && arrival.epoch === this.#epoch) {",
-        to: "if (true) {",
+        from: "return delivery.deliveries === 1 && epoch === this.#epoch && delivery.seq > folded;",
+        to: "return delivery.seq > folded;",
       },
     ],
   },
@@ -181,7 +181,7 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/journal.ts`,
-        from: "inboxAfter: continued.after",
+        from: "inboxAfter: event.after",
         to: "inboxAfter: upTo",
       },
     ],
