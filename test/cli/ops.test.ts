@@ -1,8 +1,17 @@
 /** `queue`, `dead`, on a real server. */
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect as connectNats } from "@nats-io/transport-node";
+import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
+import { connectEventLog } from "@stepstream/event-log/jetstream";
+import { fixed, step, workflow } from "@stepstream/sdk";
+import { createWorker, type Worker } from "@stepstream/step-worker";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
 import { breaking, holding, type Scene, setScene, sum } from "./scene.ts";
+
+const page = z.object({ page: z.number() });
+const render = step("render", { input: page, output: z.string(), retry: { backoff: fixed("20ms") } });
+const rendering = workflow("rendering", { input: page, output: z.string() }, (input, w) => w.run(render, input));
 
 let scene: Scene;
 beforeAll(async () => {
@@ -88,5 +97,66 @@ describe("dead", () => {
     expect(await scene.run("dead ls --since yesterday")).toMatchObject({ code: 2 });
     scene.release();
     await run.result();
+  });
+});
+
+describe("dead retry", () => {
+  /** A step that has ended its process three times is given up when its command is delivered again. */
+  async function loseOne(run: string): Promise<{ seq: number }> {
+    const bus = { nats: scene.server.url, namespace: scene.namespace };
+    const log = await connectEventLog(bus);
+    const record = { v: 1, type: "AttemptHeartbeat", slot: 1, step: "render", attempt: 1, alone: 3 };
+    await log.append(log.subjects.attempts(run, 1), JSON.stringify(record), { expectLast: 0 });
+    await log.close();
+    await expect(scene.client.start(rendering, { page: 1 }, { id: run }).then((one) => one.result())).rejects.toThrow(
+      "ended its process 3 times",
+    );
+    await expect.poll(async () => (await scene.run(`dead ls --run ${run} --json`)).out).not.toBe("");
+    return json((await scene.run(`dead ls --run ${run} --json`)).out)[0];
+  }
+
+  let worker: Worker;
+  let coordinator: Coordinator;
+  beforeAll(async () => {
+    const bus = { nats: scene.server.url, namespace: scene.namespace };
+    coordinator = await createCoordinator({ ...bus, workflows: [rendering] }).start();
+    worker = await createWorker({ ...bus, ackWaitMs: 500, logger: { info() {}, warn() {}, error() {} } })
+      .handle(render, ({ page }, ctx) => {
+        if (!ctx.run.includes("-retry-") && ctx.attempt === 1) throw new Error("tried, and of no matter");
+        return `page ${page}`;
+      })
+      .start();
+  });
+  afterAll(async () => {
+    await worker?.stop({ drainMs: 0 });
+    await coordinator?.stop();
+  });
+
+  it("starts the run of a step that ended its process again, with the same input, once", async () => {
+    const { seq } = await loseOne("lost");
+    const first = await scene.run(`dead retry ${seq}`);
+    expect(first).toMatchObject({ code: 0, out: `lost-retry-${seq}\n` });
+    expect(await scene.client.get(`lost-retry-${seq}`).result()).toBe("page 1");
+    const again = await scene.run(`dead retry ${seq} --json`);
+    expect(json(again.out)).toEqual([{ seq, run: `lost-retry-${seq}`, of: "lost", started: false }]);
+    expect((await scene.run(`dead retry ${seq}`)).err).toContain("was retried before");
+  });
+
+  it("starts nothing where there is nothing to start again, and says why", async () => {
+    expect(await scene.run("dead retry 99999")).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("no dead letter"),
+    });
+    const { seq } = await loseOne("gone");
+    await scene.client.get("gone").delete();
+    expect(await scene.run(`dead retry ${seq}`)).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("nothing was started. Run gone is deleted"),
+    });
+    const [unreadable] = json((await scene.run("dead ls --run has-a-dead-letter --json")).out);
+    expect(await scene.run(`dead retry ${unreadable.seq}`)).toMatchObject({
+      code: 5,
+      err: expect.stringContaining("that could not be read, and no step"),
+    });
   });
 });

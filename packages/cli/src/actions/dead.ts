@@ -12,7 +12,7 @@ import { timeOf } from "../time-option.ts";
 import { whole } from "../whole.ts";
 
 /** A dead letter, and where it lies. */
-interface Buried {
+export interface Buried {
   seq: number;
   at: number;
   step?: string;
@@ -27,8 +27,7 @@ export async function deadLs(command: Command, io: Io, flags: Flags): Promise<vo
 
 export async function deadShow(command: Command, io: Io, seq: string, flags: { json?: boolean }): Promise<void> {
   await withBus(command, io, async (bus) => {
-    const one = (await read(bus, `${bus.namespace}.dead.>`)).find((buried) => `${buried.seq}` === seq);
-    if (!one) throw new CliError(`There is no dead letter ${seq} in namespace "${bus.namespace}".`, EXIT.notFound);
+    const one = await readOne(bus, seq);
     if (flags.json) printPage(io, one);
     else io.out.write(`${told(one, painter(io, io.out))}\n`);
   });
@@ -60,6 +59,13 @@ async function ls(bus: Bus, io: Io, flags: Flags): Promise<void> {
     oneLine(letter.message),
   ]);
   io.out.write(`${table(titles, rows, io.out.columns)}\n`);
+}
+
+/** @throws {CliError} There is none. */
+export async function readOne(bus: Bus, seq: string): Promise<Buried> {
+  const one = (await read(bus, `${bus.namespace}.dead.>`)).find((buried) => `${buried.seq}` === seq);
+  if (one) return one;
+  throw new CliError(`There is no dead letter ${seq} in namespace "${bus.namespace}".`, EXIT.notFound);
 }
 
 /** For people: dead letters are few, or something is so wrong that reading all of them is the least of it. */

@@ -7,9 +7,14 @@ Examples:
   $ stepstream dead ls
   $ stepstream dead ls --step charge --since 1d --json
   $ stepstream dead show 17
+  $ stepstream dead retry 17
 
 A dead letter is a message that nobody could handle, kept as it was. What came of it is in the history of its run
-(stepstream history <run>); a step that fails for good is no dead letter, but a StepFailed there.`;
+(stepstream history <run>); a step that fails for good is no dead letter, but a StepFailed there.
+
+"retry" starts the run of a dead letter again, under another id, with the workflow and input that it was started with: after a
+repair of what ended its process (WORKER_LOST), say. Its slot has its outcome, and its run has failed or gone on, so neither
+is changed. The new id is made of the run's and the letter's number: a second retry finds the run of the first.`;
 
 export interface Flags {
   step?: string;
@@ -31,6 +36,14 @@ export function define(dead: Command, io: Io): void {
     .option("--json", "as JSON, a line each")
     .addHelpText("after", examplesOf(EXAMPLES, "dead ls"))
     .action(async (flags: Flags, command: Command) => (await import("../actions/dead.ts")).deadLs(command, io, flags));
+  dead
+    .command("retry <seq...>")
+    .description("start their runs again, with the same input")
+    .option("--json", "print what was started as JSON, a line each")
+    .addHelpText("after", examplesOf(EXAMPLES, "dead retry"))
+    .action(async (seqs: string[], flags: { json?: boolean }, command: Command) =>
+      (await import("../actions/retry-dead.ts")).deadRetry(command, io, seqs, flags),
+    );
   dead
     .command("show <seq>")
     .description("one, whole")
