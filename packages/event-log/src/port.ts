@@ -277,6 +277,15 @@ export interface Delivery extends Stored {
   nak(delayMs?: number): void;
   /** Still at it: the consumer's `ackWaitMs` starts anew. */
   working(): void;
+  /** The subject on which another connection can keep it alive. Absent where none can. */
+  readonly ackSubject?: string;
+  /** Another connection has kept it alive, the last time at `at`. */
+  kept?(at: number): void;
+  /**
+   * It has lain unread for longer than the consumer's `ackWaitMs`, in a process whose event loop was blocked. The server has
+   * given it to another process, or is about to: there is nothing to do for it.
+   */
+  readonly expired?: true;
 }
 
 export interface ConsumeOptions {

@@ -19,6 +19,8 @@ import {
   type ConnectOptions,
   checkConnectOptions,
   connectEventLog,
+  type KeepAlive,
+  startKeepAlive,
   untilServed,
 } from "@stepstream/event-log/jetstream";
 import {
@@ -37,9 +39,9 @@ import { Breaker, type BreakerState } from "./shell/breaker.ts";
 import { Cancels } from "./shell/cancels.ts";
 import type { StepContext } from "./shell/context.ts";
 import { DEFAULTS, type Deps, type Settings, type WorkerEvent } from "./shell/deps.ts";
+import { logAtExit } from "./shell/exit-log.ts";
 import { isolationOf } from "./shell/isolation.ts";
 import { Lane, type Served } from "./shell/lane.ts";
-import { logAtExit } from "./shell/last-words.ts";
 import type { LoggerOption } from "./shell/logger.ts";
 import { Pulse } from "./shell/pulse.ts";
 import { guardAttempts, type Running } from "./shell/running.ts";
@@ -63,6 +65,12 @@ export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings
    * the main thread.
    */
   watchdog?: false | { stallMs?: number };
+  /**
+   * Keeps commands alive from a thread, on a second connection, while a handler computes for longer than the ack wait: up
+   * to the attempt's time-out. Needs the settings of the connection (`nats`), not an open one. `false`: not. Default: it
+   * does, unless `clock` is given.
+   */
+  keepAliveThread?: boolean;
 }
 
 export type Handler<S> = (
@@ -113,8 +121,19 @@ export interface Worker {
   breakers(): Record<string, BreakerState>;
 }
 
-const OPTIONS = [...CONNECT_OPTIONS, ...Object.keys(DEFAULTS), "log", "logger", "telemetry", "onEvent", "watchdog"];
+const OPTIONS = [
+  ...CONNECT_OPTIONS,
+  ...Object.keys(DEFAULTS),
+  "log",
+  "logger",
+  "telemetry",
+  "onEvent",
+  "watchdog",
+  "keepAliveThread",
+];
 const NATS = "nats://127.0.0.1:4222";
+/** Where the watchdog does not report what blocks the event loop, so long a stall is. */
+const STALL_MS = 2_500;
 const yes = () => true;
 const no = () => false;
 
@@ -134,6 +153,8 @@ export function createWorker(options: WorkerOptions): Worker {
     if (options[setting] !== undefined)
       checkWhole(setting, options[setting], setting === "ackWaitMs" ? 1 : 0, MAX_TIMER_MS);
   checkWatchdog(options.watchdog);
+  if (options.keepAliveThread !== undefined && typeof options.keepAliveThread !== "boolean")
+    refuse("keepAliveThread", options.keepAliveThread, "true or false");
   if (options.watchdog) checkStallMs(options.watchdog.stallMs);
   const clock = options.clock ?? systemClock;
   const name = options.name ?? `w-${Math.floor(clock.random() * 2 ** 40).toString(36)}`;
@@ -159,7 +180,7 @@ export function createWorker(options: WorkerOptions): Worker {
   let watch: Watch | undefined;
   /** Why there is no connection, while there is none. */
   let cut: string | undefined;
-  let forgetLastWords: (() => void) | undefined;
+  let stopExitLog: (() => void) | undefined;
 
   function emit(event: WorkerEvent): void {
     try {
@@ -227,7 +248,26 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const lane of lanes) lane.find(run, slot)?.running?.cancel(reason);
   }
 
+  function keepAlive(ackWaitMs: number): KeepAlive | undefined {
+    if (options.clock || options.keepAliveThread === false) return undefined;
+    const doing = "keep commands alive from a thread";
+    const onTrouble = (error: Error) => warn(doing, error);
+    const started = options.log
+      ? "this process was given an open event log, and not the settings of a connection"
+      : startKeepAlive({ nats: options.nats ?? NATS, name: `${name} keep-alive`, clock, ackWaitMs, onTrouble });
+    if (typeof started !== "string") return started;
+    const without =
+      "A handler that blocks the event loop for longer than the ack wait loses its command to another worker";
+    warn(doing, new Error(`${started}. ${without}`));
+    return undefined;
+  }
+
   function suspectAll(stalledMs: number): void {
+    if (!watch && !options.clock && stalledMs >= STALL_MS && Number.isFinite(stalledMs))
+      warn(
+        "run on time",
+        new Error(`The event loop was blocked, or the process frozen, for ${Math.round(stalledMs)} ms`),
+      );
     for (const lane of lanes) lane.suspect(stalledMs);
   }
 
@@ -247,9 +287,10 @@ export function createWorker(options: WorkerOptions): Worker {
     }
     state = "stopped";
     for (const subscription of subscriptions) subscription.stop();
-    forgetLastWords?.();
+    stopExitLog?.();
     deps.cancels.stop();
     deps.pulse.stop();
+    deps.keepAlive?.stop();
     watch?.stop();
     for (const breaker of breakers.values()) breaker.stop();
     if (!options.log) await log.close();
@@ -280,6 +321,7 @@ export function createWorker(options: WorkerOptions): Worker {
       cancels: new Cancels(clock, onCancel, warn),
       pulse: new Pulse(clock, shortestMs / 4, suspectAll),
       isolation: isolationOf(clock),
+      keepAlive: keepAlive(shortestMs),
       connectedAtMs: () => connectedAtMs,
       stopping: stopping.signal,
       alive: () => state !== "stopped",
@@ -288,7 +330,7 @@ export function createWorker(options: WorkerOptions): Worker {
     deps.cancels.listen(log);
     deps.pulse.start();
     const attempts = () => Array.from(runningAttempts(), ({ where }) => where);
-    if (!options.clock) forgetLastWords = logAtExit({ logger, name, attempts });
+    if (!options.clock) stopExitLog = logAtExit({ logger, name, attempts });
     if (options.watchdog !== false && (options.watchdog || !options.clock))
       watch = reportBlocked(options.watchdog?.stallMs, (event) =>
         event.type === "trouble" ? warn(event.what, event.error) : emit(event),

@@ -16,3 +16,13 @@ export const fatal = step("fatal", {
   heartbeat: "500ms",
   concurrency: 5,
 });
+/** Computes for so many milliseconds. */
+export const computes = step("computes", {
+  input: z.object({ ms: z.number(), fails: z.boolean().default(false) }),
+  output: z.number(),
+  retry: { backoff: fixed("50ms") },
+  timeout: { attempt: "8s" },
+  concurrency: 2,
+});
+/** Waits for so many milliseconds. */
+export const waits = step("waits", { ...numbers, timeout: { attempt: "1m" }, concurrency: 5 });

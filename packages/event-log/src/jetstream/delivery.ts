@@ -83,6 +83,7 @@ export class JetStreamDelivery implements Delivery {
   readonly text: string;
   readonly deliveries: number;
   readonly consumerSeq: number;
+  expired?: true;
   readonly #source: Source;
   readonly #reply: string;
   readonly #epoch: number;
@@ -109,6 +110,14 @@ export class JetStreamDelivery implements Delivery {
   nak(delayMs = 0): void {
     if (!this.#end() || !this.#ours()) return;
     this.#say(delayMs > 0 ? `-NAK {"delay":${Math.ceil(delayMs) * 1_000_000}}` : "-NAK");
+  }
+
+  get ackSubject(): string {
+    return this.#reply;
+  }
+
+  kept(at: number): void {
+    this.#aliveAt = Math.max(this.#aliveAt, at);
   }
 
   working(): void {

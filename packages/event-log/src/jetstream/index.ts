@@ -1,3 +1,4 @@
+export { type KeepAlive, type Kept, startKeepAlive } from "./keep-alive/keep-alive.ts";
 export { fromUrls, type NatsTarget } from "./link.ts";
 export { CONNECT_OPTIONS, type ConnectOptions, checkConnectOptions, connectEventLog } from "./log.ts";
 export { fromFile, isCertificateRefused, isLoginRefused, lasting } from "./login.ts";

@@ -83,12 +83,9 @@ const DEFAULTS: ConnectionOptions = {
 
 export async function openLink(target: NatsTarget, name: string, clock: Clock): Promise<Link> {
   if (isConnection(target)) return linkOver(target, clock, false);
-  const options: ConnectionOptions =
-    typeof target === "string" || Array.isArray(target)
-      ? fromUrls(target as string | string[])
-      : (target as ConnectionOptions);
+  const options = connectionOptions(target, name);
   try {
-    return linkOver(await connect({ ...DEFAULTS, name, ...lasting(options) }), clock, true);
+    return linkOver(await connect(options), clock, true);
   } catch (cause) {
     const servers = options.servers ?? `127.0.0.1:${options.port ?? 4222}`;
     const where = withoutSecrets(typeof servers === "string" ? servers : servers.join(", "));
@@ -98,13 +95,22 @@ export async function openLink(target: NatsTarget, name: string, clock: Clock): 
   }
 }
 
+/** Options of nats.js for a connection of ours. */
+export function connectionOptions(target: Exclude<NatsTarget, NatsConnection>, name: string): ConnectionOptions {
+  const given =
+    typeof target === "string" || Array.isArray(target)
+      ? fromUrls(target as string | string[])
+      : (target as ConnectionOptions);
+  return { ...DEFAULTS, name, ...lasting(given) };
+}
+
 /** What makes a new connection like that one. */
 export function anotherLike(target: NatsTarget): NatsTarget {
   if (!isConnection(target)) return target;
   return { ...(target as { options?: ConnectionOptions }).options };
 }
 
-function isConnection(target: NatsTarget): target is NatsConnection {
+export function isConnection(target: NatsTarget): target is NatsConnection {
   return typeof (target as NatsConnection).publish === "function";
 }
 

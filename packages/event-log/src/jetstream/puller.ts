@@ -6,6 +6,7 @@ import type { Blobs } from "./blobs.ts";
 import { nextSubject } from "./consumer.ts";
 import { JetStreamDelivery, parseAck, type Source } from "./delivery.ts";
 import { header, headerBlock, statusOf } from "./incoming.ts";
+import { LateDeliveries } from "./late.ts";
 import { Lease } from "./lease.ts";
 import type { Link } from "./link.ts";
 import type { Requests } from "./requests.ts";
@@ -31,6 +32,8 @@ import type { LastingSubscription } from "./subscriptions.ts";
  * U7. Deliveries of one subject are handed over in the order of arrival, also where one has to be fetched first. Those
  *     of other subjects wait for it at most `HOLD_MS`: in order is cheaper for the holder, and one that is large, slow or
  *     made up must not keep the others. (The holder sees by `consumerSeq` that one is missing.)
+ * U8. What has lain unread for longer than the ack wait, in a process whose event loop was blocked, is handed over as
+ *     `expired`.
  *
  * A stop is UNSUB and a round trip. The server drops pulls whose inbox has gone and loses nothing over
  * it: after 300 stops under load no message was left waiting for its `ack_wait`.
@@ -43,10 +46,13 @@ import type { LastingSubscription } from "./subscriptions.ts";
  *   U5  test/conformance/jetstream.test.ts: survives a cut: tells it, then goes on, and loses nothing
  *   U6  test/conformance/jetstream.test.ts: gives back at once what comes for it after its end
  *   U7  test/conformance/jetstream.test.ts: keep their place among small ones
+ *   U8  test/e2e/keep-alive.test.ts: runs once, and so do all that are in hand beside it, and those that the process finds
  */
 export const EXPIRES_MS = 2_000;
 export const HEARTBEAT_MS = 500;
 const SILENCE_MS = HEARTBEAT_MS * 2.5;
+/** So long after a pull has expired at the server, it is forgotten. */
+const FORGET_MS = 1_000;
 /** After which nothing comes any more for a pull that was given up. */
 const LATE_MS = 5_000;
 /** After a refusal: the server needs a moment, and so do all others who ask. */
@@ -101,6 +107,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   let mending = false;
   const mendings = new Backoff(clock, { firstMs: 2 * PAUSE_MS, longestMs: 5_000 });
   let stopped = false;
+  const late = new LateDeliveries();
   /** Being fetched from the object store, and those that wait behind them. */
   let resolving = 0;
   /** The place in the order of arrival of the last of them: resolves when what comes after may go. */
@@ -122,6 +129,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     scheduled = false;
     if (stopped || link.dead() || !sub?.active) return;
     const now = clock.now();
+    noteStall(now);
     if (now < askAt) return;
     const demand = callbacks.value("the demand of a consumption", () => options.demand(), 0);
     const want = Math.min(BATCH_MAX, Math.floor(demand) - waiting - resolving);
@@ -132,7 +140,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     }
     const token = (++pullCount).toString(36);
     waiting += want;
-    pulls.set(token, { batch: want, deadline: now + EXPIRES_MS + 1_000 });
+    pulls.set(token, { batch: want, deadline: now + EXPIRES_MS + FORGET_MS });
     const body = `{"batch":${want},"expires":${EXPIRES_MS}000000,"idle_heartbeat":${HEARTBEAT_MS}000000}`;
     nc.publish(next, body, { reply: `${inbox}.${token}` });
   }
@@ -160,9 +168,18 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
 
   // ------------------------------------------------------------ what comes
 
+  /** Before anything is asked for again: what is open now is from before. */
+  function noteStall(now: number): void {
+    if (link.stallMs() < lease.ackWaitMs) return;
+    const expiries = new Map([...pulls].map(([token, { deadline }]) => [token, deadline - FORGET_MS]));
+    late.begin(now, lease.ackWaitMs, waiting, expiries);
+  }
+
   function onMessage(msg: Msg): void {
     const now = clock.now();
+    noteStall(now);
     heardAt = now;
+    const isExpired = late.take(now);
     lost = false;
     if (waiting > 0) waiting--;
     const reply = msg.reply!;
@@ -172,9 +189,11 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     lease.used();
     const text = blobs.resolve(msg.subject, msg.string(), () => headerBlock(msg));
     if (typeof text === "string" && resolving === 0) {
-      deliver(new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now - link.stallMs()));
+      const delivery = new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now - link.stallMs());
+      if (isExpired) delivery.expired = true;
+      deliver(delivery);
     } else {
-      deliverLater(msg.subject, reply, info, text);
+      deliverLater(msg.subject, reply, info, text, isExpired);
     }
     schedule();
   }
@@ -196,6 +215,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     reply: string,
     info: NonNullable<ReturnType<typeof parseAck>>,
     text: string | Promise<string>,
+    isExpired: boolean,
   ): void {
     const arrived = epoch;
     const fetched = Promise.resolve(text).catch(() => undefined);
@@ -222,6 +242,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
       if (arrived === epoch) {
         const [body] = whole === "stopped" ? [undefined] : whole;
         const delivery = new JetStreamDelivery(source, subject, reply, info, body ?? "", epoch, clock.now());
+        if (isExpired) delivery.expired = true;
         if (stopped) delivery.nak();
         else if (body === undefined) {
           // The store did not answer. It comes again, and the holder knows that order is broken.
@@ -255,6 +276,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
       const left = header(block, "Nats-Pending-Messages");
       waiting = Math.max(0, waiting - (left ? Math.min(pull.batch, Number(left)) : pull.batch));
     }
+    late.ended(token, Number(header(block, "Nats-Pending-Messages") ?? 0));
     if (pulls.size === 0) waiting = 0;
     if (lost) {
       // Each open pull is told; once is enough.
@@ -301,6 +323,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
 
   const ticks = link.everyTick((now, lateMs) => {
     if (stopped || link.dead() || !sub) return;
+    noteStall(now);
     // After a stall of our own, what the server said may lie unread.
     if (lateMs > HEARTBEAT_MS / 2) heardAt = now;
     while (retired.length > 0 && retired[0]!.until < now) retired.shift()!.sub.end();
@@ -327,6 +350,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
 
   const down = link.onDown(() => {
     epoch++;
+    late.void();
     forgetPulls();
     // The server may not have noticed the cut, and would fill these pulls as soon as we are back.
     for (const one of retired.splice(0)) one.sub.end();

@@ -33,6 +33,7 @@ export function attempt(job: Job, input: unknown): Promise<Attempted> {
   checkStart(command, running.startedAtMs, running.deadline, where);
   checkCall(deps.log.subjects, held.delivery.subject, input, where);
   held.running = running;
+  held.attemptEndsAt = running.endsAt;
   deps.pulse.sooner(running.dueAt());
   deps.emit({ type: "attempt", ...where });
   const { deliveries } = held.delivery;
@@ -49,6 +50,7 @@ export function attempt(job: Job, input: unknown): Promise<Attempted> {
 function judged(job: Job, running: Running, span: AttemptSpan, ended: Ended): Attempted {
   const { deps, served, held, command, where } = job;
   held.running = undefined;
+  held.attemptEndsAt = 0;
   if (ended.how === "leftBehind") deps.emit({ type: "left-behind", ...where, trace: idsOf(job) });
 
   let error: unknown = ended.how === "threw" ? ended.error : undefined;

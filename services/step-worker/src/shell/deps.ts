@@ -1,4 +1,5 @@
 import type { Clock, ConnectionChange, DenialReport, EventLog } from "@stepstream/event-log";
+import type { KeepAlive } from "@stepstream/event-log/jetstream";
 import type { LogIds } from "@stepstream/telemetry";
 import type { BreakerState } from "./breaker.ts";
 import type { Cancels } from "./cancels.ts";
@@ -19,6 +20,8 @@ export interface Deps {
   readonly pulse: Pulse;
   /** The process's. */
   readonly isolation: Isolation;
+  /** Keeps commands alive while the event loop is blocked. Absent where it cannot. */
+  readonly keepAlive: KeepAlive | undefined;
   readonly settings: Settings;
   readonly emit: (event: WorkerEvent) => void;
   /**

@@ -1,4 +1,5 @@
 import type { Clock, Delivery } from "@stepstream/event-log";
+import type { KeepAlive, Kept } from "@stepstream/event-log/jetstream";
 import type { Watched } from "./pulse.ts";
 import type { Running } from "./running.ts";
 
@@ -10,7 +11,7 @@ import type { Running } from "./running.ts";
  *     handler that falls silent is stopped by its own clock, here, while the command is still ours.
  * H2. After a silence of over half the ack wait it is suspect: another worker may have it. Then it is not
  *     nak'ed (a stale nak would give it to a third at once; it comes again by itself), and its outcome is
- *     stored only after a look for another's.
+ *     stored only after a look for another's. Keep-alives of the keep-alive thread count.
  * H3. It is kept alive at once where the server may take it for older than it is. A server that starts, or a replica that
  *     becomes the consumer's leader, counts the ack wait from when the command was stored, or from its last `working()`: not
  *     from its delivery (nats-server 2.15.1, `updateDelivered` with `pmsg.ts`). So what was stored more than a third of the
@@ -34,19 +35,32 @@ export class Held implements Watched {
   readonly #clock: Clock;
   /** What the server allows now. */
   readonly #ackWaitMs: () => number;
+  #kept: Kept | undefined;
   #aliveAt: number;
   #suspect = false;
   /** As of when its slot is known to be open. */
   #openAt: number;
 
   /** @param takenAt - Now, by the server's clock. */
-  constructor(delivery: Delivery, clock: Clock, ackWaitMs: () => number, takenAt: number) {
+  constructor(delivery: Delivery, clock: Clock, ackWaitMs: () => number, takenAt: number, keepAlive?: KeepAlive) {
     this.delivery = delivery;
     this.#clock = clock;
     this.#ackWaitMs = ackWaitMs;
     this.takenAt = takenAt;
     this.#aliveAt = clock.now();
     this.#openAt = this.#aliveAt;
+    if (delivery.ackSubject !== undefined) this.#kept = keepAlive?.hold(delivery.ackSubject, ackWaitMs());
+  }
+
+  /** Until when an attempt may go on if its handler does not call heartbeat(); Infinity: no limit. 0: there is no attempt. */
+  set attemptEndsAt(at: number) {
+    if (this.#kept) this.#kept.until = at;
+  }
+
+  /** It is not in hand any more. */
+  release(): void {
+    this.#kept?.release();
+    this.#kept = undefined;
   }
 
   dueAt(): number {
@@ -61,8 +75,21 @@ export class Held implements Watched {
 
   keepAlive(): void {
     this.isSuspect();
-    this.#aliveAt = this.#clock.now();
+    this.#alive();
     this.delivery.working();
+  }
+
+  #alive(): void {
+    this.#aliveAt = this.#clock.now();
+    this.#kept?.alive(this.#aliveAt, this.#ackWaitMs());
+  }
+
+  /** What the keep-alive thread did while this one was blocked counts. */
+  #noteKept(): void {
+    const keptAt = this.#kept?.lastAt ?? 0;
+    if (keptAt <= this.#aliveAt) return;
+    this.#aliveAt = keptAt;
+    this.delivery.kept?.(keptAt);
   }
 
   /** It has just been taken: see H3. */
@@ -83,13 +110,17 @@ export class Held implements Watched {
   }
 
   isSuspect(): boolean {
+    this.#noteKept();
     if (this.#clock.now() - this.#aliveAt > this.#ackWaitMs() / 2) this.#suspect = true;
     return this.#suspect;
   }
 
   /** Something has happened that may have cost us the command: a reconnection, a stall. */
   suspectFrom(stalledMs: number): void {
-    if (stalledMs > this.#ackWaitMs() / 2) this.#suspect = true;
+    this.#noteKept();
+    const wasKept = Number.isFinite(stalledMs) && this.#aliveAt === this.#kept?.lastAt;
+    if (wasKept) this.isSuspect();
+    else if (stalledMs > this.#ackWaitMs() / 2) this.#suspect = true;
     if (stalledMs > this.#ackWaitMs() / 4) this.#openAt = Number.NEGATIVE_INFINITY;
   }
 
@@ -98,7 +129,7 @@ export class Held implements Watched {
     // Nobody had it in between; before, it may have been anybody's.
     if (delivery.deliveries > this.delivery.deliveries + 1) this.#suspect = true;
     this.delivery = delivery;
-    this.#aliveAt = this.#clock.now();
+    this.#alive();
     delivery.working();
   }
 

@@ -96,8 +96,8 @@ export class Lane {
     this.#stopping = true;
     this.#stopResuming();
     for (const held of this.#waiting) {
-      this.#deps.pulse.remove(held);
       held.nak(0);
+      this.#drop(held);
     }
     this.#waiting = [];
     await this.#consumption?.stop();
@@ -129,13 +129,14 @@ export class Lane {
   }
 
   #take(delivery: Delivery): void {
-    const { clock, pulse, log } = this.#deps;
+    const { clock, pulse, log, keepAlive } = this.#deps;
+    if (delivery.expired) return;
     if (this.#stopping) return delivery.nak();
     const same = this.#held.get(delivery.subject);
     const again =
       same?.delivery.seq === delivery.seq ? same : this.#waiting.find((w) => w.delivery.seq === delivery.seq);
     if (again) return again.adopt(delivery);
-    const held = new Held(delivery, clock, () => this.#ackWaitMs, log.serverNow());
+    const held = new Held(delivery, clock, () => this.#ackWaitMs, log.serverNow(), keepAlive);
     held.suspectFrom(pulse.stalledMs(clock.now()));
     held.taken();
     pulse.add(held);
@@ -158,11 +159,17 @@ export class Lane {
       if (!(error instanceof Stopped))
         this.#deps.warn("work on a command", error, this.#deps.log.subjects.parse(subject)?.run);
     } finally {
-      this.#deps.pulse.remove(held);
+      this.#drop(held);
       if (this.#held.get(subject) === held) this.#held.delete(subject);
       this.#deps.isolation.leave();
       this.#next();
     }
+  }
+
+  /** It is not in hand any more. */
+  #drop(held: Held): void {
+    this.#deps.pulse.remove(held);
+    held.release();
   }
 
   /** Begins what waits, as far as it may. */

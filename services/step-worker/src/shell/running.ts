@@ -130,6 +130,8 @@ export class Running {
 
   #finish(ended: Ended): void {
     if (!this.#over) {
+      // A handler that computes is over before the timer of its time-out can say that it was too long.
+      if (!this.timedOut && ended.how !== "leftBehind") this.#checkTime(this.#deps.clock.now() - 1);
       this.#over = true;
       this.#end(ended);
     } else if (ended.how === "threw") {
@@ -194,10 +196,19 @@ export class Running {
     if (this.#over) return;
     if (this.#dirty && now >= this.#storedAt + this.#storeEveryMs) this.#store(now);
     if (now >= this.#leaveAt) return this.#finish(this.#left());
+    this.#checkTime(now);
+  }
+
+  #checkTime(now: number): void {
     if (this.timedOut) return;
     const { deadline } = this;
     if (now >= this.#deadlineAt) this.#timeOut(outOfTime(deadline.kind, deadline.ms, this.where), now);
     else if (now >= this.#silentAt()) this.#timeOut(outOfTime("heartbeat", this.#heartbeatMs!, this.where), now);
+  }
+
+  /** When it is over, if nothing is heard of it until then. */
+  get endsAt(): number {
+    return Math.min(this.#deadlineAt, this.#silentAt());
   }
 
   #silentAt(): number {
@@ -208,6 +219,8 @@ export class Running {
     if (this.#over) return;
     const now = this.#deps.clock.now();
     this.#beatAt = now;
+    // At once, and not by a timer: the handler may be computing.
+    this.#job.held.attemptEndsAt = this.endsAt;
     if (details === undefined) return;
     const sent = toWire(undefined, details);
     if (!sent.ok)

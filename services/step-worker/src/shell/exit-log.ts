@@ -2,15 +2,15 @@ import type { Where } from "@stepstream/contracts";
 import type { LoggerOption } from "./logger.ts";
 
 /** What a worker has in hand, and where it logs to. */
-export interface LastWords {
+export interface ExitLogged {
   readonly logger: LoggerOption;
   readonly name: string;
   attempts(): Iterable<Where>;
 }
 
-/** So many are named. */
+/** At most so many are named. */
 const NAMED_MAX = 20;
-const workers = new Set<LastWords>();
+const workers = new Set<ExitLogged>();
 
 /**
  * Logs what a worker has in hand when its process exits: by `process.exit()`, or by an exception that nothing catches. What
@@ -18,7 +18,7 @@ const workers = new Set<LastWords>();
  *
  * @returns What ends it.
  */
-export function logAtExit(worker: LastWords): () => void {
+export function logAtExit(worker: ExitLogged): () => void {
   if (workers.size === 0) process.on("exit", atExit);
   workers.add(worker);
   return () => {
