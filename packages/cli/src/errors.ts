@@ -25,6 +25,7 @@ const BY_CODE: Record<string, ExitCode> = {
   RUN_CLOSED: EXIT.state,
   RUN_PARKED: EXIT.state,
   RUN_STILL_GOING: EXIT.state,
+  RUN_NOT_RETRIED: EXIT.state,
   SIGNAL_REFUSED: EXIT.state,
   UPDATE_REFUSED: EXIT.state,
   QUERY_FAILED: EXIT.state,

@@ -392,6 +392,15 @@ export class RunStillGoingError extends StepstreamError {
   }
 }
 
+/** Only a run that failed, was cancelled or was terminated can be started again. */
+export class RunNotRetriedError extends StepstreamError {
+  readonly code = "RUN_NOT_RETRIED";
+  readonly retry = "never";
+  constructor(run: string, why: string) {
+    super(`Run ${run} cannot be retried: ${why}. Nothing was started.`, { run });
+  }
+}
+
 /** The run is parked: what it was sent is stored, and has no effect until a coordinator can handle the run. */
 export class RunParkedError extends StepstreamError {
   readonly code = "RUN_PARKED";

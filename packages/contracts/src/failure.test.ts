@@ -28,6 +28,7 @@ const SPECIMENS: Record<string, Error> = {
   UpdateRefusedError: new errors.UpdateRefusedError("r1", "raise", "only upwards", { cause }),
   QueryFailedError: new errors.QueryFailedError("r1", "status", "no idea", { cause }),
   QueryUnansweredError: new errors.QueryUnansweredError("r1", "status", 5_000),
+  RunNotRetriedError: new errors.RunNotRetriedError("r1", "it is not over"),
   RunStillGoingError: new errors.RunStillGoingError("r1"),
   StepCancelledError: new errors.StepCancelledError(where, "no longer wanted"),
   WorkflowFailedError: new errors.WorkflowFailedError("r1", cause),

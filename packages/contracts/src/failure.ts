@@ -77,6 +77,7 @@ const OWN = new Map(
     RUN_ALREADY_EXISTS: errors.RunAlreadyExistsError,
     RUN_CLOSED: errors.RunClosedError,
     RUN_PARKED: errors.RunParkedError,
+    RUN_NOT_RETRIED: errors.RunNotRetriedError,
     RUN_STILL_GOING: errors.RunStillGoingError,
     UNKNOWN_WORKFLOW: errors.UnknownWorkflowError,
     INVALID_INPUT: errors.InvalidInputError,

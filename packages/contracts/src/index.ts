@@ -49,6 +49,7 @@ export {
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  RunNotRetriedError,
   RunParkedError,
   RunStillGoingError,
   ServerTooOldError,

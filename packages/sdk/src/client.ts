@@ -16,6 +16,7 @@ import {
   InvalidInputError,
   NotRunningError,
   RunNotFoundError,
+  refuse,
   type Signal,
   toWire,
 } from "@stepstream/contracts";
@@ -24,9 +25,10 @@ import type { NatsTarget } from "@stepstream/event-log/jetstream";
 import { createTelemetry, type Telemetry } from "@stepstream/telemetry";
 import type { z } from "zod";
 import { runStep, type StepJob } from "./builtin/run-step.ts";
-import { timeoutMs, unlessClosed, within } from "./call-timeout.ts";
-import { type HandleOf, RunHandle } from "./run-handle.ts";
-import { type RunState, type RunStatus, readStatus } from "./run-status.ts";
+import { BULK, type BulkOptions, type BulkReport, inBulk } from "./bulk.ts";
+import { type CallOptions, timeoutMs, unlessClosed, within } from "./call-timeout.ts";
+import { type CancelOptions, type HandleOf, RunHandle } from "./run-handle.ts";
+import { type Counts, type RunState, type RunStatus, readStatus } from "./run-status.ts";
 import { Schedules } from "./schedule/client.ts";
 import { startInstead } from "./start-instead.ts";
 import { checkRunId, newId, type Start, startRun, untilAnswered } from "./start-run.ts";
@@ -98,9 +100,21 @@ export interface StartManyOptions {
 /** How to start a run of one step; `retry` and `timeout` are the step's, instead of its own. */
 export interface RunStepOptions extends Omit<StartOptions, "timeout">, RunOptions {}
 
-export interface ListOptions {
+/** Which runs are meant: those that fit all that is said. */
+export interface RunFilter {
+  /** Also `"name@version"`. */
   workflow?: AnyWorkflow | string;
-  status?: RunState;
+  /** Or one of several. */
+  status?: RunState | readonly RunState[];
+  /** Started at this time or later: a date, or epoch milliseconds. */
+  since?: Date | number;
+  /** Started before this time. */
+  until?: Date | number;
+  /** Children of this run. */
+  parent?: string;
+}
+
+export interface ListOptions extends RunFilter {
   /** At most so many on a page. Default 100. */
   limit?: number;
   /** Where the page begins: `next` of the page before. Default: at the beginning. */
@@ -108,6 +122,9 @@ export interface ListOptions {
   /** How long to wait for an answer. Default "30s". */
   timeout?: Duration;
 }
+
+/** Ids of runs, or which are meant. */
+export type ManyRuns = Iterable<string> | AsyncIterable<string> | RunFilter;
 
 /** A page of {@link Client.list}: an array of runs. */
 export interface RunPage extends Array<RunStatus> {
@@ -119,10 +136,15 @@ const CONNECT = ["nats", "namespace", "partitions", "connectTimeout", "log", "cl
 const START = ["id", "onConflict", "delay", "timeout", "callTimeout"];
 /** Those of an item of `startMany`, besides its input. */
 const ITEM = ["id", "delay", "timeout", "callTimeout"];
+const GOING = ["running", "parked"] as const satisfies RunState[];
+const OVER = ["completed", "failed", "cancelled", "terminated"] as const satisfies RunState[];
 const STATES = ["running", "parked", "completed", "failed", "cancelled", "terminated"] as const satisfies RunState[];
 
+/** Those of a {@link RunFilter}. */
+const FILTER = ["workflow", "status", "since", "until", "parent"];
+
 /** Runs read at a time by `list`. */
-const LIST_CONCURRENCY = 16;
+const LIST_CONCURRENCY = 64;
 
 /** Starts runs and follows them. */
 export class Client {
@@ -298,14 +320,12 @@ export class Client {
    */
   async list(options: ListOptions = {}): Promise<RunPage> {
     this.#mustBeOpen();
-    checkOptions("list", options, ["workflow", "status", "limit", "cursor", "timeout"]);
-    const { workflow, status, limit = 100, cursor, timeout } = options;
-    if (status !== undefined) checkOneOf("status", status, STATES);
+    checkOptions("list", options, [...FILTER, "limit", "cursor", "timeout"]);
+    const { limit = 100, cursor, timeout } = options;
     if (limit !== Number.POSITIVE_INFINITY) checkWhole("limit", limit);
-    const name = typeof workflow === "string" ? workflow : workflow?.name;
-    if (workflow !== undefined) checkName("name of a workflow", name);
+    const fits = filterOf(options);
     if (cursor !== undefined) checkRunId(cursor);
-    const read = () => this.#list({ name, status, limit, cursor, patienceMs: timeoutMs(timeout) });
+    const read = () => this.#list({ fits, limit, cursor, patienceMs: timeoutMs(timeout) });
     return unlessClosed(this.#closed.signal, () => within(this.#clock, "the list of runs", timeout, read));
   }
 
@@ -323,28 +343,95 @@ export class Client {
     }
   }
 
+  /**
+   * Asks many runs to stop, and waits until each has taken note. @see RunHandle.cancel
+   *
+   * @param runs - Their ids, or which are meant; of those, only runs that are not over.
+   * @returns What became of them. Rejects for no run: see `onOutcome`.
+   * @example await client.cancelMany({ workflow: order, since: Date.now() - 3_600_000 }, { reason: "wrong price" });
+   */
+  async cancelMany(runs: ManyRuns, options: BulkOptions & Omit<CancelOptions, "signal"> = {}): Promise<BulkReport> {
+    const { reason, grace, cleanupDeadline, timeout } = options;
+    const each = present({ reason, grace, cleanupDeadline, timeout });
+    checkOptions("cancelMany", options, [...BULK, "reason", "grace", "cleanupDeadline", "timeout"]);
+    return this.#many(runs, GOING, options, (run) => run.cancel(each));
+  }
+
+  /** Ends many runs at once, without clean-up. @see RunHandle.terminate */
+  async terminateMany(
+    runs: ManyRuns,
+    options: BulkOptions & { reason?: string } & CallOptions = {},
+  ): Promise<BulkReport> {
+    const each = present({ reason: options.reason, timeout: options.timeout });
+    checkOptions("terminateMany", options, [...BULK, "reason", "timeout"]);
+    return this.#many(runs, GOING, options, (run) => run.terminate(each));
+  }
+
+  /** Deletes all that is stored of many runs; of those that are meant by a filter, those that are over. @see RunHandle.delete */
+  async deleteMany(runs: ManyRuns, options: BulkOptions & CallOptions = {}): Promise<BulkReport> {
+    const each = present({ timeout: options.timeout });
+    checkOptions("deleteMany", options, [...BULK, "timeout"]);
+    return this.#many(runs, OVER, options, (run) => run.delete(each));
+  }
+
+  /** Starts many runs again; of those that are meant by a filter without a status, those that failed. @see RunHandle.retry */
+  async retryMany(runs: ManyRuns, options: BulkOptions & CallOptions = {}): Promise<BulkReport> {
+    const each = present({ timeout: options.timeout });
+    checkOptions("retryMany", options, [...BULK, "timeout"]);
+    return this.#many(runs, ["failed"], options, async (run) => ({ started: (await run.retry(each)).id }));
+  }
+
+  /** @param states - Those that a filter without a status means. */
+  async #many(
+    runs: ManyRuns,
+    states: readonly RunState[],
+    options: BulkOptions,
+    act: (run: RunHandle) => Promise<{ started?: string } | void>,
+  ): Promise<BulkReport> {
+    this.#mustBeOpen();
+    const { perSecond, concurrency, onOutcome } = options;
+    if (perSecond !== undefined && !(perSecond > 0)) refuse("perSecond", perSecond, "a number above 0");
+    if (concurrency !== undefined) checkWhole("concurrency", concurrency);
+    if (onOutcome !== undefined) checkFunction("onOutcome", onOutcome);
+    const ids = isFilter(runs) ? this.#chosen(runs, states) : runs;
+    return inBulk(this.#clock, ids, async (id) => act(this.get(id)), options);
+  }
+
+  /** All are chosen before anything is done to one of them: what is done changes what a filter means. */
+  async *#chosen(filter: RunFilter, states: readonly RunState[]): AsyncGenerator<string, void, void> {
+    checkOptions("runs", filter, FILTER);
+    const ids: string[] = [];
+    const { status = states } = filter;
+    for await (const { id } of this.listAll({ ...filter, status, limit: 1_000 })) ids.push(id);
+    yield* ids;
+  }
+
   /** By partition, and in it by id: so that a cursor, the last id that was looked at, says what comes after it. */
   async #list(how: {
-    name: string | undefined;
-    status: RunState | undefined;
+    fits: (run: RunStatus) => boolean;
     limit: number;
     cursor: string | undefined;
     patienceMs: number;
   }): Promise<RunPage> {
-    const { name, status, limit, cursor, patienceMs } = how;
+    const { fits, limit, cursor, patienceMs } = how;
     const { subjects } = this.#log;
     const read = <T>(act: () => Promise<T>) => untilAnswered(this.#clock, "list runs", act, patienceMs);
     const first = cursor === undefined ? 0 : subjects.partition(cursor);
     const found: RunStatus[] = [];
     for (let p = first; p < subjects.partitions; p++) {
-      const stored = await read(() => this.#log.list("EVENTS", subjects.all.inbox(p)));
-      const ids = [...stored.keys()].flatMap((subject) => subjects.parse(subject)?.run ?? []).sort();
+      const { inbox, journalsOfPartition, parked } = subjects.all;
+      const listed = [inbox(p), journalsOfPartition(p), parked(p)].map((filter) =>
+        read(() => this.#log.list("EVENTS", filter)),
+      );
+      const [inboxes = new Map(), ...others] = await Promise.all(listed);
+      const counts = new Map([inboxes, ...others].flatMap((found) => [...found]));
+      const ids = [...inboxes.keys()].flatMap((subject) => subjects.parse(subject)?.run ?? []).sort();
       const left = cursor !== undefined && p === first ? ids.filter((id) => id > cursor) : ids;
       while (left.length > 0) {
         const some = left.splice(0, LIST_CONCURRENCY);
-        const states = await Promise.all(some.map((id) => read(() => this.#statusIfRun(id))));
+        const states = await Promise.all(some.map((id) => read(() => this.#statusIfRun(id, counts))));
         for (const run of states) {
-          if (!run || (name && run.workflow !== name) || (status && run.status !== status)) continue;
+          if (!run || !fits(run)) continue;
           // One more than the page holds: so there is a next one.
           if (found.length === limit) return pageOf(found, found.at(-1)!.id);
           found.push(run);
@@ -368,9 +455,9 @@ export class Client {
   }
 
   /** What has no start, or was deleted meanwhile, is no run, and keeps none of the others from being listed. */
-  async #statusIfRun(id: string): Promise<RunStatus | undefined> {
+  async #statusIfRun(id: string, counts: Counts): Promise<RunStatus | undefined> {
     try {
-      return await readStatus(this.#log, id);
+      return await readStatus(this.#log, id, counts);
     } catch (error) {
       if (error instanceof RunNotFoundError) return undefined;
       throw error;
@@ -446,6 +533,47 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     waitMs: durationMs(options.connectTimeout ?? 0, "connectTimeout"),
   });
   return new Client(own, true, clock, telemetry);
+}
+
+function isFilter(runs: ManyRuns): runs is RunFilter {
+  checkNotOne(runs);
+  return !(Symbol.iterator in runs || Symbol.asyncIterator in runs);
+}
+
+/** The characters of a string can be gone through as well. */
+function checkNotOne(runs: unknown): void {
+  if (typeof runs !== "object" || runs === null) refuse("runs", runs, "ids in an array, or a filter");
+}
+
+/** Without what is undefined: options are absent, or have a value. */
+function present<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** @throws {RangeError} It makes no sense. */
+function filterOf({ workflow, status, since, until, parent }: RunFilter): (run: RunStatus) => boolean {
+  const states = status === undefined ? undefined : [status].flat();
+  for (const state of states ?? []) checkOneOf("status", state, STATES);
+  const said = typeof workflow === "string" ? workflow : workflow?.name;
+  const [name, version] = said?.split("@") ?? [];
+  if (workflow !== undefined) checkName("name of a workflow", name);
+  if (version !== undefined && !/^[1-9]\d{0,8}$/.test(version)) refuse("workflow", said, "a name, or name@version");
+  const from = timeOf("since", since);
+  const to = timeOf("until", until);
+  if (parent !== undefined) checkRunId(parent);
+  return (run) =>
+    (name === undefined || run.workflow === name) &&
+    (version === undefined || run.version === Number(version)) &&
+    (states === undefined || states.includes(run.status)) &&
+    (from === undefined || run.startedAt >= from) &&
+    (to === undefined || run.startedAt < to) &&
+    (parent === undefined || run.parent?.run === parent);
+}
+
+function timeOf(what: string, time: Date | number | undefined): number | undefined {
+  if (time === undefined) return undefined;
+  const at = time instanceof Date ? time.getTime() : time;
+  return typeof at === "number" && Number.isFinite(at) ? at : refuse(what, time, "a date, or epoch milliseconds");
 }
 
 function pageOf(found: RunStatus[], next: string | undefined): RunPage {

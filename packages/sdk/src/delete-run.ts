@@ -1,7 +1,7 @@
 import { MAX_SLOT, RunNotFoundError, RunStillGoingError } from "@stepstream/contracts";
 import type { Clock, EventLog } from "@stepstream/event-log";
 import { endOf, eventsOf, isOwnEnd } from "./run-status.ts";
-import { untilAnswered } from "./start-run.ts";
+import { readStart, untilAnswered } from "./start-run.ts";
 
 export interface Deleted {
   /** The highest slot number the run used: a new run under the id numbers its slots on from there. */
@@ -49,7 +49,10 @@ export async function deleteRun(
   const inbox = await act(() => log.last(subjects.inbox(run), { fresh: true }));
   const last = journal.findLast((stored) => eventsOf(stored).length > 0);
   if (!last || !endOf(last) || !(await act(() => isOwnEnd(log, run, last, inbox)))) {
-    throw last || inbox ? new RunStillGoingError(run) : new RunNotFoundError(run, subjects.namespace);
+    const first = inbox && (await act(() => readStart(log, run, { fresh: true })));
+    // What a slow worker has sent to a run that was deleted is no run.
+    const isThere = first ? first.stray === undefined : last !== undefined;
+    throw isThere ? new RunStillGoingError(run) : new RunNotFoundError(run, subjects.namespace);
   }
   if (end !== undefined && last.seq !== end) throw new RunNotFoundError(run, subjects.namespace);
   let slots = 0;

@@ -23,6 +23,7 @@ export {
   RunAlreadyExistsError,
   RunClosedError,
   RunNotFoundError,
+  RunNotRetriedError,
   RunParkedError,
   RunStillGoingError,
   SignalRefusedError,
@@ -41,13 +42,16 @@ export {
   WorkflowTerminatedError,
 } from "@stepstream/contracts";
 export { type Backoff, backoffMs, DEFAULT_RETRY, exponential, fixed } from "./backoff.ts";
+export type { BulkOptions, BulkOutcome, BulkReport } from "./bulk.ts";
 export {
   Client,
   type ClientTelemetry,
   type ConnectOptions,
   connect,
   type ListOptions,
+  type ManyRuns,
   type OnConflict,
+  type RunFilter,
   type RunPage,
   type RunStepOptions,
   type StartItem,
@@ -58,7 +62,7 @@ export {
 export { type GateResult, type GateSpec, gate, runGates } from "./gate.ts";
 export { type DeclaredStepError, isStepError } from "./is-step-error.ts";
 export { type GateNode, type Pipeline, type PipelineBuilder, pipeline } from "./pipeline.ts";
-export { type HandleOf, RunHandle } from "./run-handle.ts";
+export { type CancelOptions, type HandleOf, RunHandle } from "./run-handle.ts";
 export { type HistoryEntry, HistoryReader } from "./run-history.ts";
 export type { RunState, RunStatus } from "./run-status.ts";
 export {

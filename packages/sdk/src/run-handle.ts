@@ -35,6 +35,7 @@ import { type Clock, type EventLog, type Stored, sleep } from "@stepstream/event
 import type { z } from "zod";
 import { type CallOptions, timeoutMs, unlessClosed, within } from "./call-timeout.ts";
 import { deleteRun } from "./delete-run.ts";
+import { retryRun } from "./retry-run.ts";
 import { type HistoryEntry, readHistory } from "./run-history.ts";
 import { followProgress } from "./run-progress.ts";
 import { endOf, isOwnEnd, lastDecision, type RunStatus, readStatus, upToOf } from "./run-status.ts";
@@ -73,6 +74,16 @@ interface Telling {
   /** How long to wait for the answer; the message stands. Default "30s". */
   timeout?: Duration;
 }
+/** How to cancel a run. */
+export interface CancelOptions extends Omit<Telling, "id"> {
+  /** For people; in the history and in the WorkflowCancelledError. */
+  reason?: string;
+  /** How long workers have to clean up. Default: the coordinator's, "10s". */
+  grace?: Duration;
+  /** How long all clean-up may take; then the run is terminated. Default: as long as it takes. */
+  cleanupDeadline?: Duration;
+}
+
 const TELLING = ["id", "signal", "timeout"];
 const CALL = ["timeout"];
 
@@ -229,9 +240,7 @@ export class RunHandle<
    * @throws {RunParkedError} The run is parked: the request is stored, and waits for a coordinator that can handle it.
    * @throws {RunNotFoundError} There is no such run; nothing was sent.
    */
-  async cancel(
-    options: { reason?: string; grace?: Duration; cleanupDeadline?: Duration } & Omit<Telling, "id"> = {},
-  ): Promise<void> {
+  async cancel(options: CancelOptions = {}): Promise<void> {
     checkOptions("cancel", options, ["reason", "grace", "cleanupDeadline", "signal", "timeout"]);
     const { reason = "cancelled by a client", grace, cleanupDeadline } = options;
     checkText("reason", reason);
@@ -413,6 +422,28 @@ export class RunHandle<
       ),
     );
     this.#known = false;
+  }
+
+  /**
+   * Starts it again, if it failed, was cancelled or was terminated: another run of the same workflow and version, with the
+   * same input, time-out and baggage. What it did is not undone, and its history stays. Again is the same retry.
+   *
+   * @param options.id - Of the new run. Default: `<id>-retry-<sequence of the end>`.
+   * @returns The new run.
+   * @throws {RunNotRetriedError} It is not over, has completed, or is a child; nothing was started.
+   * @throws {RunAlreadyExistsError} There is a run with that `id`.
+   * @throws {RunNotFoundError} There is no such run.
+   */
+  async retry(options: { id?: string } & CallOptions = {}): Promise<RunHandle<O, S, Q, U>> {
+    checkOptions("retry", options, ["id", ...CALL]);
+    const { clock, closed } = this.#context;
+    const { id, timeout } = options;
+    const act = () => retryRun(this.#context, this.id, { id, patienceMs: timeoutMs(timeout) });
+    const known = () => "Whether it is started is unknown; retrying it again is safe.";
+    const started = await unlessClosed(closed, () =>
+      within(clock, `the retry of run ${this.id}`, timeout, act, id === undefined ? known : undefined),
+    );
+    return new RunHandle(this.#context, started.id, this.#workflow, started.seq);
   }
 
   /** @throws {NotRunningError} The client is closed. */

@@ -47,15 +47,23 @@ const ENDED = {
   RunTerminated: "terminated",
 } as const;
 
-/** @throws {RunNotFoundError} Nothing is stored under this id. */
-export async function readStatus(log: EventLog, run: string): Promise<RunStatus> {
+/** How many messages are stored on each subject of a run, or of many. */
+export type Counts = ReadonlyMap<string, number>;
+
+/**
+ * @param counts - Those of its inbox, journal and record, where many runs are read. Default: they are asked for.
+ * @throws {RunNotFoundError} Nothing is stored under this id.
+ */
+export async function readStatus(log: EventLog, run: string, counts?: Counts): Promise<RunStatus> {
   const { subjects } = log;
-  const [first, journal, parked, inboxes, journals] = await Promise.all([
+  const [inbox, journals] = [subjects.inbox(run), subjects.journal(run)];
+  const count = counts ? undefined : (subject: string) => log.list("EVENTS", subject);
+  const [first, journal, parked, inboxCount, journalCount] = await Promise.all([
     readStart(log, run, { fresh: true }),
     lastDecision(log, run, { fresh: true }),
-    log.last(subjects.parked(run), { fresh: true }),
-    log.list("EVENTS", subjects.inbox(run)),
-    log.list("EVENTS", subjects.journal(run)),
+    counts && !counts.has(subjects.parked(run)) ? undefined : log.last(subjects.parked(run), { fresh: true }),
+    count?.(inbox) ?? counts!,
+    count?.(journals) ?? counts!,
   ]);
   if (!first || first.stray) throw new RunNotFoundError(run, subjects.namespace);
   const base = {
@@ -65,7 +73,7 @@ export async function readStatus(log: EventLog, run: string): Promise<RunStatus>
     traceId: first.started?.trace?.traceparent.split("-")[1] ?? idsOfRun(subjects.namespace, run).traceId,
     startedAt: first.stored.at,
     ...(first.started?.parent && { parent: first.started.parent }),
-    history: { inbox: inboxes.get(subjects.inbox(run)) ?? 0, journal: journals.get(subjects.journal(run)) ?? 0 },
+    history: { inbox: inboxCount.get(inbox) ?? 0, journal: journalCount.get(journals) ?? 0 },
   };
   const end = journal && endOf(journal);
   // A deletion that was interrupted may have left the end of the run that had the id before.

@@ -1,25 +1,18 @@
-import type { Duration } from "@stepstream/contracts";
 import type { Command } from "commander";
-import { withBus } from "../connection.ts";
-import { EXIT, Exit } from "../exit.ts";
+import type { CancelFlags } from "../actions/steer.ts";
 import type { Io } from "../io.ts";
-import { did } from "../print/did.ts";
-
-interface Flags {
-  reason?: string;
-  grace?: Duration;
-  cleanupDeadline?: Duration;
-  wait?: boolean;
-  json?: boolean;
-  timeout?: Duration;
-}
+import { withMany } from "../many-options.ts";
 
 const EXAMPLES = `
 Examples:
   $ stepstream cancel order-1 --reason "customer changed their mind"
   $ stepstream cancel order-1 --cleanup-deadline 5m --wait
+  $ stepstream cancel order-1 order-2 order-3
+  $ stepstream cancel --workflow order@2 --since 2h --dry-run
+  $ stepstream cancel --workflow order@2 --since 2h --yes --rate 50
 
-Attempts are told to stop, then compensations run. To end a run without any of it: stepstream terminate.`;
+Attempts are told to stop, then compensations run. To end a run without any of it: stepstream terminate.
+Exit code 1 if one of several failed; runs that are over are skipped.`;
 
 export function define(command: Command, io: Io): void {
   command
@@ -28,21 +21,10 @@ export function define(command: Command, io: Io): void {
     .option("--cleanup-deadline <duration>", "how long all clean-up may take; then it is terminated")
     .option("--timeout <duration>", "how long to wait for the answer; the message stands (default: 30s)")
     .option("-w, --wait", "wait until it is over; exit code 1 if it did not end cancelled")
-    .option("--json", "print what was done as JSON")
+    .option("--json", "print what was done as JSON, a line for each run");
+  withMany(command, "that are not over")
     .addHelpText("after", EXAMPLES)
-    .action((run: string, flags: Flags) =>
-      withBus(command, io, async (bus) => {
-        const client = await bus.client();
-        const { wait, json: _, ...options } = flags;
-        const handle = client.get(run);
-        await handle.cancel({ ...options, signal: io.signal });
-        if (!wait) return did(io, `run ${run} is asked to stop`, { run, done: "cancel" });
-        if (!io.json) io.err.write(`run ${run} is asked to stop\n`);
-        await handle.result({ signal: io.signal }).catch(() => {});
-        io.signal.throwIfAborted();
-        const { status } = await handle.status();
-        did(io, `run ${run} is ${status}`, { run, done: "cancel", status });
-        if (status !== "cancelled") throw new Exit(EXIT.no);
-      }),
+    .action(async (runs: string[], flags: CancelFlags) =>
+      (await import("../actions/steer.ts")).cancel(command, io, runs, flags),
     );
 }

@@ -161,9 +161,13 @@ export class RetentionKeeper {
     const acked = new Map<number, number>();
     let runs = 0;
     let failed = 0;
-    for (let at = 0; at < due.length; at += REMOVALS) {
+    for (let at = 0; at < due.length && !this.#stopped; at += REMOVALS) {
       const some = due.slice(at, at + REMOVALS);
-      if (this.#stopped) break;
+      // What is wrong with one, a log that does not answer or a full disk, is wrong with all.
+      if (failed > 0) {
+        this.#later.push(...due.slice(at));
+        break;
+      }
       const since = clock.now();
       await Promise.all(
         some.map(async (end) => {
