@@ -64,7 +64,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "forgotten-deliveries",
-    seed: 252,
+    seed: 161,
     why: "A first delivery soon after a connection may be a second one, if the command was stored before.",
     patches: [
       {
