@@ -151,6 +151,55 @@ describe("a cluster of three", () => {
     await Promise.all(logs.map((log) => log.close()));
   });
 
+  it("whose leaders of COMMANDS step down leaves 200 commands that have waited to who took them", async (test) => {
+    if (!cluster) return test.skip();
+    const nats = [...cluster.urls];
+    const patient = step("patient", { ...numbers, heartbeat: "3s", concurrency: 100 });
+    const log = await connectEventLog({ nats, namespace, create: false });
+    const runs = Array.from({ length: 200 }, (_, i) => `waited-${i}`);
+    await Promise.all(
+      runs.map((run) => {
+        const { retry, timeout, heartbeatMs } = patient;
+        const command = {
+          ...{ v: 1, type: "RunStep", run, workflow: "w", slot: 1, step: "patient", input: 1, attempt: 1, after: 0 },
+          ...{ idempotencyKey: `${run}/1`, retry, timeout, heartbeatMs, scheduledAt: Date.now() },
+        };
+        return log.append(log.subjects.command("patient", run, 1), JSON.stringify(command), { expectLast: 0 });
+      }),
+    );
+    // Longer than the ack wait, by which a new leader measures them from when they were stored.
+    await sleep(3_500);
+    const starts: string[] = [];
+    const logger = { info() {}, warn() {}, error() {} };
+    const workers = await Promise.all(
+      [1, 2, 3].map(() =>
+        createWorker({ nats, namespace, logger })
+          .handle(patient, async (n, ctx) => {
+            starts.push(ctx.run);
+            for (let i = 0; i < 10; i++) {
+              ctx.heartbeat();
+              await sleep(400);
+            }
+            return n;
+          })
+          .start(),
+      ),
+    );
+    await expect.poll(() => starts.length).toBe(200);
+    await sleep(100);
+    for (const what of ["STREAM", "CONSUMER"] as const)
+      await admin.request(
+        `$JS.API.${what}.LEADER.STEPDOWN.${namespace}_COMMANDS${what === "STREAM" ? "" : ".step-patient"}`,
+        "",
+        { timeout: 1_000 },
+      );
+    const commands = `${namespace}.command.patient.>`;
+    await expect.poll(async () => (await log.list("COMMANDS", commands)).size, { timeout: 20_000 }).toBe(0);
+    await Promise.all(workers.map((one) => one.stop()));
+    await log.close();
+    expect(starts).toHaveLength(200);
+  });
+
   it.for(["COMMANDS", "EVENTS"])("that loses the leader of %s for good stalls no run for 10 s", async (kind, test) => {
     if (!cluster) return test.skip();
     const leader = await leaderOf(kind);

@@ -55,10 +55,11 @@ export class WorkerScene {
     module = "handlers.ts",
     faults: Parameters<typeof planted>[0] = [],
     options: readonly string[] = [],
+    settings: Record<string, string> = {},
   ): Promise<Program> {
     const { args, env: more } = planted(faults);
     const { nats, namespace } = this.bus;
-    const env = { ...process.env, ...more, NATS_URL: nats, STEPSTREAM_NAMESPACE: namespace };
+    const env = { ...process.env, ...more, NATS_URL: nats, STEPSTREAM_NAMESPACE: namespace, ...settings };
     const child = spawn(process.execPath, [...options, ...args, MAIN, fileURLToPath(new URL(module, PROGRAMS))], {
       env,
       stdio: ["ignore", "pipe", this.stderr],
