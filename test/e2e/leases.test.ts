@@ -54,6 +54,23 @@ describe("a worker at work", () => {
   });
 });
 
+describe("a worker that was frozen at work", () => {
+  it("says that its handler was started twice, in its log and in the run's history", async () => {
+    const first = await worker("2s");
+    await scene.command(slow("2s"), "r", 1_000);
+    await first.says("begins r");
+    first.child.kill("SIGSTOP");
+    const second = await worker("2s");
+    expect(await scene.outcome("r")).toMatchObject({ type: "StepCompleted", attempt: 1 });
+    first.child.kill("SIGCONT");
+    await first.says("was started twice");
+    await expect
+      .poll(async () => (await scene.inbox("r")).map(({ type }) => type))
+      .toEqual(["StepCompleted", "StepStartedTwice"]);
+    expect([begun(first), begun(second)]).toEqual([["begins r"], ["begins r"]]);
+  });
+});
+
 describe("a worker that was frozen twice", () => {
   it("begins nothing of what another has done meanwhile", async () => {
     const runs = Array.from({ length: 100 }, (_, i) => `r${i}`);
@@ -88,7 +105,7 @@ describe("a worker whose clock is wrong", () => {
     ["ahead", "120000"],
     ["behind", "-120000"],
   ])("by two minutes, %s, keeps a step's total time-out by the server's", async (_, shift) => {
-    await worker("10s", { SHIFT_MS: shift });
+    const program = await worker("10s", { SHIFT_MS: shift });
     const timeout = { totalMs: 1_500, queueMs: 1_000 };
     await scene.command(slow("10s"), "short", 100, { timeout });
     expect(await scene.outcome("short")).toMatchObject({ type: "StepCompleted", attempt: 1 });
@@ -97,5 +114,6 @@ describe("a worker whose clock is wrong", () => {
     expect(await scene.outcome("long")).toMatchObject({ type: "StepFailed", error: { code: "TIMEOUT" } });
     expect(performance.now() - askedAt).toBeGreaterThanOrEqual(1_400);
     expect(performance.now() - askedAt).toBeLessThan(6_000);
+    await program.says(`s ${shift === "120000" ? "ahead of" : "behind"} nats-server's`);
   });
 });

@@ -77,6 +77,7 @@ const RARE = [
   "stepstream_coordinator_swept_total",
   "stepstream_coordinator_journal_conflicts_total",
   "stepstream_coordinator_rebuilds_total",
+  "stepstream_step_started_twice_total",
 ];
 
 it("counts and measures what happened", () => {

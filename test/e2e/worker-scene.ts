@@ -116,7 +116,10 @@ export class WorkerScene {
         async () => {
           outcome = (await this.inbox(run)).find(
             (message): message is SlotOutcome =>
-              "step" in message && message.slot === slot && message.type !== "RetryLater",
+              "step" in message &&
+              message.slot === slot &&
+              message.type !== "RetryLater" &&
+              message.type !== "StepStartedTwice",
           );
           return outcome?.type;
         },

@@ -12,6 +12,7 @@ const INBOX = [
   "StepFailed",
   "StepCancelled",
   "RetryLater",
+  "StepStartedTwice",
   "TimerFired",
   "SlotTimedOut",
   "SlotAbandoned",
@@ -158,6 +159,7 @@ export const HEADERS: Readonly<Record<string, Record<string, Header>>> = {
   StepFailed: outcome("StepFailed"),
   StepCancelled: outcome("StepCancelled"),
   RetryLater: outcome("RetryLater"),
+  StepStartedTwice: outcome("StepStartedTwice"),
   AttemptFailed: fence(
     "The sequence of the last message on this subject that you know of, 0 for none. Error 10071: another worker has this slot; do neither ack nor nak.",
     "0",
@@ -285,6 +287,14 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     messages: ["RetryLater"],
     summary: "Have the next attempt come back after a long wait, then ack the command.",
     description: "Rule W9.",
+  },
+  workerReportsSecondStart: {
+    by: "worker",
+    action: "send",
+    channel: "inbox",
+    messages: ["StepStartedTwice"],
+    summary: "Report that another worker has had the slot while the handler was at work.",
+    description: "Rule W6.",
   },
   workerRecordsAttempt: {
     by: "worker",

@@ -45,10 +45,14 @@ It handles one or more steps. Many workers may handle the same step; they share 
 - **W1. Consumer.** On stream \`<ns>_COMMANDS\` make, if it is not there, the durable pull consumer \`step-<step>\`:
   \`filter_subject: <ns>.command.<step>.>\`, \`ack_policy: explicit\`, \`deliver_policy: all\`, \`max_deliver: -1\`,
   \`max_ack_pending\` high (100000), \`ack_wait\` = the step's heartbeat time-out (10 s where it has none). If it is
-  there with another configuration, use it as it is.
+  there with another configuration, use it as it is: a changed \`ack_wait\` counts at once for all that other workers hold.
+  Its metadata \`stepstream.ack_wait_ms\` is the \`ack_wait\` that it will have. To change it, write that; then, at least
+  10 s and one old \`ack_wait\` later, and while \`num_ack_pending\` is 0, \`ack_wait\` itself.
 - **W2. Pull** no more commands than you can start at once. What waits in a buffer expires and is given to another.
 - **W3. Stay alive.** While an attempt runs, send \`+WPI\` to the command's reply subject more often than \`ack_wait\`
-  (every third of it). If the command has \`heartbeatMs\`, only as long as the handler has shown progress within that time.
+  (every third of it): the shorter of the consumer's own and the one in its metadata, read again every 5 s while you
+  hold commands. Send one at once for a command that was delivered before, or stored longer than a third of \`ack_wait\`
+  ago: a server that starts, or becomes leader, counts from when it was stored. If the command has \`heartbeatMs\`, only as long as the handler has shown progress within that time.
 - **W4. Redelivery.** The delivery count (token 5 of an ack subject \`$JS.ACK.…\` of 9 tokens, token 7 of a longer one)
   is no attempt number. If it is above 1 or the command has \`republished\`, before running anything do what follows. Do it
   as well in the first 10 s of a connection for commands stored before it: a single server that is killed forgets its
@@ -62,9 +66,11 @@ It handles one or more steps. Many workers may handle the same step; they share 
      AttemptFailed of the command's \`attempt\` or above without \`delayMs\`, that attempt was the last: report StepFailed
      with its \`error\` (W8) and run nothing. The \`details\` of the last record are what the previous attempt knew.
 - **W5. Check** the command. If it cannot be read: a DeadLetter with code MALFORMED_MESSAGE, then ack.
-  If \`timeout.queueMs\` (first delivery only) or \`timeout.totalMs\` since \`scheduledAt\` is over: report StepFailed
+  If \`timeout.queueMs\` (first delivery only) or \`timeout.totalMs\` since \`scheduledAt\` is over, by the server's clock
+  (token 8 of the ack subject is when it stored the command; \`ts\` in the answers of its API is its time): report StepFailed
   with an error that says so. If the input is not valid for the step: StepFailed with code INVALID_INPUT.
-- **W6. Success.** Append StepCompleted (slot, step and attempt of the command; \`output\` is any JSON) to the run's
+- **W6. Success.** If another worker may have had the command meanwhile, read the inbox as in W4 first: if the slot has an
+  outcome, append StepStartedTwice instead, and ack. Append StepCompleted (slot, step and attempt of the command; \`output\` is any JSON) to the run's
   inbox. When it is stored, and not before, ack the command (\`+ACK\`; beware, an empty
   answer is an ack as well).
 - **W7. Failure, attempts left.** An attempt fails if the handler fails or \`timeout.attemptMs\` is over.

@@ -96,6 +96,9 @@ export const RunStarted = z.object({
   seen: z.array(z.string()).optional(),
 });
 
+/** Which start of the handler it comes from: each start of a slot has another. Absent where no handler was started. */
+const StartMark = z.string().max(64).optional();
+
 /** A worker ran the slot to a good end. */
 export const StepCompleted = z.object({
   v,
@@ -106,6 +109,7 @@ export const StepCompleted = z.object({
   output: Payload,
   /** The command's own: tells the slot from one of a run that had the id before. */
   after: z.int().min(0).optional(),
+  start: StartMark,
 });
 
 /** The slot failed for good: the last attempt is used up, or the error is final. */
@@ -118,6 +122,7 @@ export const StepFailed = z.object({
   error: Failure,
   /** The command's own: tells the slot from one of a run that had the id before. */
   after: z.int().min(0).optional(),
+  start: StartMark,
 });
 
 /** A worker gave the slot up because the run asked for it. */
@@ -129,6 +134,7 @@ export const StepCancelled = z.object({
   attempt: Attempt,
   /** The command's own: tells the slot from one of a run that had the id before. */
   after: z.int().min(0).optional(),
+  start: StartMark,
 });
 
 /** The wait before the next attempt is too long for the command queue: keep it as a timer. */
@@ -142,6 +148,23 @@ export const RetryLater = z.object({
   delayMs: Ms,
   /** The command's own: tells the slot from one of a run that had the id before. */
   after: z.int().min(0).optional(),
+});
+
+/**
+ * The handler of a slot was started twice, and neither start crashed: a worker found that another had recorded an attempt or
+ * the slot's outcome while its own handler was at work. What this start came to is dropped. It changes nothing.
+ */
+export const StepStartedTwice = z.object({
+  v,
+  type: z.literal("StepStartedTwice"),
+  slot: Slot,
+  step: Name,
+  attempt: Attempt,
+  /** The name of the worker whose start is dropped. */
+  worker: z.string().max(200),
+  /** The command's own: tells the slot from one of a run that had the id before. */
+  after: z.int().min(0).optional(),
+  start: StartMark,
 });
 
 /** A timer of the run has come due. Said by the coordinator, never early. */
@@ -225,6 +248,7 @@ export const InboxMessage = z.discriminatedUnion("type", [
   StepFailed,
   StepCancelled,
   RetryLater,
+  StepStartedTwice,
   TimerFired,
   SlotTimedOut,
   SlotAbandoned,
@@ -609,6 +633,8 @@ export const WorkerPresence = z.object({
       running: z.int().min(0),
       /** Absent where the step has no circuit breaker. */
       breaker: BreakerState.optional(),
+      /** Handlers that this worker found started twice, in the last hour. Absent for none. */
+      startedTwice: z.int().min(1).optional(),
     }),
   ),
   release,

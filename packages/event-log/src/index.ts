@@ -22,3 +22,4 @@ export type {
 } from "./port.ts";
 export { Backoff, Retry, type RetryWaits } from "./retry.ts";
 export { ServerClock } from "./server-clock.ts";
+export { wallOf, watchClock } from "./watch-clock.ts";

@@ -243,6 +243,8 @@ export interface Appended {
   duplicate: boolean;
   /** A command whose first message is not in the queue any more: it was handled, or was another message of that id. */
   gone?: true;
+  /** The text of another message that had the id before: this one is stored without it. */
+  displacedBy?: string;
 }
 
 export interface ReadOptions {

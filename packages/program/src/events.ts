@@ -65,6 +65,13 @@ export function toldDenial({ error, more }: { error: Error; more: number }): str
   return more > 0 ? `${error.message} (${more} more since the last)` : error.message;
 }
 
+/** What a service's log says of its machine's clock. */
+export function toldClock({ aheadMs }: { aheadMs: number }): string {
+  if (aheadMs === 0) return "this machine's clock agrees with nats-server's again";
+  const by = `${(Math.abs(aheadMs) / 1_000).toFixed(1)} s ${aheadMs < 0 ? "behind" : "ahead of"} nats-server's`;
+  return `this machine's clock is ${by}: time-outs and timers go by nats-server's, but times in logs and traces are wrong`;
+}
+
 /** An error in the words of a line; its stack is in the field `err`. */
 export function words(error: unknown): string {
   try {

@@ -8,7 +8,7 @@ export {
   orGiveUp,
   WORKER_HELP,
 } from "./arguments.ts";
-export { logEvents, type Told, toldConnection, toldDenial, words } from "./events.ts";
+export { logEvents, type Told, toldClock, toldConnection, toldDenial, words } from "./events.ts";
 export { load } from "./load.ts";
 export { asLogger, createLog, FORMATS, LEVELS, type Level, type Log } from "./log.ts";
 export { type Program, startProgram } from "./program.ts";

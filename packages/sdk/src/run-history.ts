@@ -85,7 +85,7 @@ export class HistoryReader {
       if (entry.kind !== "inbox" || !("slot" in entry.message)) return entry;
       const { type, slot } = entry.message;
       if (type === "TimerFired" && entry.at < (this.#fireAt.get(slot) ?? 0)) return { ...entry, early: true };
-      if (type === "TimerFired" || type === "RetryLater") return entry;
+      if (type === "TimerFired" || type === "RetryLater" || type === "StepStartedTwice") return entry;
       if (this.#over || this.#done.has(slot)) return { ...entry, late: true };
       this.#done.add(slot);
       return entry;

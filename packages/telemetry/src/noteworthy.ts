@@ -24,6 +24,10 @@ export function noteOfMessage(message: InboxMessage): Note | undefined {
         ...{ [at.SLOT]: message.slot, [at.STEP]: message.step, [at.ATTEMPT]: message.attempt },
         [at.BACKOFF_MS]: message.delayMs,
       });
+    case "StepStartedTwice":
+      return note(message.type, {
+        ...{ [at.SLOT]: message.slot, [at.STEP]: message.step, [at.ATTEMPT]: message.attempt },
+      });
     case "StepFailed":
       return note(message.type, {
         ...{ [at.SLOT]: message.slot, [at.STEP]: message.step, [at.ATTEMPT]: message.attempt },

@@ -196,7 +196,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   /** Another incarnation on the connection in use: nothing of it is under way yet. */
   function begin(): Incarnation {
     // Until a message has arrived: a run may be read, and wait for a timer, before that.
-    serverClock.observe(log.serverNow());
+    if (!serverClock.known) serverClock.observe(log.serverNow());
     connection?.stop();
     cut = undefined;
     denied?.stop();

@@ -1,4 +1,4 @@
-import { giveUp, load, type Told, toldConnection, toldDenial, words } from "@stepstream/program";
+import { giveUp, load, type Told, toldClock, toldConnection, toldDenial, words } from "@stepstream/program";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { CoordinatorEvent } from "./shell/deps.ts";
 
@@ -53,6 +53,7 @@ export const told: Told<CoordinatorEvent> = {
   ],
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],
   connection: ["warn", toldConnection],
+  clock: ["warn", toldClock],
   denied: ["error", toldDenial],
   trouble: ["warn", ({ what, run, error }) => `${what}${run === undefined ? "" : ` (run ${run})`}: ${words(error)}`],
 };

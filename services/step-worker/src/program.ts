@@ -1,4 +1,4 @@
-import { giveUp, load, type Told, toldConnection, toldDenial, words } from "@stepstream/program";
+import { giveUp, load, type Told, toldClock, toldConnection, toldDenial, words } from "@stepstream/program";
 import type { AnyStep } from "@stepstream/sdk";
 import { whileLoading } from "@stepstream/watchdog";
 import type { Place, WorkerEvent } from "./shell/deps.ts";
@@ -26,6 +26,11 @@ export const told: Told<WorkerEvent> = {
   cancelled: ["debug", (event) => `${place(event)} is cancelled`],
   "handed-back": ["info", (event) => `${place(event)} is handed back: ${words(event.error)}`],
   superseded: ["debug", (event) => `${place(event)} is another worker's`],
+  "started-twice": [
+    "warn",
+    (event) =>
+      `${place(event)} was started twice: another worker has had it meanwhile; what this start came to is dropped`,
+  ],
   settled: ["debug", (event) => `${place(event)} had its outcome already`],
   "left-behind": ["error", (event) => `${place(event)} ignored its signal and was left behind`],
   dead: ["error", ({ error }) => `a message went to the dead letters: ${words(error)}`],
@@ -36,6 +41,7 @@ export const told: Told<WorkerEvent> = {
       `${step ? `step "${step}"` : "some code"} ${over ? "blocked" : "blocks"} the event loop for ${ms} ms, at ${where}`,
   ],
   connection: ["warn", toldConnection],
+  clock: ["warn", toldClock],
   denied: ["error", toldDenial],
   trouble: ["warn", ({ what, error }) => `${what}: ${words(error)}`],
 };

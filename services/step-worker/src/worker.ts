@@ -13,7 +13,15 @@ import {
   refuse,
   type WorkerPresence,
 } from "@stepstream/contracts";
-import { type Clock, deniedIn, type EventLog, type Subscription, systemClock } from "@stepstream/event-log";
+import {
+  type Clock,
+  deniedIn,
+  type EventLog,
+  type Subscription,
+  systemClock,
+  wallOf,
+  watchClock,
+} from "@stepstream/event-log";
 import {
   CONNECT_OPTIONS,
   type ConnectOptions,
@@ -134,6 +142,8 @@ const OPTIONS = [
 const NATS = "nats://127.0.0.1:4222";
 /** Where the watchdog does not report what blocks the event loop, so long a stall is. */
 const STALL_MS = 2_500;
+/** So long a handler that was started twice is told of. */
+const RECENT_MS = 3_600_000;
 const yes = () => true;
 const no = () => false;
 
@@ -168,6 +178,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const breakers = new Map<string, Breaker>();
   const announced = new Map<string, BreakerState>();
   const repeats = new Repeats();
+  /** Handlers that were started twice, the oldest first. */
+  const twice: { step: string; at: number }[] = [];
   let lanes: Lane[] = [];
   /** Ends the wait for a server, at the start. */
   const stopping = new AbortController();
@@ -183,6 +195,7 @@ export function createWorker(options: WorkerOptions): Worker {
   let stopExitLog: (() => void) | undefined;
 
   function emit(event: WorkerEvent): void {
+    if (event.type === "started-twice") twice.push({ step: event.step, at: clock.now() });
     try {
       options.onEvent?.(event);
     } catch (error) {
@@ -225,6 +238,13 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const lane of sharing) lane.pull();
   }
 
+  /** Of a step, in the last hour. */
+  function startedTwice(step: string): { startedTwice?: number } {
+    while (twice[0] && clock.now() - twice[0].at > RECENT_MS) twice.shift();
+    const count = twice.filter((one) => one.step === step).length;
+    return count > 0 ? { startedTwice: count } : {};
+  }
+
   /** Somebody wants to know who is there. */
   function answerRollCall(): void {
     const present: WorkerPresence = {
@@ -236,9 +256,10 @@ export function createWorker(options: WorkerOptions): Worker {
         concurrency: step.concurrency,
         running,
         ...(breaker && { breaker: breaker.state }),
+        ...startedTwice(step.name),
       })),
       release: RELEASE,
-      at: clock.now(),
+      at: wallOf(clock),
       ...deniedIn(log),
     };
     log.broadcast(log.subjects.workers, JSON.stringify(present));
@@ -343,6 +364,7 @@ export function createWorker(options: WorkerOptions): Worker {
         suspectAll(Number.POSITIVE_INFINITY);
       }),
       log.listen(log.subjects.rollCall, answerRollCall),
+      watchClock(log, clock, (aheadMs) => emit({ type: "clock", aheadMs })),
     ];
     const connection = log.onConnection?.((change) => {
       cut = change.state === "up" ? undefined : change.why;

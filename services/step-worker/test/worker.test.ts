@@ -517,7 +517,7 @@ describe("a worker", () => {
     for (const done of release) done();
   });
 
-  it("that was frozen while another did its work says nothing", async () => {
+  it("that was frozen while another did its work reports no outcome", async () => {
     const frozen = scene.process();
     const release: (() => void)[] = [];
     await scene
@@ -535,7 +535,7 @@ describe("a worker", () => {
     await scene.clock.pass(25_000);
     release[0]!();
     await scene.until("settled");
-    expect(scene.inbox()).toEqual(["StepCompleted 1/1 8"]);
+    expect(scene.inbox()).toEqual(["StepCompleted 1/1 8", "StepStartedTwice 1/1"]);
   });
 
   it("that is given what another has done looks for its outcome, also where the server forgot a delivery", async () => {
@@ -683,7 +683,7 @@ describe("a worker", () => {
     expect(scene.records()).toHaveLength(1);
     expect(scene.commands).toBe(1);
     await scene.until("attempt", 2);
-    expect(scene.said()).toBe("attempt 1, superseded 1, attempt 2");
+    expect(scene.said()).toBe("attempt 1, superseded 1, started-twice 1, attempt 2");
   });
 
   it("that stops lets attempts finish, and leaves nothing behind", async () => {

@@ -51,7 +51,7 @@ async function ls(bus: Bus, io: Io, flags: Flags): Promise<void> {
   const paint = painter(io, io.out);
   const rows = found.map(({ seq, at, step = "", run = "", slot, letter }) => [
     `${seq}`,
-    ago(io.now() - at),
+    ago(bus.log.serverNow() - at),
     step,
     run,
     slot ? `${slot}` : "",

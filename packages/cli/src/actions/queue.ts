@@ -18,7 +18,8 @@ export async function queue(command: Command, io: Io, flags: Flags): Promise<voi
     const look = async () => {
       const queues = await readQueues(bus);
       if (flags.json) return queues.map((queue) => JSON.stringify(withTimes(queue))).join("\n");
-      return shown(queues, io.now(), paint);
+      // Ages by the server's clock, as all that it stored.
+      return shown(queues, bus.log.serverNow(), paint);
     };
     if (!flags.watch) {
       const text = await look();

@@ -19,9 +19,11 @@ import { type Surroundings, type Wait, waitsOf } from "../view/waits.ts";
 
 export async function show(command: Command, io: Io, run: string, flags: Flags): Promise<void> {
   await withBus(command, io, async (bus) => {
-    const known = await look(bus, run, io.now());
+    // What is stored has the server's times.
+    const now = bus.log.serverNow();
+    const known = await look(bus, run, now);
     if (flags.json) printPage(io, asJson(known));
-    else io.out.write(`${told(known, io, flags).join("\n")}\n`);
+    else io.out.write(`${told(known, io, flags, now).join("\n")}\n`);
   });
 }
 
@@ -100,14 +102,13 @@ function slotJson({ attempts, ...slot }: SlotView) {
 /** Slots that are listed one by one. */
 const MOST = 20;
 
-function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[] {
+function told({ status, view, waits }: Known, io: Io, { full }: Flags, now: number): string[] {
   const paint = painter(io, io.out);
   const value = (given: unknown) => {
     const text = JSON.stringify(readable(given), undefined, full ? 2 : 0) ?? (full ? "" : "none");
     return full ? text : cut(text, Math.max(40, (io.out.columns ?? 110) - 10));
   };
   const { id, workflow, version, startedAt, endedAt, parent, history, traceId } = status;
-  const now = io.now();
   const lines = [
     `${paint("bold", id)}  ${workflow}@${version}  ${paint(stateStyle(status.status), status.status)}`,
     `started   ${stamp(startedAt)} UTC, ${ago(now - startedAt)}`,
@@ -115,6 +116,8 @@ function told({ status, view, waits }: Known, io: Io, { full }: Flags): string[]
     parent && `child of  ${parent.run}, slot ${parent.slot}`,
     view.lives > 1 && `lives     ${view.lives}`,
     `history   ${counted(history.inbox + history.journal, "message")}, ${counted(view.slots.size, "slot")}${view.lateResults > 0 ? `, ${view.lateResults} late results that changed nothing` : ""}`,
+    view.startedTwice > 0 &&
+      `twice     ${counted(view.startedTwice, "handler")} started twice though the first start had not crashed: see history`,
     `trace     ${traceId}`,
     `input     ${value(view.input)}`,
     view.status === "completed" && `output    ${value(view.output)}`,

@@ -26,7 +26,7 @@ async function follow(bus: Bus, io: Io, run: string): Promise<void> {
     const { isTTY = false, columns = 100, rows = 24 } = io.out;
     // What does not fit on the screen cannot be drawn again in place.
     const most = isTTY ? Math.max(4, Math.floor(rows / 2)) : Number.POSITIVE_INFINITY;
-    const lines = tree(root.family, { paint, now: io.now(), most });
+    const lines = tree(root.family, { paint, now: bus.log.serverNow(), most });
     screen.draw((isTTY ? lines.slice(0, Math.max(1, rows - 2)).map((line) => cut(line, columns)) : lines).join("\n"));
   };
   try {

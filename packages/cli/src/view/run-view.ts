@@ -60,6 +60,8 @@ export interface RunView {
   /** The workflow function has ended; it settles and compensates. */
   closing?: { outcome: string; error?: Failure };
   lateResults: number;
+  /** Handlers that were started twice though the first start had not crashed. */
+  startedTwice: number;
   /** Messages of its history that cannot be read. */
   unreadable: Unreadable[];
 }
@@ -83,6 +85,7 @@ export function emptyView(run: string): RunView {
     slots: new Map(),
     signals: new Map(),
     lateResults: 0,
+    startedTwice: 0,
     unreadable: [],
   };
 }
@@ -138,6 +141,9 @@ function happened(view: RunView, message: InboxMessage, at: number): void {
       return end(message.slot, "failed", {
         error: { name: "TimeoutError", code: "TIMEOUT", message: `its ${message.kind} time-out is over` },
       });
+    case "StepStartedTwice":
+      view.startedTwice++;
+      return;
     case "TimerFired": {
       // A timer of a step's retry bears the step's number.
       if (view.slots.get(message.slot)?.kind === "timer") end(message.slot, "fired");

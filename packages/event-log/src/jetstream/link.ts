@@ -40,7 +40,7 @@ import { type LastingSubscription, subscribeLasting } from "./subscriptions.ts";
 export interface Link {
   readonly nc: NatsConnection;
   readonly clock: Clock;
-  /** Fed with all that says when the server stored or said it. */
+  /** The time of the server that leads EVENTS: see keep-time.ts. */
   readonly serverClock: ServerClock;
   /** Everything that calls back from the connection does it through these: see there. */
   readonly callbacks: Callbacks;

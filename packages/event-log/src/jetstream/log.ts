@@ -116,7 +116,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
   const remover = createRemover(requests, reader, subjects);
   const timers = createTimers(publisher, reader, remover, subjects);
   const parts = { link, requests, blobs, subjects };
-  const time = keepTime(link, requests, subjects.streamName("EVENTS"));
+  const time = await keepTime(link, requests, subjects.streamName("EVENTS"));
 
   async function appendLarge(subject: string, whole: string, options?: AppendOptions) {
     if (isTooLong(whole)) throw new MessageTooLargeError(`an append to ${subject}`, Buffer.byteLength(whole));
@@ -157,7 +157,10 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     if (!first && subjects.streamOf(subject) === "COMMANDS") return { ...appended, gone: true };
     const { id: taken, ...rest } = options;
     const another = { ...rest, id: `${taken}.${randomId()}` };
-    return publisher.publish(subject, text, another, { onMoved: () => copyOf(subject, text, rest.expectLast ?? 0) });
+    const stored = await publisher.publish(subject, text, another, {
+      onMoved: () => copyOf(subject, text, rest.expectLast ?? 0),
+    });
+    return first?.subject === subject ? { ...stored, displacedBy: first.text } : stored;
   }
 
   /** What `close()` has to end. */

@@ -185,7 +185,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     const reply = msg.reply!;
     const info = parseAck(reply);
     if (!info) return;
-    link.serverClock.observe(info.at);
+    if (options.stream === "EVENTS") link.serverClock.observe(info.at);
     lease.used();
     const text = blobs.resolve(msg.subject, msg.string(), () => headerBlock(msg));
     if (typeof text === "string" && resolving === 0) {

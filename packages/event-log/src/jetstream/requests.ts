@@ -119,12 +119,6 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
     }
   }
 
-  /** Information about a stream or a consumer says when it was given. */
-  function observe(ts: string): void {
-    const at = Date.parse(ts);
-    if (!Number.isNaN(at)) link.serverClock.observe(at);
-  }
-
   function onUnavailable(one: Open, why: string): void {
     // What has been answered in part cannot be asked again: its beginning was used.
     if (!one.answered || one.chosen !== undefined) return fail(one, why);
@@ -215,7 +209,6 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
       let answer: any;
       const read = (msg: Msg) => {
         answer = msg.json();
-        if (typeof answer.ts === "string") observe(answer.ts);
         const fault = faultOf(answer);
         if (fault && ["unavailable", "unknown"].includes(meaningOf(fault))) throw new Unavailable(told(fault));
         return true;

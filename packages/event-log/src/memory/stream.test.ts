@@ -28,7 +28,7 @@ describe("a stream", () => {
     const stream = events();
     stream.append("a", "1", 0, { id: "x" });
     expect(stream.append("b", "1", 0, { id: "x" })).toEqual({ seq: 2, duplicate: false });
-    expect(stream.append("a", "2", 0, { id: "x" })).toEqual({ seq: 3, duplicate: false });
+    expect(stream.append("a", "2", 0, { id: "x" })).toEqual({ seq: 3, duplicate: false, displacedBy: "1" });
     expect(stream.append("a", "1", 0, { id: "x" })).toEqual({ seq: 1, duplicate: true });
     stream.delete(1);
     expect(stream.append("a", "1", 0, { id: "x" })).toEqual({ seq: 4, duplicate: false });

@@ -77,7 +77,8 @@ export class MemoryStream {
       if (taken?.subject === subject && taken.text === text) return { seq: first, duplicate: true };
       if (!taken && this.rules.workQueue) return { seq: first, duplicate: true, gone: true };
       // The id was another message's: this one is stored without.
-      return this.append(subject, text, now, expectLast === undefined ? {} : { expectLast });
+      const appended = this.append(subject, text, now, expectLast === undefined ? {} : { expectLast });
+      return taken?.subject === subject ? { ...appended, displacedBy: taken.text } : appended;
     }
     if (last > 0 && this.rules.second === "refuse")
       throw new LogRefusedError(`a message on ${subject}`, 10077, "maximum messages per subject exceeded");

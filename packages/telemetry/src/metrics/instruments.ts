@@ -151,6 +151,13 @@ export const INSTRUMENTS = {
     attributes: [STEP],
     by: "worker",
   },
+  "stepstream.step.started_twice": {
+    kind: "counter",
+    unit: "{start}",
+    about: "Handlers that were started a second time for a slot although the first start had not crashed.",
+    attributes: [STEP],
+    by: "worker",
+  },
   "stepstream.step.breaker.state": {
     kind: "gauge",
     unit: "1",

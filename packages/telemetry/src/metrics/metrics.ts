@@ -26,6 +26,8 @@ export interface Gauges {
   observe(look: () => Promise<Observed>): { stop(): void };
   /** Worker: a step's circuit breaker has changed its state. */
   breaker(step: string, state: "closed" | "halfOpen" | "open"): void;
+  /** Worker: a handler was started twice for one slot, and neither start crashed. */
+  startedTwice(step: string): void;
 }
 
 /** The meter of the SDK that this process has set up by now; undefined if there is none. */
@@ -118,6 +120,7 @@ export function measured(telemetry: Telemetry, meter: Meter): Telemetry & Gauges
     repaired: (kind) => is.repairs.add(1, { "stepstream.kind": kind }),
     swept: (kind, count) => is.swept.add(count, { "stepstream.kind": kind }),
     breaker: (step, state) => is.breaker.record(STATES[state], { [STEP]: step }),
+    startedTwice: (step) => is.startedTwice.add(1, { [STEP]: step }),
     observe: (look) => observed(meter, look),
   };
 }
@@ -153,6 +156,7 @@ function instruments(meter: Meter) {
     scheduleToStart: histogram("stepstream.step.schedule_to_start"),
     attempt: histogram("stepstream.step.attempt.duration"),
     retries: counter("stepstream.step.retries"),
+    startedTwice: counter("stepstream.step.started_twice"),
     breaker: meter.createGauge(...of("stepstream.step.breaker.state")),
   };
 }

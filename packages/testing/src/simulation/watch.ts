@@ -148,7 +148,7 @@ export class Watch {
     for (const event of events)
       if (event.type === "SlotsCancelled") for (const slot of event.slots) if (alone.has(slot)) open.delete(slot);
     for (const message of this.inbox(run))
-      if ("slot" in message && message.type !== "RetryLater")
+      if ("slot" in message && message.type !== "RetryLater" && message.type !== "StepStartedTwice")
         if (message.type !== "TimerFired" || !steps.has(message.slot)) open.delete(message.slot);
     return open;
   }

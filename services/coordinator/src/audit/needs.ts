@@ -143,6 +143,8 @@ function settle(open: Map<number, Open>, message: Extract<InboxMessage, { slot: 
       // The coordinator decides next; of a slot that is being cancelled it is the end.
       if (slot.kind === "step" && (slot.cancelled || message.attempt > slot.attempt)) open.delete(message.slot);
       break;
+    case "StepStartedTwice":
+      break;
     case "TimerFired":
       // One for an earlier wait of the same slot came before this wait is over. So did one that was early.
       if (slot.kind !== "child" && slot.fireAt !== undefined && at >= slot.fireAt) open.delete(message.slot);

@@ -409,6 +409,8 @@ export class RunExecution {
         const ms = timeoutOf(slot.step, message.kind) ?? this.#now - slot.scheduledAt;
         return this.settle(slot, this.#stepError(slot, slot.step, slot.attempt, new TimeoutError(message.kind, ms)));
       }
+      case "StepStartedTwice":
+        return; // For people: what the second start came to has no part in the run.
       case "RetryLater": {
         const slot = this.#stepOf(message);
         return slot && this.#retryLater(slot, message);

@@ -1,4 +1,4 @@
-import type { Clock, EventLog } from "@stepstream/event-log";
+import { type Clock, type EventLog, wallOf } from "@stepstream/event-log";
 
 /** Something that a coordinator uses, as long as it may: then nothing of it reaches the outside, and nothing reaches it. */
 export interface Attached {
@@ -72,6 +72,7 @@ export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = 
     },
     clock: {
       now: () => clock.now(),
+      ...(clock.wall && { wall: () => wallOf(clock) }),
       random: () => clock.random(),
       setTimeout: (fn, ms) => clock.setTimeout(() => isAttached() && fn(), ms),
       clearTimeout: (handle) => clock.clearTimeout(handle),

@@ -146,6 +146,8 @@ export type CoordinatorEvent =
   | { type: "peers"; peers: readonly string[] }
   /** nats-server does not permit something: once in 10 s for each permission, with how often it was denied meanwhile. */
   | ({ type: "denied" } & DenialReport)
+  /** The machine's clock is wrong by so much, compared with the server's; 0: it is right again. Timers go by the server's. */
+  | { type: "clock"; aheadMs: number }
   | { type: "trouble"; what: string; error: unknown; run?: string }
   /** The connection to the log has changed. After `closed` the coordinator starts again, on a new one. */
   | ({ type: "connection" } & ConnectionChange);

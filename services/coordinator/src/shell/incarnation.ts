@@ -1,5 +1,5 @@
 import { LogRefusedError } from "@stepstream/contracts";
-import { type Consumption, Retry, type Subscription } from "@stepstream/event-log";
+import { type Consumption, Retry, type Subscription, watchClock } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 import { takeDueTimers } from "./due.ts";
 import { Guests } from "./guests.ts";
@@ -28,6 +28,7 @@ export class Incarnation {
   #due: Consumption | undefined;
   #errors: Subscription | undefined;
   #observing: { stop(): void } | undefined;
+  #watching: Subscription | undefined;
   #settled: unknown;
   readonly #again: Retry;
   #running = true;
@@ -65,6 +66,7 @@ export class Incarnation {
     this.#errors = log.onError(warn);
     this.#guests.start();
     this.#membership.start();
+    this.#watching = watchClock(log, clock, (aheadMs) => this.deps.emit({ type: "clock", aheadMs }));
     this.#observing = telemetry.observe?.(() => observe(this.deps, this.partitions));
     const due = await retrying(
       this.deps,
@@ -99,6 +101,7 @@ export class Incarnation {
     this.deps.clock.clearTimeout(this.#settled);
     this.#again.stop();
     this.#observing?.stop();
+    this.#watching?.stop();
     for (const [n, partition] of this.#partitions) this.#release(n, partition);
     await Promise.all([...this.#releases, this.#guests.stop(), this.#due?.stop()]);
     this.#membership.stop();
@@ -111,6 +114,7 @@ export class Incarnation {
     this.#running = false;
     this.#again.stop();
     this.#observing?.stop();
+    this.#watching?.stop();
     this.#membership.abandon();
     this.#guests.abandon();
     this.deps.later.stop();

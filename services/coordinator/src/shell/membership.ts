@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { decode, Presence, RELEASE } from "@stepstream/contracts";
-import { deniedIn, type Subscription } from "@stepstream/event-log";
+import { deniedIn, type Subscription, wallOf } from "@stepstream/event-log";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import type { Deps } from "./deps.ts";
 
@@ -159,7 +159,7 @@ export class Membership {
       workflows: [...workflows.keys()],
       ...(asked && { code: this.#code() }),
       release: RELEASE,
-      at: clock.now(),
+      at: wallOf(clock),
       ...deniedIn(log),
     };
     log.broadcast(log.subjects.presence, JSON.stringify(presence));

@@ -8,6 +8,7 @@ import { createContext } from "./context.ts";
 import { idsOf, type Job } from "./job.ts";
 import { cancelled, completed, failed, postponed, superseded } from "./report.ts";
 import { type Ended, Running } from "./running.ts";
+import { startMark } from "./second-start.ts";
 
 /** What came of an attempt: what it says about the health of what the handler calls, and what is to be done. */
 export interface Attempted {
@@ -34,6 +35,7 @@ export function attempt(job: Job, input: unknown): Promise<Attempted> {
   checkCall(deps.log.subjects, held.delivery.subject, input, where);
   held.running = running;
   held.attemptEndsAt = running.endsAt;
+  job.start = { mark: startMark(), at: deps.clock.now() };
   deps.pulse.sooner(running.dueAt());
   deps.emit({ type: "attempt", ...where });
   const { deliveries } = held.delivery;
@@ -69,7 +71,7 @@ function judged(job: Job, running: Running, span: AttemptSpan, ended: Ended): At
   }
   if (running.superseded) {
     span.end({ how: "handedBack" });
-    return { health: "unknown", conclude: async () => superseded(job) };
+    return { health: "unknown", conclude: () => superseded(job) };
   }
   if (running.timedOut) error = running.timedOut;
   else if (running.draining) {

@@ -74,6 +74,8 @@ export type WorkerEvent =
   | ({ type: "handed-back"; error: Error } & Place & Traced)
   /** Another worker has the slot: nothing was acked and nothing nak'ed. */
   | ({ type: "superseded" } & Place)
+  /** Its handler was started twice, and neither start crashed: another worker has recorded an attempt, or an outcome. */
+  | ({ type: "started-twice" } & Place & Traced)
   /** The slot had its outcome already: the command was only acked. */
   | ({ type: "settled" } & Place)
   /** Its handler ignored its signal; the promise was left behind. */
@@ -87,6 +89,8 @@ export type WorkerEvent =
   | ({ type: "blocked"; ms: number; where: string; over: boolean } & Partial<Place>)
   /** nats-server does not permit something: once in 10 s for each permission, with how often it was denied meanwhile. */
   | ({ type: "denied" } & DenialReport)
+  /** The machine's clock is wrong by so much, compared with the server's; 0: it is right again. Time-outs go by the server's. */
+  | { type: "clock"; aheadMs: number }
   | { type: "trouble"; what: string; error: unknown }
   /** The connection to the log has changed. After `closed` the worker has stopped: it can do nothing any more. */
   | ({ type: "connection" } & ConnectionChange);

@@ -21,7 +21,7 @@ import type { Running } from "./running.ts";
  *
  * Checked elsewhere:
  *   H1  ../../test/worker.test.ts: keeps a long attempt in the hands of its worker
- *   H2  ../../test/worker.test.ts: that was frozen while another did its work says nothing
+ *   H2  ../../test/worker.test.ts: that was frozen while another did its work reports no outcome
  *   H3  ../../test/leases.test.ts: keeps alive at once what
  *   H4  ../../test/leases.test.ts: asks again, before its handler begins,
  */
@@ -100,7 +100,7 @@ export class Held implements Watched {
 
   /** Whether its slot is still open is about to be asked: what the answer says is true of now. */
   asking(): void {
-    this.keepAlive();
+    if (this.#aliveAt < this.#clock.now()) this.keepAlive();
     this.#openAt = this.#clock.now();
   }
 

@@ -21,6 +21,8 @@ export interface Job {
   readonly alone: Alone | undefined;
   /** Once an attempt was begun. */
   span: AttemptSpan | undefined;
+  /** Once its handler was started: which start that is, as its outcome says, and when by this process' clock. */
+  start: { readonly mark: string; readonly at: number } | undefined;
   /** Of the slot, as this worker reports it: on its way to the inbox, or in it. */
   outcome: "sent" | "stored" | undefined;
 }

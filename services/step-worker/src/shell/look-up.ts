@@ -85,20 +85,27 @@ const FORGOTTEN_FIRST_MS = 10_000;
 
 /** Does the run's inbox have an outcome of the slot, or anything else that makes this command void? */
 export async function isSettled(deps: Deps, command: RunStep): Promise<boolean> {
+  return (await outcomeOf(deps, command)) !== undefined;
+}
+
+/** What makes this command void, the first of several. */
+export async function outcomeOf(deps: Deps, command: RunStep): Promise<InboxMessage | undefined> {
   const { log } = deps;
   const inbox = log.subjects.inbox(command.run);
   const options = { fromSeq: command.after + 1, fresh: true };
   const messages = await retrying(deps, "read an inbox", () => log.read(inbox, options), command.run);
   // Most of a wide run's inbox is about other slots: parse only what names this one.
   const mark = `"slot":${command.slot}`;
-  return messages.some((stored) => {
-    if (!stored.text.includes(mark)) return false;
+  for (const stored of messages) {
+    if (!stored.text.includes(mark)) continue;
     try {
-      return settles(decode(InboxMessage, stored.text, inbox), command);
+      const message = decode(InboxMessage, stored.text, inbox);
+      if (settles(message, command)) return message;
     } catch {
-      return false; // Not ours to bury.
+      // Not ours to bury.
     }
-  });
+  }
+  return undefined;
 }
 
 async function lastRecord(deps: Deps, command: RunStep): Promise<Recorded | undefined> {

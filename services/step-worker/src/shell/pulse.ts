@@ -12,7 +12,7 @@ import type { Clock } from "@stepstream/event-log";
  *
  * Checked elsewhere:
  *   U1  ../../test/worker.test.ts: aborts a slow attempt, which counts as failed once its handler has ended
- *   U2  ../../test/worker.test.ts: that was frozen while another did its work says nothing
+ *   U2  ../../test/worker.test.ts: that was frozen while another did its work reports no outcome
  *   U3  ../../test/leases.test.ts: asks again, before its handler begins,
  */
 export interface Watched {

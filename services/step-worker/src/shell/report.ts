@@ -1,10 +1,12 @@
 import { type Failure, type InvariantError, invariant, type StepstreamError, toFailure } from "@stepstream/contracts";
-import { type Appended, bury as buryIn } from "@stepstream/event-log";
+import { bury as buryIn } from "@stepstream/event-log";
 import { withError } from "../attempt/fitting.ts";
 import type { Deps, WorkerEvent } from "./deps.ts";
 import type { Held } from "./held.ts";
 import { idsOf, type Job } from "./job.ts";
 import { retrying } from "./retrying.ts";
+import { onDisplaced, startedTwice } from "./second-start.ts";
+import { tell } from "./tell.ts";
 
 /**
  * What a worker says about a slot.
@@ -18,7 +20,7 @@ import { retrying } from "./retrying.ts";
 /** @param output - JSON; empty for none. It has been JSON already when it was checked, and is not written again. */
 export function completed(job: Job, output: string): Promise<void> {
   const { slot, step, attempt } = job.where;
-  const head = `{"v":1,"type":"StepCompleted","slot":${slot},"step":"${step}","attempt":${attempt},"after":${job.command.after}`;
+  const head = `{"v":1,"type":"StepCompleted","slot":${slot},"step":"${step}","attempt":${attempt},"after":${job.command.after},"start":"${job.start!.mark}"`;
   const text = output === "" ? `${head}}` : `${head},"output":${output}}`;
   return conclude(job, attempt, text, { type: "completed", ...job.where });
 }
@@ -28,14 +30,15 @@ export function failed(job: Job, error: unknown, attempt = job.where.attempt, as
   const { slot, step } = job.where;
   const { after } = job.command;
   const text = withError(`an outcome of step "${step}"`, as ?? toFailure(error), (failure) => {
-    return { v: 1, type: "StepFailed", slot, step, attempt, after, error: failure };
+    return { v: 1, type: "StepFailed", slot, step, attempt, after, start: job.start?.mark, error: failure };
   });
   return conclude(job, attempt, text, { type: "failed", ...job.where, attempt, error, trace: idsOf(job) });
 }
 
 export function cancelled(job: Job): Promise<void> {
   const { slot, step, attempt } = job.where;
-  const text = JSON.stringify({ v: 1, type: "StepCancelled", slot, step, attempt, after: job.command.after });
+  const { after } = job.command;
+  const text = JSON.stringify({ v: 1, type: "StepCancelled", slot, step, attempt, after, start: job.start?.mark });
   return conclude(job, attempt, text, { type: "cancelled", ...job.where });
 }
 
@@ -53,10 +56,12 @@ export async function givenUp(job: Job, error: StepstreamError & { path?: string
   await failed(job, error);
 }
 
-/** Another worker has the slot: nothing is said, and so the command comes again where it is not done. */
-export function superseded({ deps, held, where }: Pick<Job, "deps" | "held" | "where">): void {
+/** Another worker has the slot: no outcome is reported, and so the command comes again where it is not done. */
+export async function superseded(job: Job): Promise<void> {
+  const { deps, held, where } = job;
   held.leave();
   deps.emit({ type: "superseded", ...where });
+  await startedTwice(job);
 }
 
 /**
@@ -83,23 +88,18 @@ function conclude(job: Job, attempt: number, text: string, said: WorkerEvent): P
   const { deps, held, where } = job;
   invariant(job.outcome === undefined, "report W2", where, "it has an outcome, and another is to be reported");
   job.outcome = "sent";
-  return tell(deps, where.run, text, `${markOf(job)}.${attempt}.done`).then(({ seq }) => {
+  return tell(deps, where.run, text, `${markOf(job)}.${attempt}.done`).then(({ seq, displacedBy }) => {
     invariant(seq > 0, "report W1", where, "its outcome is not stored, and its command was to be acknowledged");
     job.outcome = "stored";
     held.ack();
     deps.emit(said);
+    return displacedBy === undefined ? undefined : onDisplaced(job, displacedBy);
   });
 }
 
 /** Tells the slot from one of the same number, of a run that had the id before and was deleted. */
 function markOf({ where, command }: Job): string {
   return `${where.run}.${where.slot}.${command.after}`;
-}
-
-/** Says something to a run's inbox, for as long as it takes. */
-export function tell(deps: Deps, run: string, text: string, id: string): Promise<Appended> {
-  const { log } = deps;
-  return retrying(deps, "report an outcome", () => log.append(log.subjects.inbox(run), text, { id }), run);
 }
 
 /** Keeps a command that cannot be handled, for as long as it takes. */

@@ -5,4 +5,6 @@ import type { BreakerState } from "./breaker.ts";
 export interface WorkerTelemetry extends Pick<Telemetry, "attempt"> {
   /** A step's circuit breaker changed its state. */
   breaker?(step: string, state: BreakerState): void;
+  /** A handler was started twice for one slot, and neither start crashed. */
+  startedTwice?(step: string): void;
 }

@@ -20,9 +20,11 @@ import type { Held } from "./held.ts";
 import type { Alone } from "./isolation.ts";
 import type { Job } from "./job.ts";
 import type { Served } from "./lane.ts";
-import { isSettled, isStale, lookUp, mayHaveBeenTaken, stillOpen } from "./look-up.ts";
-import { bury, cancelled, failed, givenUp, postponed, settled, superseded, tell, violated } from "./report.ts";
+import { isSettled, isStale, lookUp, mayHaveBeenTaken, outcomeOf, stillOpen } from "./look-up.ts";
+import { bury, cancelled, failed, givenUp, postponed, settled, superseded, violated } from "./report.ts";
+import { isDoubtful, isOfStart, startedTwice } from "./second-start.ts";
 import { attemptAlone, recordAlone, untilAlone } from "./suspect.ts";
+import { tell } from "./tell.ts";
 
 /**
  * From a command to its end: read → look → refuse or run → judge → store → ack.
@@ -36,7 +38,7 @@ import { attemptAlone, recordAlone, untilAlone } from "./suspect.ts";
  * else of this process.
  *
  * Checked elsewhere:
- *   K2  ../../test/worker.test.ts: that was frozen while another did its work says nothing
+ *   K2  ../../test/worker.test.ts: that was frozen while another did its work reports no outcome
  *   K3  ../../test/worker.test.ts: is buried with the path of its fault, and its run is told
  */
 export async function work(deps: Deps, served: Served, held: Held): Promise<void> {
@@ -75,7 +77,19 @@ function jobOf(deps: Deps, served: Served, held: Held, command: RunStep, at: Sta
   const { run, step, slot } = command;
   const where = { run, step, slot, attempt: at.attempt };
   const records = new AttemptLog(deps, run, slot, held.delivery.deliveries, at);
-  return { deps, served, held, command, at, where, records, alone, span: undefined, outcome: undefined };
+  return {
+    deps,
+    served,
+    held,
+    command,
+    at,
+    where,
+    records,
+    alone,
+    span: undefined,
+    start: undefined,
+    outcome: undefined,
+  };
 }
 
 function handle(job: Job): Promise<void> | void {
@@ -144,13 +158,15 @@ async function attemptBehind(breaker: Breaker, job: Job, input: unknown): Promis
 }
 
 function conclude(job: Job, attempted: Attempted): Promise<void> {
-  return job.held.isSuspect() ? concludeUnlessSettled(job, attempted) : attempted.conclude();
+  return isDoubtful(job) ? concludeUnlessSettled(job, attempted) : attempted.conclude();
 }
 
-/** After a stall, or a cut of the connection: another worker may have had it meanwhile. */
+/** After a stall, a cut of the connection, an earlier delivery: another worker may have had it meanwhile. */
 async function concludeUnlessSettled(job: Job, attempted: Attempted): Promise<void> {
-  if (await isSettled(job.deps, job.command)) return settled(job);
-  return attempted.conclude();
+  const other = await outcomeOf(job.deps, job.command);
+  if (!other) return attempted.conclude();
+  if (isOfStart(other)) await startedTwice(job);
+  return settled(job);
 }
 
 /** Its subject still says whose it is, so that the run can end. */

@@ -1,6 +1,6 @@
 import { check, error, type Finding, ok, some, warn } from "../check.ts";
 
-/** Clocks further apart than this make time-outs of steps wrong by as much. */
+/** Clocks further apart than this make times in logs and traces misleading. */
 const SKEW_MS = 1_000;
 
 interface Facts {
@@ -10,7 +10,8 @@ interface Facts {
   processes: readonly { name: string; aheadMs: number; errorMs: number }[];
 }
 
-const TODO = "Run NTP on that machine and on the server's: time-outs of steps are wrong by as much.";
+const TODO =
+  "Run NTP on that machine and on the server's. Time-outs and timers go by the server's clock; times in logs and traces are wrong by as much, and so are schedules that handlers compute.";
 
 /** Whether all clocks agree with the server's. */
 export const clocks = check<Facts>({

@@ -386,6 +386,12 @@ describe("an error, with what to do, is", () => {
       "what this step calls",
     ],
     [
+      "a handler that was started twice",
+      found(workers, { ...healthy.workers, workers: new Map([["w", worker({ startedTwice: 3 })]]) }),
+      "3 handlers started twice in the last hour, as worker w found",
+      "StepStartedTwice",
+    ],
+    [
       "too many commands taken",
       found(workers, {
         ...healthy.workers,

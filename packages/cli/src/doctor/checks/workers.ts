@@ -40,7 +40,7 @@ export const workers = check<Facts>({
             "Start a worker with this step. One that runs and does not answer is cut off, or its handlers block its event loop: read its log.",
           ),
         );
-    findings.push(...breakers(workers), ...consumers.flatMap(full));
+    findings.push(...breakers(workers), ...startedTwice(workers), ...consumers.flatMap(full));
     if (findings.length > 0) return findings;
     return [
       workers.size > 0
@@ -60,6 +60,20 @@ function breakers(workers: Present["workers"]): Finding[] {
       `step ${step}`,
       `the circuit breaker is open in ${some(names)}`,
       "Look at what this step calls. The breaker lets one attempt through after its cooldown, and closes when that succeeds.",
+    ),
+  );
+}
+
+function startedTwice(workers: Present["workers"]): Finding[] {
+  return [...workers].flatMap(([worker, { steps }]) =>
+    steps.flatMap(({ step, startedTwice = 0 }) =>
+      startedTwice === 0
+        ? []
+        : error(
+            `step ${step}`,
+            `${counted(startedTwice, "handler")} started twice in the last hour, as worker ${worker} found`,
+            "A worker was frozen, cut off or blocked for longer than the step's heartbeat, or nats-server was without a leader for as long. stepstream history <run> shows each as StepStartedTwice: check what its side effects did.",
+          ),
     ),
   );
 }
