@@ -8,6 +8,7 @@ export {
 } from "./find.ts";
 export { type FindJaegerOptions, type FoundJaeger, findJaeger, JaegerNotFoundError } from "./jaeger/find.ts";
 export { type Jaeger, type StartJaegerOptions, startJaeger } from "./jaeger/start.ts";
+export { type ClusterOptions, type NatsCluster, startNatsCluster } from "./server/cluster.ts";
 export { serverPort } from "./server/ports.ts";
 export { untilReady } from "./server/ready.ts";
 export { tellReaper } from "./server/reaping.ts";

@@ -62,6 +62,8 @@ describe.skipIf(process.platform === "win32")("the server of stepstream dev", ()
     const first = await dev("");
     expect(await using("")).toBe(`using ${first.url} (stepstream dev in this folder), namespace "default"`);
     expect(await using("src/deep")).toBe(`using ${first.url} (stepstream dev in ../..), namespace "default"`);
+    const { out } = await cliWhole("doctor", {}, { cwd: project });
+    expect(out).toMatch(/^✓ durability: one replica, .*; this is a development server$/m);
     expect(await first.end()).toBe(0);
     expect(await using("src/deep")).not.toContain("stepstream dev");
 

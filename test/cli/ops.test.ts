@@ -45,6 +45,8 @@ describe("queue", () => {
     const look = () => scene.run("queue");
     await expect.poll(async () => (await look()).out).toContain("open in 1 of 1");
     expect((await look()).out).toContain(`broken: the circuit breaker is open in ${scene.worker.name}`);
+    const shown = await scene.run(`show ${run.id}`);
+    expect(shown.out).toContain("the CIRCUIT BREAKER is open in 1 of 1 workers: look at what this step calls");
     await run.terminate();
   });
 

@@ -19,6 +19,7 @@ const FOLDERS = [
   "packages/event-log/src",
   "packages/sdk/src",
   "packages/watchdog/src",
+  "packages/cli/src/doctor",
 ];
 /** Files whose promises are named by what they hold. */
 const NAMES: Record<string, string> = { execution: "run", "run-actor": "mailbox" };

@@ -14,7 +14,7 @@ let cluster: Cluster;
 let nc: NatsConnection;
 beforeAll(async () => {
   if (noGuardedServer) return;
-  cluster = (await startCluster(["always", "always", '"2m"']))!;
+  cluster = (await startCluster({ sync: ["always", "always", "2m"] }))!;
   nc = await connect({ servers: [...cluster.urls] });
   await (await connectEventLog({ nats: nc, namespace: NAMESPACE, partitions: 2, replicas: 3 })).close();
 });

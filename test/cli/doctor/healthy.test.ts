@@ -2,7 +2,7 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect as connectNats } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { approval, type Scene, setScene } from "../scene.ts";
+import { approval, holding, type Scene, setScene } from "../scene.ts";
 
 let scene: Scene;
 beforeAll(async () => {
@@ -26,10 +26,10 @@ describe("doctor", () => {
         Object.assign(subjects, (await jsm.streams.info(config.name, { subjects_filter: ">" })).state.subjects);
       return subjects;
     };
-    // Its time-out is a stored timer: a purge of TIMERS would take it away.
-    const run = await scene.client.start(approval, { what: "a look" });
-    const timers = async () => Object.keys(await stored()).filter((subject) => subject.includes(".timer."));
-    await expect.poll(timers).toHaveLength(1);
+    // A timer of an hour and a command in progress: what would be lost by a purge that was only meant to be tried.
+    const [waits, holds] = [await scene.client.start(approval, { what: "x" }), await scene.client.start(holding, {})];
+    const kinds = async () => new Set(Object.keys(await stored()).map((subject) => subject.split(".")[1]));
+    await expect.poll(kinds).toEqual(new Set(["inbox", "journal", "timer", "command"]));
     const before = await stored();
     const { code, out } = await scene.run("doctor --accept durability");
     expect(await stored()).toEqual(before);
@@ -39,9 +39,11 @@ describe("doctor", () => {
     expect(out).toContain("- durability: one replica, how often the server syncs to disk is not known");
     expect(out).toContain("approval@1, breaking@1, holding@1, parent@1, sum@1");
     expect(out).toMatch(/0 wrong, \d to think about, 1 accepted\n$/);
-    expect(out).toMatch(/^✓ causes: all that 1 live run wait for is stored$/m);
+    expect(out).toMatch(/^✓ causes: all that 2 live runs wait for is stored$/m);
     expect(code).toBe(0);
-    await run.terminate();
+    scene.release();
+    await holds.result();
+    await waits.terminate();
     await nc.close();
   });
 

@@ -8,9 +8,11 @@ import { type Client, connect, fixed, step, workflow } from "@stepstream/sdk";
 import { createWorker, type Worker, type WorkerOptions } from "@stepstream/step-worker";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { stroll } from "../../e2e/outage/errands.ts";
 import { Program } from "../../e2e/outage/programs.ts";
 import { noGuardedServer, startGuardedServer } from "../../support/guarded.ts";
 import { startTestServer, type TestServer } from "../../support/nats.ts";
+import { cli } from "../scene.ts";
 import { doctor, type Finding, SECONDS_MS } from "./scene.ts";
 
 const numbers = { input: z.number(), output: z.number() };
@@ -80,6 +82,10 @@ async function wrong(args = ""): Promise<Finding[]> {
   for (const { todo } of found.wrong) expect(todo).toMatch(/\.$/);
   return found.wrong;
 }
+/** What `queue` prints, which tells the same about steps. */
+async function queue(): Promise<string> {
+  return (await cli("queue", { NATS_URL: server.url, STEPSTREAM_NAMESPACE: namespace })).out;
+}
 const eventually = (args = "") => expect.poll(() => wrong(args), { interval: 200 });
 const finding = (check: string, seen: RegExp, about?: string) =>
   expect.objectContaining({ check, seen: expect.stringMatching(seen), ...(about && { about }) });
@@ -140,7 +146,10 @@ describe("of coordinators, doctor finds", () => {
 
 describe("of clocks, doctor finds", () => {
   it("a coordinator and a worker whose clocks are wrong", async () => {
-    const off = (ms: number) => ({ ...systemClock, now: () => Date.now() + ms });
+    const off = (ms: number) => {
+      const now = () => Date.now() + ms;
+      return { ...systemClock, now, wall: now };
+    };
     const coordinator = await coordinate([order], { clock: off(-5_000) });
     const worker = await serve((n) => n, { clock: off(120_000) });
     const found = await wrong();
@@ -160,13 +169,21 @@ describe("of workers, doctor finds", () => {
     await eventually().toContainEqual(finding("workers", /^1 command and no worker that answers$/, "step work"));
   });
 
-  it("a step whose worker is frozen, as one without", async () => {
-    await coordinate();
-    const worker = await serve();
-    expect(await wrong()).toEqual([]);
-    await worker.stop();
-    await client.start(order, 1);
-    await eventually().toContainEqual(finding("workers", /^1 command and no worker that answers$/, "step work"));
+  it("a step whose worker is frozen", async () => {
+    await coordinate([stroll]);
+    const program = new Program("step-worker", { NATS_URL: server.url, STEPSTREAM_NAMESPACE: namespace });
+    try {
+      await program.says(/ is ready/);
+      await eventually().toEqual([]);
+      program.child.kill("SIGSTOP");
+      const run = await client.start(stroll, 1);
+      await eventually().toContainEqual(finding("workers", /^1 command and no worker that answers$/, "step walk"));
+      program.child.kill("SIGCONT");
+      await run.result();
+      await eventually().toEqual([]);
+    } finally {
+      await program.end("SIGKILL");
+    }
   });
 
   it("an open circuit breaker", async () => {
@@ -201,6 +218,7 @@ describe("of consumers and streams, doctor finds", () => {
     const jsm = await jetstreamManager(nc);
     await jsm.consumers.pause(`${namespace}_COMMANDS`, "step-work", new Date(Date.now() + 3_600_000));
     expect(await wrong()).toEqual([finding("consumers", /^it is paused$/, "consumer step-work")]);
+    expect(await queue()).toContain("work: its consumer is paused, and no command is taken.");
     await jsm.consumers.resume(`${namespace}_COMMANDS`, "step-work");
     await eventually().toEqual([]);
   });
@@ -247,15 +265,21 @@ describe("of consumers and streams, doctor finds", () => {
     expect(await wrong()).toContainEqual(
       finding("stranded", /^2 commands will not reach a worker, such as .*\.command\.work\.\d\.r\.[12]$/),
     );
+    expect(await queue()).toContain("work: 2 stored commands will not reach a worker.");
   });
 
-  it("a stream that is gone while processes are up", async () => {
-    await coordinate();
-    await (await jetstreamManager(nc)).streams.delete(`${namespace}_BLOBS`);
-    const { all } = await doctor(server.url, namespace);
-    // It may be there again already, created by the coordinator.
-    const blobs = all.find(({ about }) => about === `stream ${namespace}_BLOBS`)!;
-    if (blobs.level !== "ok") expect(blobs).toMatchObject({ level: "error", seen: "it does not exist" });
+  it.each(["EVENTS", "COMMANDS", "TIMERS", "DEAD", "BLOBS"])("a namespace without its %s", async (kind) => {
+    await (await jetstreamManager(nc)).streams.delete(`${namespace}_${kind}`);
+    const found = await wrong("coordinators");
+    expect(found).toContainEqual(finding("streams", /^it does not exist$/, `stream ${namespace}_${kind}`));
+    // Nothing else is blamed on a stream that is not there.
+    expect(found.filter(({ check }) => check === "storage")).toEqual([]);
+  });
+
+  it("no namespace where there is no stream and no process", async () => {
+    const none = await cli("doctor", { NATS_URL: server.url, STEPSTREAM_NAMESPACE: "nowhere" });
+    expect(none).toMatchObject({ code: 3, out: "" });
+    expect(none.err).toContain("nowhere");
   });
 });
 

@@ -43,10 +43,7 @@ async function look(bus: Bus, run: string, now: number): Promise<Known> {
   see(view, history);
   const open = view.endedAt === undefined ? [...view.slots.values()].filter(({ state }) => state === "open") : [];
   const around: Surroundings = { now };
-  if (open.some(({ kind }) => kind === "step"))
-    around.served = new Set(
-      [...(await rollCall(bus.log)).workers.values()].flatMap(({ steps }) => steps.map(({ step }) => step)),
-    );
+  if (open.some(({ kind }) => kind === "step")) around.workers = (await rollCall(bus.log)).workers;
   const children = open.flatMap(({ child }) => (child === undefined ? [] : [child]));
   around.children = new Map(
     await Promise.all(

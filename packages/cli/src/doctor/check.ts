@@ -19,7 +19,7 @@ export interface Finding {
  * K2. A check that cannot answer, or not in time, is itself a finding, and stops no other check (see examine.ts).
  *
  * Checked elsewhere:
- *   K1  checks/judge.test.ts
+ *   K1  checks/judge.test.ts: with a healthy %s
  *   K2  ../../../../test/cli/doctor/denied.test.ts: says which permission is missing, and still examines the rest
  */
 export interface Check<Facts = any> {

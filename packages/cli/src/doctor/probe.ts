@@ -11,8 +11,9 @@ import type { Target } from "./target.ts";
  * B3. What an earlier probe left behind, because the answer got lost, is removed by a later one.
  *
  * Checked elsewhere:
- *   B1, B2  ../../../../test/cli/doctor/healthy.test.ts: finds nothing wrong with a healthy namespace, and leaves nothing behind
- *   B3      ../../../../test/cli/doctor/full.test.ts: removes what an earlier one left behind
+ *   B1  ../../../../test/cli/doctor/healthy.test.ts: finds nothing wrong with a healthy namespace, and leaves nothing behind
+ *   B2  ../../../../test/cli/doctor/healthy.test.ts: finds nothing wrong with a healthy namespace, and leaves nothing behind
+ *   B3  ../../../../test/cli/doctor/full.test.ts: removes what an earlier one left behind
  */
 export interface Probed {
   readonly stream: string;

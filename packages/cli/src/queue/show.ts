@@ -41,16 +41,22 @@ function breaker({ breakers, workers }: StepQueue, paint: Paint): string {
 
 /** What is wrong with a queue, and what to do. */
 export function remarks(queue: StepQueue): string[] {
-  const { step, waiting, taken, workers, breakers } = queue;
+  const { step, waiting, taken, workers, breakers, stranded, paused } = queue;
+  const found: string[] = [];
   const out = waiting + taken;
   if (out > 0 && workers === 0)
-    return [
+    found.push(
       `${step}: ${out} ${out === 1 ? "command waits" : "commands wait"}, and no worker that is up does this step. Start one.`,
-    ];
+    );
   const open = Object.entries(breakers).filter(([, state]) => state === "open");
   if (open.length > 0)
-    return [
+    found.push(
       `${step}: the circuit breaker is open in ${open.map(([worker]) => oneLine(worker)).join(", ")}; it tries again by itself.`,
-    ];
-  return [];
+    );
+  if (paused) found.push(`${step}: its consumer is paused, and no command is taken. Resume it (stepstream doctor).`);
+  if (stranded > 0)
+    found.push(
+      `${step}: ${stranded} stored ${stranded === 1 ? "command" : "commands"} will not reach a worker. A coordinator publishes them again within a minute.`,
+    );
+  return found;
 }

@@ -62,8 +62,15 @@ describe("what a run waits for", () => {
       "attempt 1 failed 2 s ago: ERROR: the bank is closed; the next one comes in 3.0 s",
     );
     expect(waits(between, { now: 14_000 })[0]!.why).toContain("attempt 2 is queued or under way");
-    expect(waits(between, { served: new Set(["ship"]) })[0]!.why).toContain("NO WORKER that is up does this step");
-    expect(waits(between, { served: new Set(["charge"]) })[0]!.why).not.toContain("NO WORKER");
+    const why = (step: string, said: { running?: number; breaker?: "open" } = {}) => {
+      const steps = [{ step, concurrency: 2, running: 0, ...said }];
+      const workers = new Map([["w", { steps, release: undefined, aheadMs: undefined, denied: [] }]]);
+      return waits(between, { workers })[0]!.why;
+    };
+    expect(why("ship")).toContain("NO WORKER that is up does this step");
+    expect(why("charge")).toBe(waits(between)[0]!.why);
+    expect(why("charge", { breaker: "open" })).toContain("the CIRCUIT BREAKER is open in 1 of 1 workers");
+    expect(why("charge", { running: 2 })).toContain("all 2 places of its workers are taken");
   });
 
   it("a timer, a child, a start that is delayed", () => {

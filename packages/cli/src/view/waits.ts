@@ -1,4 +1,5 @@
 import { ago, stamp, took } from "../print/time.ts";
+import type { Present } from "../roll-call.ts";
 import type { RunView, SlotView } from "./run-view.ts";
 
 /** Something that a run waits for, and why that has not come yet. */
@@ -14,8 +15,8 @@ export interface Wait {
 /** What is known of others than the run. */
 export interface Surroundings {
   now: number;
-  /** Steps that a worker that is up does; undefined: nobody was asked. */
-  served?: ReadonlySet<string> | undefined;
+  /** Workers that are up; undefined: none was asked. */
+  workers?: Present["workers"] | undefined;
   /** How children stand, by their id. */
   children?: ReadonlyMap<string, string> | undefined;
   /** What open slots wait for and that is not stored, or will never come: in words, by slot. */
@@ -68,7 +69,7 @@ function whatOf({ kind, name, child, compensation }: SlotView): string {
   return `${compensation ? "compensation" : "step"} ${name}`;
 }
 
-function whyOf(slot: SlotView, { now, served, children }: Surroundings): string {
+function whyOf(slot: SlotView, { now, workers, children }: Surroundings): string {
   if (slot.kind === "timer") return fires(slot, now);
   if (slot.kind === "child") {
     const status = children?.get(slot.child!);
@@ -83,8 +84,20 @@ function whyOf(slot: SlotView, { now, served, children }: Surroundings): string 
     if (last.nextAt !== undefined && last.nextAt > now) parts.push(`the next one comes in ${took(last.nextAt - now)}`);
     else parts.push(`attempt ${last.attempt + 1} is queued or under way`);
   } else parts.push(`queued, or in its first attempt, for ${took(now - slot.since)}`);
-  if (served && !served.has(slot.name)) parts.push("NO WORKER that is up does this step: start one");
+  if (workers) parts.push(...hindrances(slot.name, workers));
   return parts.join("; ");
+}
+
+/** Why no worker that is up may take a command of the step now. */
+function hindrances(step: string, workers: Present["workers"]): string[] {
+  const serving = [...workers.values()].flatMap(({ steps }) => steps.filter((one) => one.step === step));
+  if (serving.length === 0) return ["NO WORKER that is up does this step: start one"];
+  const open = serving.filter(({ breaker }) => breaker === "open").length;
+  if (open > 0)
+    return [`the CIRCUIT BREAKER is open in ${open} of ${serving.length} workers: look at what this step calls`];
+  const places = serving.reduce((sum, { concurrency }) => sum + concurrency, 0);
+  const running = serving.reduce((sum, one) => sum + one.running, 0);
+  return running < places ? [] : [`all ${places} places of its workers are taken: stepstream queue`];
 }
 
 function fires({ fireAt = 0 }: SlotView, now: number): string {
