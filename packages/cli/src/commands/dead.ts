@@ -12,9 +12,8 @@ Examples:
 A dead letter is a message that nobody could handle, kept as it was. What came of it is in the history of its run
 (stepstream history <run>); a step that fails for good is no dead letter, but a StepFailed there.
 
-"retry" starts the run of a dead letter again, under another id, with the workflow and input that it was started with: after a
-repair of what ended its process (WORKER_LOST), say. Its slot has its outcome, and its run has failed or gone on, so neither
-is changed. The new id is made of the run's and the letter's number: a second retry finds the run of the first.`;
+"retry" is stepstream retry for the run of a dead letter: it is started again, with its workflow and input, under another
+id. After a repair of what ended its process (WORKER_LOST), say. A second retry finds the run of the first.`;
 
 export interface Flags {
   step?: string;
