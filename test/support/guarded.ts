@@ -1,5 +1,5 @@
 /** A nats-server that does not let everybody in, as a child process of the test: what it asks for is in its configuration. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,6 +15,8 @@ export interface GuardedServer {
   readonly pid: number;
   /** Gives it another configuration while it runs. */
   reload(config: string): Promise<void>;
+  /** Ends it with SIGKILL, and starts it again on the same port with an empty store. */
+  returnEmpty(): Promise<void>;
   /** Ends it with SIGKILL and removes its store. */
   stop(): Promise<void>;
 }
@@ -40,36 +42,55 @@ async function binary(): Promise<{ path?: string; why?: string }> {
 export async function startGuardedServer(config: string, jetstream = ""): Promise<GuardedServer> {
   const folder = await mkdtemp(join(tmpdir(), "stepstream-guarded-"));
   const file = join(folder, "nats.conf");
-  const write = (more: string) =>
-    writeFile(
-      file,
-      `listen: "127.0.0.1:-1"\njetstream { store_dir: ${JSON.stringify(folder)}, ${jetstream} }\n${more}\n`,
-    );
-  await write(config);
-  const child = spawn(path!, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
-  // Whatever becomes of the test, it does not outlive it.
-  tellReaper(`folder ${folder}`);
-  tellReaper(`+${child.pid}`);
-  const said: string[] = [];
+  const store = join(folder, "store");
+  let listens = "127.0.0.1:-1";
+  let current = config;
+  const write = (more: string) => {
+    current = more;
+    const text = `listen: "${listens}"\njetstream { store_dir: ${JSON.stringify(store)}, ${jetstream} }\n${more}\n`;
+    return writeFile(file, text);
+  };
   let reloaded = () => {};
   let monitor = "";
-  const address = await new Promise<string>((resolve, reject) => {
-    let listens = "";
-    createInterface({ input: child.stderr }).on("line", (line) => {
-      said.push(line);
-      const port = /Starting http monitor on (\S+)/.exec(line)?.[1];
-      if (port) monitor = `http://${port}`;
-      listens ||= /Listening for client connections on (\S+)/.exec(line)?.[1] ?? "";
-      if (line.includes("Server is ready")) resolve(listens);
-      if (line.includes("Reloaded server configuration")) reloaded();
+  let child: ChildProcess;
+  // Whatever becomes of the test, it does not outlive it.
+  tellReaper(`folder ${folder}`);
+  await start();
+
+  async function start(): Promise<void> {
+    await write(current);
+    child = spawn(path!, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+    tellReaper(`+${child.pid}`);
+    const said: string[] = [];
+    await new Promise<void>((resolve, reject) => {
+      createInterface({ input: child.stderr! }).on("line", (line) => {
+        said.push(line);
+        const port = /Starting http monitor on (\S+)/.exec(line)?.[1];
+        if (port) monitor = `http://${port}`;
+        listens = /Listening for client connections on (\S+)/.exec(line)?.[1] ?? listens;
+        if (line.includes("Server is ready")) resolve();
+        if (line.includes("Reloaded server configuration")) reloaded();
+      });
+      child.once("error", reject);
+      child.once("close", () => reject(new Error(`nats-server has ended:\n${said.slice(-5).join("\n")}`)));
     });
-    child.once("error", reject);
-    child.once("close", () => reject(new Error(`nats-server has ended:\n${said.slice(-5).join("\n")}`)));
-  });
+  }
+
+  async function kill(): Promise<void> {
+    if (child.exitCode === null && child.signalCode === null) {
+      const exit = once(child, "exit");
+      child.kill("SIGKILL");
+      await exit;
+    }
+    tellReaper(`-${child.pid}`);
+  }
+
   return {
-    address,
+    address: listens,
     monitor,
-    pid: child.pid!,
+    get pid() {
+      return child.pid!;
+    },
     async reload(more) {
       await write(more);
       const done = new Promise<void>((resolve) => {
@@ -78,13 +99,13 @@ export async function startGuardedServer(config: string, jetstream = ""): Promis
       child.kill("SIGHUP");
       await done;
     },
+    async returnEmpty() {
+      await kill();
+      await rm(store, { recursive: true, force: true, maxRetries: 5 });
+      await start();
+    },
     async stop() {
-      if (child.exitCode === null && child.signalCode === null) {
-        const exit = once(child, "exit");
-        child.kill("SIGKILL");
-        await exit;
-      }
-      tellReaper(`-${child.pid}`);
+      await kill();
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };

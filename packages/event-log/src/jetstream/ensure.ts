@@ -9,6 +9,7 @@ import {
   Subjects,
 } from "@stepstream/contracts";
 import { API } from "./answers.ts";
+import type { FoundStream } from "./keeper.ts";
 import type { Link } from "./link.ts";
 import { granted, isFault, type Requests } from "./requests.ts";
 import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type Placement, type StreamSpec, streamsOf } from "./streams.ts";
@@ -36,9 +37,11 @@ export async function ensureNamespace(
     placement?: Placement | undefined;
     retention?: Retention | undefined;
     create?: boolean | undefined;
+    /** What is missing is made like these. Default: as partitions and replicas say. */
+    like?: readonly FoundStream[] | undefined;
   },
-): Promise<Subjects> {
-  const { namespace, partitions: asked, replicas = 1, placement, retention, create = true } = options;
+): Promise<{ subjects: Subjects; streams: FoundStream[] }> {
+  const { namespace, partitions: asked, replicas = 1, placement, retention, create = true, like } = options;
   const fault = Namespace.safeParse(namespace).error?.issues[0];
   if (fault) throw new InvalidInputError("connectEventLog", "namespace", fault.message);
   if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1 && asked <= 4096))
@@ -46,10 +49,11 @@ export async function ensureNamespace(
   checkVersion(link.nc.info?.version ?? "0");
 
   const wished = new Subjects(namespace, asked ?? DEFAULT_PARTITIONS);
-  const [events, ...others] = streamsOf(wished, replicas, { placement, retention });
+  const specs = like?.map(({ config }) => config as StreamSpec) ?? streamsOf(wished, replicas, { placement, retention });
+  const [events, ...others] = specs;
   const found = create ? await ensureStream(requests, events!) : await findStream(requests, events!.name);
   if (!found) throw new NamespaceNotFoundError(namespace);
-  const stored = Number(found.metadata?.[PARTITIONS_KEY]);
+  const stored = Number(found.config.metadata?.[PARTITIONS_KEY]);
   if (!Number.isInteger(stored) || stored < 1)
     throw new LogRefusedError(
       `namespace "${namespace}"`,
@@ -58,34 +62,35 @@ export async function ensureNamespace(
       "setup",
     );
   if (asked !== undefined && asked !== stored) throw new PartitionMismatchError(namespace, stored, asked);
-  if (create) await Promise.all(others.map((spec) => ensureStream(requests, spec)));
-  return stored === wished.partitions ? wished : new Subjects(namespace, stored);
-}
-
-interface StreamInfo {
-  config: { metadata?: Record<string, string> };
+  const rest = await Promise.all(
+    others.map((spec) => (create ? ensureStream(requests, spec) : findStream(requests, spec.name))),
+  );
+  const subjects = stored === wished.partitions ? wished : new Subjects(namespace, stored);
+  // One that is missing, and must not be made here, is one that was lost.
+  const streams = [found, ...rest.map((one, i) => one ?? { config: { ...others[i]! }, created: "" })];
+  return { subjects, streams };
 }
 
 /** Placing a stream's replicas takes a cluster a while. */
 const CREATE_MS = 15_000;
 
-async function ensureStream(requests: Requests, spec: StreamSpec): Promise<StreamInfo["config"]> {
+async function ensureStream(requests: Requests, spec: StreamSpec): Promise<FoundStream> {
   const found = await findStream(requests, spec.name);
   if (found) return found;
   const limit = { timeoutMs: CREATE_MS, firstMs: CREATE_MS / 3 };
-  const made = await requests.api<StreamInfo>(`STREAM.CREATE.${spec.name}`, spec, limit);
+  const made = await requests.api<FoundStream>(`STREAM.CREATE.${spec.name}`, spec, limit);
   // Somebody was faster, with other settings than ours: theirs count.
   const there =
     isFault(made) && made.fault.code === API.streamNameInUse
-      ? await requests.api<StreamInfo>(`STREAM.INFO.${spec.name}`)
+      ? await requests.api<FoundStream>(`STREAM.INFO.${spec.name}`)
       : made;
-  return granted(`stream ${spec.name}`, there, "setup").config;
+  return granted(`stream ${spec.name}`, there, "setup");
 }
 
-async function findStream(requests: Requests, name: string): Promise<StreamInfo["config"] | undefined> {
-  const info = await requests.api<StreamInfo>(`STREAM.INFO.${name}`);
+async function findStream(requests: Requests, name: string): Promise<FoundStream | undefined> {
+  const info = await requests.api<FoundStream>(`STREAM.INFO.${name}`, undefined, { asIs: true });
   if (isFault(info) && info.fault.code === API.streamNotFound) return undefined;
-  return granted(`stream ${name}`, info, "setup").config;
+  return granted(`stream ${name}`, info, "setup");
 }
 
 const NEEDED = [2, 12] as const;

@@ -60,6 +60,8 @@ export interface Link {
   stallMs(): number;
   /** A new subject of this connection's inbox space, without a trailing dot. */
   newInbox(): string;
+  /** Ends it for good: what it was opened for is not there any more. */
+  end(why: string): void;
   close(): Promise<void>;
   /** Ends at once, without a word to anybody. */
   abandon(): void;
@@ -153,6 +155,8 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
   let down = false;
   let downAt = 0;
   let closing = false;
+  /** Why it was ended here. */
+  let ended: string | undefined;
   let serverId = nc.info?.server_id ?? "";
   let timer: unknown;
   let due = 0;
@@ -187,6 +191,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       else if (status.type === "close") cut("the connection was closed");
       else if (status.type === "reconnect") {
         cut("the connection was cut");
+        if (ended !== undefined) continue;
         down = false;
         serverId = nc.info?.server_id ?? serverId;
         for (const fn of [...ups]) callbacks.call("a listener to reconnections", fn, serverId);
@@ -198,7 +203,7 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       }
     }
     cut("the connection was closed");
-    if (!closing) changed({ state: "closed", why: reasonOf(await nc.closed()) });
+    if (!closing) changed({ state: "closed", why: ended ?? reasonOf(await nc.closed()) });
     closing = true;
     if (timer !== undefined) clock.clearTimeout(timer);
   }
@@ -245,6 +250,16 @@ function linkOver(nc: NatsConnection, clock: Clock, own: boolean): Link {
       return worst > TICK_MS ? worst : 0;
     },
     newInbox: () => `${base}.${(++inboxes).toString(36)}`,
+    end(why) {
+      if (ended !== undefined || closing) return;
+      ended = why;
+      if (own) return void nc.close().catch(() => {});
+      // A connection that is not ours stays, and nothing of this log works on it.
+      cut(why);
+      changed({ state: "closed", why });
+      closing = true;
+      if (timer !== undefined) clock.clearTimeout(timer);
+    },
     async close() {
       closing = true;
       if (timer !== undefined) clock.clearTimeout(timer);

@@ -20,6 +20,7 @@ import { createContents } from "./contents.ts";
 import { ensureNamespace } from "./ensure.ts";
 import { followStored } from "./follow.ts";
 import { keepTime } from "./keep-time.ts";
+import { type FoundStream, Keeper } from "./keeper.ts";
 import { anotherLike, type NatsTarget, openLink } from "./link.ts";
 import { createPublisher, type PublishOptions } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
@@ -96,26 +97,29 @@ export function connectEventLog(options: ConnectOptions): Promise<EventLog> {
   return untilServed(options.clock ?? systemClock, options, () => connectOnce(options));
 }
 
-async function connectOnce(options: ConnectOptions): Promise<EventLog> {
+async function connectOnce(options: ConnectOptions, like?: readonly FoundStream[]): Promise<EventLog> {
   const clock = options.clock ?? systemClock;
   const timeoutMs = options.timeoutMs ?? 5_000;
   const link = await openLink(options.nats, options.name ?? "stepstream", clock);
   const { nc, callbacks } = link;
-  const requests = createRequests(link, timeoutMs);
+  const keeper = new Keeper(link, options.create ?? true);
+  const requests = createRequests(link, timeoutMs, keeper);
   let subjects: Subjects;
   try {
-    subjects = await ensureNamespace(link, requests, options);
+    const namespace = await ensureNamespace(link, requests, { ...options, like });
+    subjects = namespace.subjects;
+    keeper.start(requests, options.namespace, namespace.streams);
   } catch (error) {
     requests.stop();
     await link.close();
     throw error;
   }
-  const publisher = createPublisher(link, timeoutMs);
+  const publisher = createPublisher(link, timeoutMs, keeper);
   const blobs = createBlobs(publisher, requests, subjects, nc.info?.max_payload ?? 1_048_576);
   const reader = createReader(requests, subjects, blobs);
   const remover = createRemover(requests, reader, subjects);
   const timers = createTimers(publisher, reader, remover, subjects);
-  const parts = { link, requests, blobs, subjects };
+  const parts = { link, requests, blobs, subjects, keeper };
   const time = await keepTime(link, requests, subjects.streamName("EVENTS"));
 
   async function appendLarge(subject: string, whole: string, options?: AppendOptions) {
@@ -259,6 +263,7 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
     onConnection: (fn) => kept(link.onChange(fn)),
     onDenied: (fn) => kept(link.denials.onReport(fn)),
     denials: () => link.denials.recent(),
+    onStreamsLost: (fn) => kept(keeper.onLost(fn)),
     onError: (fn) => callbacks.onError(fn),
     async close() {
       await Promise.all([...open].map((one) => one.stop()));
@@ -266,11 +271,13 @@ async function connectOnce(options: ConnectOptions): Promise<EventLog> {
       time.stop();
       publisher.stop();
       requests.stop();
+      keeper.stop();
       await link.close();
     },
-    reopen: () => connectOnce({ ...options, nats: anotherLike(options.nats), create: false }),
+    reopen: () => connectOnce({ ...options, nats: anotherLike(options.nats) }, keeper.streams),
     abandon() {
       const all = [...open];
+      keeper.stop();
       link.abandon();
       // On a connection that stays, the server must not go on giving messages to them.
       for (const one of all) void (async () => one.stop())().catch(() => {});

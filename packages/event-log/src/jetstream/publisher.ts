@@ -3,6 +3,7 @@ import { LogRefusedError, LogUnavailableError, WrongLastSequenceError } from "@s
 import type { Appended, AppendOptions, Denial } from "../port.ts";
 import { errorOfAppend, isOnePerSubject, meaningOf, type ServerError, told, UNREADABLE } from "./answers.ts";
 import { clean, encoded } from "./headers.ts";
+import type { Keeper } from "./keeper.ts";
 import type { Link } from "./link.ts";
 import { deniedError, permissionNeeded } from "./permissions.ts";
 import { Answered, LATE_MS, refusedWaitMs, type Sent } from "./tries.ts";
@@ -69,7 +70,7 @@ interface Pending extends Sent {
   reject(error: Error): void;
 }
 
-export function createPublisher(link: Link, timeoutMs: number): Publisher {
+export function createPublisher(link: Link, timeoutMs: number, keeper?: Pick<Keeper, "suspect">): Publisher {
   const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const pending = new Map<string, Pending>();
@@ -103,6 +104,11 @@ export function createPublisher(link: Link, timeoutMs: number): Publisher {
   function onError(one: Pending, error: ServerError): void {
     const meaning = meaningOf(error);
     if (meaning === "unavailable" || meaning === "unknown") {
+      const gone = error === NO_STREAM && keeper?.suspect(`an append to ${one.subject}`, one.subject, "write");
+      if (gone && !one.unsure) {
+        pending.delete(one.key);
+        return one.reject(gone);
+      }
       one.unsure ||= meaning === "unknown";
       one.why = told(error);
       if (meaning === "unknown" && one.ifLost !== "resend") return fail(one, one.why);
@@ -264,11 +270,16 @@ function headersFor({ expectLast, id, lines }: PublishOptions): MsgHdrs | undefi
   return encoded(`${block}${lines ?? ""}\r\n`);
 }
 
+const NO_STREAM: ServerError = {
+  code: 0,
+  httpCode: 503,
+  why: "no stream listens to it (is JetStream on, is the stream there?)",
+};
+
 /** Exported for its test. */
 export function readAck(msg: Pick<Msg, "data" | "headers" | "string">): Appended | ServerError {
   const unreadable = (why: string): ServerError => ({ code: UNREADABLE, httpCode: 0, why });
-  if (msg.data.length === 0)
-    return { code: 0, httpCode: 503, why: "no stream listens to it (is JetStream on, is the stream there?)" };
+  if (msg.data.length === 0) return NO_STREAM;
   let ack: { seq?: number; duplicate?: boolean; error?: { err_code?: number; code?: number; description?: string } };
   try {
     ack = JSON.parse(msg.string());

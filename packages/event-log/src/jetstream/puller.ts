@@ -8,6 +8,7 @@ import { JetStreamDelivery, parseAck, type Source } from "./delivery.ts";
 import { header, headerBlock, statusOf } from "./incoming.ts";
 import { LateDeliveries } from "./late.ts";
 import { Lease } from "./lease.ts";
+import type { Keeper } from "./keeper.ts";
 import type { Link } from "./link.ts";
 import type { Requests } from "./requests.ts";
 import type { LastingSubscription } from "./subscriptions.ts";
@@ -68,10 +69,11 @@ export interface PullerParts {
   requests: Requests;
   blobs: Blobs;
   subjects: Subjects;
+  keeper: Pick<Keeper, "suspect">;
 }
 
 export async function startPuller(parts: PullerParts, options: ConsumeOptions): Promise<Consumption> {
-  const { link, requests, blobs, subjects } = parts;
+  const { link, requests, blobs, subjects, keeper } = parts;
   const { nc, clock, callbacks } = link;
   const what = `a delivery of consumer ${options.consumer}`;
   const stream = subjects.streamName(options.stream);
@@ -303,6 +305,8 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
    */
   function mend(why: string, afterMs = 0): void {
     forgetPulls();
+    // Its stream may be gone, too.
+    keeper.suspect(`consumer ${options.consumer}`, next, "setup");
     askAt = clock.now() + PAUSE_MS;
     interrupted(why);
     if (mending) return;

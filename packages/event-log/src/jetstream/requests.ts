@@ -1,8 +1,9 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
 import type { Denial } from "../port.ts";
-import { meaningOf, type ServerError, told } from "./answers.ts";
+import { API, meaningOf, type ServerError, told } from "./answers.ts";
 import { headerBlock, statusOfAnswer } from "./incoming.ts";
+import type { Keeper } from "./keeper.ts";
 import type { Link } from "./link.ts";
 import { deniedError, permissionNeeded } from "./permissions.ts";
 import { Answered, LATE_MS, refusedWaitMs, type Sent } from "./tries.ts";
@@ -35,6 +36,8 @@ export interface AskOptions {
   timeoutMs?: number;
   /** Silence after which it may be asked again. Default 500. */
   firstMs?: number;
+  /** That the stream does not exist is the answer, and not a reason to look after it. */
+  asIs?: boolean;
 }
 
 export interface ManyOptions extends AskOptions {
@@ -73,7 +76,7 @@ interface Open extends Sent {
   reject(error: Error): void;
 }
 
-export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
+export function createRequests(link: Link, defaultTimeoutMs: number, keeper?: Pick<Keeper, "suspect">): Requests {
   const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const all = new Set<Open>();
@@ -100,8 +103,10 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
     const one = byKey.get(key);
     if (!one) return;
     try {
-      if (msg.data.length === 0 && statusOfAnswer(headerBlock(msg)).code === 503)
+      if (msg.data.length === 0 && statusOfAnswer(headerBlock(msg)).code === 503) {
+        suspect(one.what, one.subject, one.changes);
         throw new Unavailable("nobody answers there (is JetStream on, is the stream there?)");
+      }
       const isLast = one.onPart(msg);
       const now = clock.now();
       if (one.chosen === undefined) {
@@ -117,6 +122,12 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
       if (error instanceof Unavailable) return onUnavailable(one, error.message);
       reject(one, error as Error);
     }
+  }
+
+  /** @throws {LogRefusedError} The stream is gone, and is not made again. */
+  function suspect(what: string, subject: string, changes: boolean): void {
+    const refusal = subject.startsWith("$JS.API.") && keeper?.suspect(what, subject, changes ? "setup" : "read");
+    if (refusal) throw refusal;
   }
 
   function onUnavailable(one: Open, why: string): void {
@@ -211,6 +222,10 @@ export function createRequests(link: Link, defaultTimeoutMs: number): Requests {
         answer = msg.json();
         const fault = faultOf(answer);
         if (fault && ["unavailable", "unknown"].includes(meaningOf(fault))) throw new Unavailable(told(fault));
+        if (fault?.code === API.streamNotFound && !options?.asIs) {
+          suspect(`a request on $JS.API.${name}`, `$JS.API.${name}`, changes);
+          throw new Unavailable(told(fault));
+        }
         return true;
       };
       const text = body === undefined ? "" : JSON.stringify(body);
