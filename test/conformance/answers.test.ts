@@ -233,7 +233,10 @@ describe("a read", () => {
     const { name, stop } = await scripted([ELECTION]);
     await expect(requests.api(name)).rejects.toThrow(LogUnavailableError);
     stop();
-    const log = await connectEventLog({ nats: server.url, namespace: `answers-${++count}`, timeoutMs: 1_000 });
+    const bus = { nats: server.url, namespace: `answers-${++count}`, timeoutMs: 1_000 };
+    await (await connectEventLog(bus)).close();
+    // It does not make the stream again.
+    const log = await connectEventLog({ ...bus, create: false });
     const inbox = log.subjects.inbox("r");
     await admin.request(`$JS.API.STREAM.DELETE.${log.subjects.streamName("EVENTS")}`);
     const reads = [

@@ -367,8 +367,10 @@ export class InvariantError extends StepstreamError {
 export class RunNotFoundError extends StepstreamError {
   readonly code = "RUN_NOT_FOUND";
   readonly retry = "never";
-  constructor(run: string, namespace: string) {
-    super(`There is no run ${run} in namespace "${namespace}".`, { run, namespace });
+  /** @param wasThere - It was stored before. */
+  constructor(run: string, namespace: string, wasThere = false) {
+    const before = wasThere ? " any more: it was deleted, or its stream was lost" : "";
+    super(`There is no run ${run} in namespace "${namespace}"${before}.`, { run, namespace });
   }
 }
 

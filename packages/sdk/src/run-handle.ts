@@ -36,6 +36,7 @@ import type { z } from "zod";
 import { type CallOptions, timeoutMs, unlessClosed, within } from "./call-timeout.ts";
 import { deleteRun } from "./delete-run.ts";
 import { retryRun } from "./retry-run.ts";
+import { RunExistence } from "./run-existence.ts";
 import { type HistoryEntry, readHistory } from "./run-history.ts";
 import { followProgress } from "./run-progress.ts";
 import { endOf, isOwnEnd, lastDecision, type RunStatus, readStatus, upToOf } from "./run-status.ts";
@@ -126,7 +127,7 @@ export class RunHandle<
   readonly id: string;
   readonly #context: HandleContext;
   readonly #workflow: AnyWorkflow | undefined;
-  #known: boolean;
+  #existence: RunExistence;
   /** The stream sequence of the message that started it, where this handle's client has sent that. */
   readonly #since: number | undefined;
 
@@ -135,7 +136,7 @@ export class RunHandle<
     this.id = id;
     this.#context = context;
     this.#workflow = workflow;
-    this.#known = since !== undefined;
+    this.#existence = new RunExistence(context.log, id, since);
     this.#since = since;
   }
 
@@ -164,11 +165,14 @@ export class RunHandle<
   async #result(signal: AbortSignal | undefined): Promise<O> {
     const { log } = this.#context;
     let end: TerminalEvent | undefined;
+    // It was started here, or looked for: then only what happens while it is waited for can remove it.
+    let looks = this.#existence.known ? 0 : 1;
     await this.#watch(
       async () => {
         const last = await lastDecision(log, this.id);
-        if (!last) await this.#mustExist();
-        return last && (await this.#isOwn(last)) ? [last] : [];
+        const isOver = last && endOf(last) !== undefined && (await this.#isOwn(last));
+        if (!isOver && looks++ > 0) await this.#mustExist();
+        return last && (isOver || (await this.#isOwn(last))) ? [last] : [];
       },
       (stored) => {
         const ended = end ?? endOf(stored);
@@ -206,7 +210,13 @@ export class RunHandle<
     const late = (ms: number) => stop.abort(new CallTimeoutError(what, ms, "The run goes on."));
     const timer = ms === undefined ? undefined : clock.setTimeout(() => late(ms), Math.max(0, until - clock.now()));
     try {
-      yield* followProgress({ ...this.#context, run: this.id, signal: AbortSignal.any([closed, stop.signal]) });
+      const mustExist = () => this.#mustExist();
+      yield* followProgress({
+        ...this.#context,
+        run: this.id,
+        signal: AbortSignal.any([closed, stop.signal]),
+        mustExist,
+      });
     } finally {
       if (timer !== undefined) clock.clearTimeout(timer);
     }
@@ -421,7 +431,7 @@ export class RunHandle<
         () => "It may be deleted in part; deleting it again is safe.",
       ),
     );
-    this.#known = false;
+    this.#existence = new RunExistence(this.#context.log, this.id);
   }
 
   /**
@@ -490,13 +500,8 @@ export class RunHandle<
   }
 
   async #mustExist(patienceMs?: number): Promise<void> {
-    if (this.#known) return;
-    const { log, clock } = this.#context;
-    const inbox = log.subjects.inbox(this.id);
-    const look = () => log.last(inbox, { fresh: true });
-    const last = await untilAnswered(clock, `look at run ${this.id}`, look, patienceMs);
-    if (!last) throw new RunNotFoundError(this.id, log.subjects.namespace);
-    this.#known = true;
+    const { clock } = this.#context;
+    await untilAnswered(clock, `look at run ${this.id}`, () => this.#existence.check(), patienceMs);
   }
 
   #open(end: TerminalEvent): O {

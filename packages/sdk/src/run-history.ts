@@ -7,6 +7,7 @@ import {
   isTerminal,
   type MalformedMessageError,
   type RunEvent,
+  RunNotFoundError,
 } from "@stepstream/contracts";
 import type { EventLog, Stored } from "@stepstream/event-log";
 import type { z } from "zod";
@@ -37,7 +38,14 @@ export async function readHistory(log: EventLog, run: string): Promise<HistoryEn
   return new HistoryReader(log, run).more();
 }
 
-/** Reads the history of a run as it grows. */
+/**
+ * Reads the history of a run as it grows.
+ *
+ * H1. A run that is gone is an error, not a history that grows no more.
+ *
+ * Checked elsewhere:
+ *   H1  run-existence.test.ts: ends whatever follows it (H1):
+ */
 export class HistoryReader {
   readonly #log: EventLog;
   readonly #run: string;
@@ -47,6 +55,8 @@ export class HistoryReader {
   /** When the timer of a slot fires. */
   readonly #fireAt = new Map<number, number>();
   #over = false;
+  /** The first message of its inbox that was read. */
+  #first: number | undefined;
 
   constructor(log: EventLog, run: string) {
     this.#log = log;
@@ -58,7 +68,10 @@ export class HistoryReader {
     return this.#over;
   }
 
-  /** What has come since the last time; the first time all. By stream sequence. */
+  /**
+   * What has come since the last time; the first time all. By stream sequence.
+   * @throws {RunNotFoundError} What was read before is not stored any more.
+   */
   async more(): Promise<HistoryEntry[]> {
     const { subjects } = this.#log;
     const slots = await this.#log.list("EVENTS", subjects.all.attemptsOfRun(this.#run));
@@ -68,7 +81,17 @@ export class HistoryReader {
       this.#news("journal", Decision, subjects.journal(this.#run)),
       ...attempts.map(([subject]) => this.#news("attempt", AttemptRecordSchema, subject)),
     ]);
+    const [inbox, journal] = read;
+    this.#first ??= inbox![0]?.seq;
+    if (inbox!.length === 0 && journal!.length === 0) await this.#mustExist();
     return this.#mark(read.flat().sort((a, b) => a.seq - b.seq));
+  }
+
+  async #mustExist(): Promise<void> {
+    const { subjects } = this.#log;
+    if (this.#first === undefined || this.#over) return;
+    const oldest = await this.#log.oldest("EVENTS", subjects.inbox(this.#run));
+    if (oldest?.seq !== this.#first) throw new RunNotFoundError(this.#run, subjects.namespace, true);
   }
 
   async #news(kind: "inbox" | "journal" | "attempt", schema: z.ZodType, subject: string): Promise<HistoryEntry[]> {

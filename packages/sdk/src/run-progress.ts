@@ -14,8 +14,10 @@ export async function* followProgress(source: {
   clock: Clock;
   run: string;
   signal: AbortSignal;
+  /** @throws The run is gone. */
+  mustExist: () => Promise<void>;
 }): AsyncGenerator<Progress, void, void> {
-  const { log, run } = source;
+  const { log, run, mustExist } = source;
   const queue: Progress[] = [];
   let wake = Promise.withResolvers<void>();
   let seen = 0;
@@ -31,6 +33,7 @@ export async function* followProgress(source: {
   };
   const reread = async () => {
     const news = await log.read(log.subjects.journal(run), { fromSeq: seen + 1 });
+    if (!news.some((stored) => endOf(stored) !== undefined)) await mustExist();
     const last = news.findLast((stored) => progressIn(stored).length > 0);
     // The last that said how far it is, and the last of all, which may be the end.
     return [...(last ? [last] : []), ...news.slice(-1)];

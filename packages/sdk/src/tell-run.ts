@@ -13,6 +13,7 @@ import {
 } from "@stepstream/contracts";
 import type { Clock, EventLog, Stored } from "@stepstream/event-log";
 import { timeoutMs, within } from "./call-timeout.ts";
+import { RunExistence } from "./run-existence.ts";
 import { endOf, eventsOf, isOwnEnd, lastDecision, readStatus, reasonIn, stateOf } from "./run-status.ts";
 import { untilAnswered } from "./start-run.ts";
 import { watchJournal } from "./watch-journal.ts";
@@ -126,12 +127,18 @@ async function tell<T>(
     end ??= endOf(stored);
     return found !== undefined || end !== undefined;
   };
+  const existence = new RunExistence(log, run);
   let looks = 0;
   const rereadAll = async () => {
+    const isFirst = looks++ === 0;
     // The first look is at once: nothing can be expected of it.
-    if (looks++ > 0) await mustNotBeDead(log, run, seq);
+    if (!isFirst) await mustNotBeDead(log, run, seq);
     const news = await reread();
     const answered = news.some((stored) => stored.text.includes(inText) || endOf(stored));
+    if (!isFirst && !answered) {
+      await mustBeStored(log, run, seq);
+      await existence.check();
+    }
     if (message.type === "CancelRequested" && !answered) await mustNotBeParked(log, run, seq);
     return news;
   };
@@ -140,6 +147,12 @@ async function tell<T>(
   if (!found) for (const stored of await look(reread)) answerIn(stored);
   if (!found) throw new RunClosedError(run, stateOf(end!));
   return found.value;
+}
+
+/** @throws {RunNotFoundError} The message is gone, and so is its run: deleted, or lost with its stream. */
+async function mustBeStored(log: EventLog, run: string, seq: number): Promise<void> {
+  const last = await log.last(log.subjects.inbox(run), { fresh: true });
+  if (!last || last.seq < seq) throw new RunNotFoundError(run, log.subjects.namespace, true);
 }
 
 /** @throws {RunParkedError} The record is newer than the message: a coordinator has it, and can do nothing with it. */

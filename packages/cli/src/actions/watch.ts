@@ -52,6 +52,7 @@ class Watched {
   readonly #reader: HistoryReader;
   readonly #children = new Map<string, Watched>();
   #news: HistoryEntry[] = [];
+  #gone = false;
 
   constructor(bus: Bus, run: string) {
     this.#bus = bus;
@@ -68,9 +69,17 @@ class Watched {
     }
     for (const { child } of this.view.slots.values())
       if (child !== undefined && !this.#children.has(child)) this.#children.set(child, new Watched(this.#bus, child));
-    const going = [...this.#children.values()].filter(({ view }) => view.endedAt === undefined);
-    await Promise.all(going.map((child) => child.look()));
+    const going = [...this.#children.values()].filter((child) => child.view.endedAt === undefined && !child.#gone);
+    await Promise.all(going.map((child) => child.#lookAsChild()));
     return this.view.startedAt > 0;
+  }
+
+  /** A child may be deleted while its parent continues. */
+  async #lookAsChild(): Promise<void> {
+    await this.look().catch((error) => {
+      if (!(error instanceof RunNotFoundError)) throw error;
+      this.#gone = true;
+    });
   }
 
   /** What has come since the last time, children's too. */
