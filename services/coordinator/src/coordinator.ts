@@ -165,6 +165,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   /** Of the log in use. */
   let connection: Subscription | undefined;
   let denied: Subscription | undefined;
+  let lost: Subscription | undefined;
   /** Ends the wait for a server, at the start. */
   const stopping = new AbortController();
   /** Settles when the incarnation in use is abandoned. */
@@ -201,6 +202,14 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     cut = undefined;
     denied?.stop();
     denied = log.onDenied?.((report) => emit({ type: "denied", ...report }));
+    lost?.stop();
+    lost = log.onStreamsLost?.((streams) => {
+      emit({ type: "lost", streams });
+      if (!streams.includes("EVENTS")) return incarnation?.lookForLosses();
+      // What is in memory are runs of a log that is gone.
+      abandon();
+      restart();
+    });
     connection = log.onConnection?.((change) => {
       cut = change.state === "up" ? undefined : change.why;
       emit({ type: "connection", ...change });
@@ -380,6 +389,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       state = "stopped";
       connection?.stop();
       denied?.stop();
+      lost?.stop();
       await ready();
       const left = abandoned;
       if (incarnation) await Promise.race([incarnation.stop(), left.promise]);

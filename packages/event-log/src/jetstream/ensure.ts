@@ -49,7 +49,8 @@ export async function ensureNamespace(
   checkVersion(link.nc.info?.version ?? "0");
 
   const wished = new Subjects(namespace, asked ?? DEFAULT_PARTITIONS);
-  const specs = like?.map(({ config }) => config as StreamSpec) ?? streamsOf(wished, replicas, { placement, retention });
+  const specs =
+    like?.map(({ config }) => config as StreamSpec) ?? streamsOf(wished, replicas, { placement, retention });
   const [events, ...others] = specs;
   const found = create ? await ensureStream(requests, events!) : await findStream(requests, events!.name);
   if (!found) throw new NamespaceNotFoundError(namespace);

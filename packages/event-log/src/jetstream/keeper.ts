@@ -21,7 +21,7 @@ export interface FoundStream {
  *
  * E1. A stream that is gone is made again as it was: with its replicas, limits and placement, not with those of the
  *     options. Where `create` is false nothing is made, and what needs the stream is refused (10059).
- * E2. The streams are looked at after each reconnection, where an answer suggests that one is gone, and every 5 s while
+ * E2. The streams are looked at after each reconnection, where an answer suggests that one is gone, and every 3 s while
  *     there is a listener to losses. One look at a time; a look that fails is repeated after growing waits.
  * E3. Each loss is reported once, also if another process has made the stream again.
  * E4. Where EVENTS is there again with another number of partitions, the log is closed: every subject would be wrong.
@@ -32,7 +32,7 @@ export interface FoundStream {
  *   E3  test/conformance/lost-streams.test.ts: is reported once to each process
  *   E4  test/conformance/lost-streams.test.ts: with another number of partitions closes the log
  */
-const LOOK_MS = 5_000;
+const LOOK_MS = 3_000;
 /** Looks that are asked for closer than this are one. */
 const PAUSE_MS = 250;
 /** Placing a stream's replicas takes a cluster a while. */
@@ -155,7 +155,11 @@ export class Keeper {
     }
     if (isFault(found)) throw new LogRefusedError(`stream ${name}`, found.fault.code, found.fault.why, "setup");
     this.#missing.delete(name);
-    if (found.created === known.created) return false;
+    if (found.created === known.created) {
+      // What an operator changes is what it is made like.
+      this.#known.set(name, found);
+      return false;
+    }
     const partitions = known.config.metadata?.[PARTITIONS_KEY];
     const now = found.config.metadata?.[PARTITIONS_KEY];
     if (now !== partitions) {

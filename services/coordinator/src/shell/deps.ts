@@ -144,6 +144,8 @@ export type CoordinatorEvent =
   /** Ended runs were removed, as the namespace's retention says. */
   | { type: "removed"; runs: number; archived: boolean }
   | { type: "peers"; peers: readonly string[] }
+  /** Streams were lost with all that was in them, and exist again, empty. Without EVENTS no run is left. */
+  | { type: "lost"; streams: readonly string[] }
   /** nats-server does not permit something: once in 10 s for each permission, with how often it was denied meanwhile. */
   | ({ type: "denied" } & DenialReport)
   /** The machine's clock is wrong by so much, compared with the server's; 0: it is right again. Timers go by the server's. */

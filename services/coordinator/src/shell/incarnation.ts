@@ -84,6 +84,11 @@ export class Incarnation {
     this.#assign();
   }
 
+  /** Something that runs wait for is known to be lost: it is looked for now. */
+  lookForLosses(): void {
+    for (const partition of this.#partitions.values()) partition.audit();
+  }
+
   /** A refusal is not tried again: it is returned. */
   async #takeDue(): Promise<Consumption | LogRefusedError> {
     try {
