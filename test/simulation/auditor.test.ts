@@ -48,6 +48,7 @@ async function coordinate() {
       const value: unknown = Reflect.get(target, key, target);
       if (typeof value !== "function") return value;
       return (...args: unknown[]) => {
+        // A broadcast has no answer, and for what was denied no server is asked.
         if (key !== "broadcast" && key !== "denials") asked.push(`${key} ${key === "list" ? args[1] : args[0]}`);
         return value.apply(target, args);
       };
