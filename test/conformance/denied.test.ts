@@ -176,10 +176,12 @@ describe.skipIf(noGuardedServer)("what the server does not permit", () => {
     await boss.append(inbox(), "{}");
     await expect.poll(seen).toEqual(["publish $JS.API.CONSUMER.MSG.NEXT.shop_EVENTS.>"]);
     expect(reports[0]!.error.message).toContain("No message is received until it is permitted.");
+    expect(consumption.lost).toBe(true);
     await deny({});
     const since = performance.now();
     await came.promise;
     expect(performance.now() - since).toBeLessThan(HEALED_MS);
+    expect(consumption.lost).toBe(false);
     await consumption.stop();
   });
 
@@ -255,6 +257,26 @@ describe.skipIf(noGuardedServer)("what the server does not permit", () => {
     const since = performance.now();
     await came.promise;
     expect(performance.now() - since).toBeLessThan(HEALED_MS);
+    await consumption.stop();
+  });
+
+  it("keeps a large value that may not be fetched; it comes once that is permitted", async () => {
+    await boss.append(inbox(), large);
+    await deny({ publish: ["$JS.API.DIRECT.GET.shop_BLOBS.>"] });
+    await expect(eva.read(inbox())).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+    const came: string[] = [];
+    const consumption = await eva.consume({
+      ...consuming(),
+      filter: "shop.inbox.>",
+      onDelivery(delivery) {
+        came.push(delivery.text);
+        delivery.ack();
+      },
+    });
+    await expect.poll(seen).toContain("publish $JS.API.DIRECT.GET.shop_BLOBS.>");
+    expect(came).toEqual([]);
+    await deny({});
+    await expect.poll(() => came.map(({ length }) => length), { timeout: HEALED_MS }).toEqual([large.length]);
     await consumption.stop();
   });
 

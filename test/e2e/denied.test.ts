@@ -1,4 +1,7 @@
 /** Programs that nats-server does not permit something: two coordinators and a worker, each a process and a user of its own. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Client, connect } from "@stepstream/sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cli } from "../cli/scene.ts";
@@ -17,6 +20,7 @@ let server: GuardedServer;
 let client: Client;
 let coordinators: Program[];
 let worker: Program;
+let cache: string;
 
 function config(role?: Role, { publish, subscribe }: Denied = {}): string {
   const user = (name: Role) => {
@@ -32,6 +36,7 @@ const env = (user: string) => ({ NATS_URL: url(user), STEPSTREAM_NAMESPACE: NS }
 describe.skipIf(noGuardedServer)("programs that are denied", () => {
   beforeAll(async () => {
     server = await startGuardedServer(config());
+    cache = await mkdtemp(join(tmpdir(), "stepstream-denied-"));
     coordinators = [new Program("coordinator", env("coordinator")), new Program("coordinator", env("coordinator"))];
     worker = new Program("step-worker", env("worker"));
     await Promise.all([...coordinators, worker].map((program) => program.says(/ runs | is ready/)));
@@ -41,6 +46,7 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     await client?.close();
     await Promise.all([...(coordinators ?? []), worker].map((program) => program?.end("SIGKILL")));
     await server?.stop();
+    await rm(cache, { recursive: true, force: true });
   });
 
   /** One step, and a timer that is stored and cancelled. */
@@ -123,6 +129,27 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     },
     60_000,
   );
+
+  it.each([
+    ["ls", "$JS.API.CONSUMER.MSG.NEXT.>", `$JS.API.CONSUMER.MSG.NEXT.${NS}_EVENTS`],
+    ["ls", "$JS.API.CONSUMER.CREATE.>", `$JS.API.CONSUMER.CREATE.${NS}_EVENTS`],
+    ["queue", "$JS.API.CONSUMER.LIST.>", `$JS.API.CONSUMER.LIST.${NS}_COMMANDS`],
+    ["show denied-1", "$JS.API.STREAM.INFO.>", `$JS.API.STREAM.INFO.${NS}_EVENTS`],
+    ["watch denied-1", "$JS.API.DIRECT.GET.>", `$JS.API.DIRECT.GET.${NS}_EVENTS`],
+    ["result denied-1", "$JS.API.DIRECT.GET.>", `$JS.API.DIRECT.GET.${NS}_EVENTS`],
+    ["signal denied-1 go", `${NS}.inbox.>`, `${NS}.inbox.>`],
+    ["query denied-1 total", `${NS}.query.>`, `${NS}.query.>`],
+    ["cancel denied-1", `${NS}.inbox.>`, `${NS}.inbox.>`],
+  ])("the command %s that may not publish to %s fails at once, with the permission needed", async (args, publish, needed) => {
+    await client.start(nap, 1, { id: "denied-1", onConflict: "attach" });
+    await server.reload(config("worker", { publish }));
+    const since = performance.now();
+    const { code, err } = await cli(args, { ...env("worker"), XDG_CACHE_HOME: cache });
+    expect(performance.now() - since).toBeLessThan(3_000);
+    expect(code).toBe(4);
+    expect(err).toContain(`Allow this user to publish to "${needed}`);
+    await server.reload(config());
+  });
 
   it("what is denied again and again is one line in ten seconds", async () => {
     const from = coordinators.map((program) => ({ lines: program.lines.length, bytes: program.bytes }));

@@ -1,5 +1,5 @@
 /** How much coordinators do while the log does not answer: in virtual time, so that minutes of it cost nothing. */
-import { LogUnavailableError } from "@stepstream/contracts";
+import { LogUnavailableError, PermissionDeniedError } from "@stepstream/contracts";
 import { createBoundary, createCoordinator } from "@stepstream/coordinator";
 import type { EventLog } from "@stepstream/event-log";
 import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log/memory";
@@ -50,7 +50,11 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 const pass = (ms: number) => soon(new Promise<void>((resolve) => void clock.setTimeout(resolve, ms)));
 
 /** A coordinator, and its calls to the log that `fails` names: each fails while that returns true. */
-async function coordinator(name: string, fails: (method: string, first: any) => boolean = () => false) {
+async function coordinator(
+  name: string,
+  fails: (method: string, first: any) => boolean = () => false,
+  how = (what: string): Error => new LogUnavailableError(what, "so the test wants it"),
+) {
   const log = server.connect(name);
   let failed = 0;
   const events: Happened[] = [];
@@ -61,7 +65,7 @@ async function coordinator(name: string, fails: (method: string, first: any) => 
       return (...args: unknown[]) => {
         if (!fails(key, args[0])) return value.apply(target, args);
         failed++;
-        return Promise.reject(new LogUnavailableError(`${key} of ${name}`, "so the test wants it"));
+        return Promise.reject(how(`${key} of ${name}`));
       };
     },
   }) as EventLog;
@@ -121,6 +125,30 @@ describe("coordinators that are cut off", () => {
     other.log.kill();
     await pass(40_000);
     expect(one.made.partitions).toHaveLength(PARTITIONS);
+  });
+});
+
+describe("a log that refuses, for minutes,", () => {
+  const denied = (what: string) =>
+    new PermissionDeniedError(what, { operation: "publish", subject: "a.b", needed: "a.>" }, "read");
+  it.each(["last", "read", "append", "list"])("parks no run: %s", async (method) => {
+    let broken = false;
+    const one = await coordinator("c1", (called) => broken && called === method, denied);
+    const before = await soon(client.start(three, 1));
+    await pass(1_000);
+    broken = true;
+    const requests = Promise.all([before.cancel({ grace: "1s", timeout: "10m" })]);
+    requests.catch(() => {});
+    const after = await soon(client.start(three, 2));
+    await pass(180_000);
+    expect(one.events.filter(({ type }) => type === "parked" || type === "dead")).toEqual([]);
+    broken = false;
+    await soon(requests);
+    const results = [before.result(), after.cancel({ grace: "1s" }).then(() => after.result())];
+    for (const result of results) {
+      result.catch(() => {});
+      await expect(soon(result)).rejects.toMatchObject({ code: "WORKFLOW_CANCELLED" });
+    }
   });
 });
 

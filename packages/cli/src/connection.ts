@@ -92,8 +92,13 @@ export async function withBus<T>(
       ...(await waiting(command.optsWithGlobals<BusFlags>(), io)),
     });
     const log = await Promise.race([opening, ended]);
-    log.onDenied?.(({ thrown, error }) => {
-      if (!thrown && !io.json) io.err.write(`warning: ${error.message}\n`);
+    // What the commands ask the server's API for themselves would wait for an answer that does not come.
+    const denied = Promise.withResolvers<never>();
+    denied.promise.catch(() => {});
+    log.onDenied?.(({ thrown, needed, error }) => {
+      if (thrown) return;
+      if (needed.startsWith("$JS.API.")) denied.reject(error);
+      else if (!io.json) io.err.write(`warning: ${error.message}\n`);
     });
     let connected: Promise<Client> | undefined;
     const client = () => {
@@ -101,7 +106,7 @@ export async function withBus<T>(
       return connected;
     };
     try {
-      return await Promise.race([work({ log, client, namespace, nc }), ended]);
+      return await Promise.race([work({ log, client, namespace, nc }), ended, denied.promise]);
     } finally {
       await unlessAborted(
         io,

@@ -23,3 +23,4 @@ export type {
 export { Backoff, Retry, type RetryWaits } from "./retry.ts";
 export { ServerClock } from "./server-clock.ts";
 export { wallOf, watchClock } from "./watch-clock.ts";
+export { isTransient } from "./transient.ts";

@@ -205,7 +205,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     lost?.stop();
     lost = log.onStreamsLost?.((streams) => {
       emit({ type: "lost", streams });
-      if (!streams.includes("EVENTS")) return incarnation?.lookForLosses();
+      if (!streams.includes("EVENTS")) return incarnation?.expectLoss();
       // What is in memory are runs of a log that is gone.
       abandon();
       restart();

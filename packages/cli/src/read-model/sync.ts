@@ -1,8 +1,17 @@
 import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { DeliverPolicy, type JetStreamManager, jetstream, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
+import {
+  DeliverPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  type StreamInfo,
+} from "@nats-io/jetstream";
 import type { Bus } from "../connection.ts";
+import { CliError, EXIT } from "../exit.ts";
 import type { Seen } from "./fold.ts";
 import { RunStore } from "./store.ts";
 
@@ -120,11 +129,20 @@ async function catchUp(
     const messages = await consumer.consume({ max_messages: BATCH });
     // The last of them may be deleted before they come: then nothing more does.
     let seen = -1;
+    let lost: Error | undefined;
     const idle = setInterval(async () => {
       const still = done === seen;
       seen = done;
       if (signal?.aborted) messages.stop();
-      else if (still && (await consumer.info().catch(() => undefined))?.num_pending === 0) messages.stop();
+      if (!still) return;
+      try {
+        if ((await consumer.info()).num_pending === 0) messages.stop();
+      } catch (error) {
+        // Without an answer it may still go on; without the stream, or this look at it, nothing more comes.
+        if (!isGone(error)) return;
+        lost = error;
+        messages.stop();
+      }
     }, IDLE_MS);
     try {
       for await (const msg of messages) {
@@ -144,15 +162,20 @@ async function catchUp(
     } finally {
       clearInterval(idle);
     }
-    if (signal?.aborted) {
-      flush();
-      signal.throwIfAborted();
-    }
+    if (signal?.aborted || lost) flush();
+    signal?.throwIfAborted();
+    if (lost)
+      throw new CliError(`The runs could not be read to the end: ${lost.message}. Try again.`, EXIT.bus, { cause: lost });
   }
   // Failed attempts may come after the last message that matters here.
   if (last.seq < end.seq) last = end;
   flush();
   return done;
+}
+
+function isGone(error: unknown): error is Error {
+  const { ConsumerNotFound, StreamNotFound } = JetStreamApiCodes;
+  return error instanceof JetStreamApiError && (error.code === ConsumerNotFound || error.code === StreamNotFound);
 }
 
 /** The text of a message that is kept elsewhere for its size. Rare. */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { LogRefusedError, LogUnavailableError, MAX_MESSAGE_BYTES, Ref, type Subjects } from "@stepstream/contracts";
+import { LogRefusedError, MAX_MESSAGE_BYTES, Ref, type Subjects } from "@stepstream/contracts";
+import { isTransient } from "../transient.ts";
 import { header } from "./incoming.ts";
 import type { Publisher } from "./publisher.ts";
 import { granted, isFault, type Requests } from "./requests.ts";
@@ -21,7 +22,7 @@ import { blobStream } from "./streams.ts";
  * B2. What is read has the hash that was asked for.
  * B3. A blob that is missing or broken becomes a text that no decoder accepts, and says why: the
  *     message goes the way of all malformed messages, and nobody waits behind it. A server that does
- *     not answer is no such case: that is LogUnavailableError.
+ *     not answer, or refuses, is no such case: that is its error.
  * B4. A reference is known by its header; its JSON may be spelled in any way. Its sizes are not trusted: they are
  *     bounded, each chunk has to have the length that they say, and the first that has not ends the read.
  * B5. At most `FETCH_BYTES_MAX` are being fetched at a time (or one blob that is larger), and a blob that is asked for
@@ -191,7 +192,7 @@ export function createBlobs(publisher: Publisher, requests: Requests, subjects: 
       const fault = faultOf(subject, ref);
       if (fault !== undefined) return lost(ref, fault);
       return fetch(ref).catch((error: unknown) => {
-        if (error instanceof LogUnavailableError) throw error;
+        if (isTransient(error)) throw error;
         return lost(ref, (error as Error).message);
       });
     },

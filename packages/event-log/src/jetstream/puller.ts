@@ -152,6 +152,12 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     pulls.clear();
   }
 
+  /** Nothing comes until something is permitted. */
+  function lose(): void {
+    forgetPulls();
+    lost = true;
+  }
+
   function openInbox(): void {
     inbox = link.newInbox();
     heardAt = clock.now();
@@ -164,7 +170,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
         else if (msg.reply) callbacks.call(what, onMessage, msg);
         else callbacks.call("a status of a consumption", onStatus, msg, ours);
       },
-      forgetPulls,
+      lose,
     );
   }
 
@@ -347,7 +353,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
   // What was asked for will not come; the wait is that of a consumer that cannot be made again.
   const denials = link.onDenied(({ operation, subject }) => {
     if (operation !== "publish" || subject !== next) return false;
-    forgetPulls();
+    lose();
     askAt = clock.now() + mendings.next();
     return false;
   });

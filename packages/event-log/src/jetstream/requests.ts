@@ -222,7 +222,7 @@ export function createRequests(link: Link, defaultTimeoutMs: number, keeper?: Pi
         answer = msg.json();
         const fault = faultOf(answer);
         if (fault && ["unavailable", "unknown"].includes(meaningOf(fault))) throw new Unavailable(told(fault));
-        if (fault?.code === API.streamNotFound && !options?.asIs) {
+        if (keeper && fault?.code === API.streamNotFound && !options?.asIs) {
           suspect(`a request on $JS.API.${name}`, `$JS.API.${name}`, changes);
           throw new Unavailable(told(fault));
         }

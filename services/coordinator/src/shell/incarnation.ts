@@ -84,9 +84,9 @@ export class Incarnation {
     this.#assign();
   }
 
-  /** Something that runs wait for is known to be lost: it is looked for now. */
-  lookForLosses(): void {
-    for (const partition of this.#partitions.values()) partition.audit();
+  /** All commands or timers were lost. */
+  expectLoss(): void {
+    for (const partition of this.#partitions.values()) partition.expectLoss();
   }
 
   /** A refusal is not tried again: it is returned. */

@@ -1,5 +1,4 @@
-import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
-import { Backoff, sleep } from "@stepstream/event-log";
+import { Backoff, isTransient, sleep } from "@stepstream/event-log";
 import { type Deps, Released } from "./deps.ts";
 
 /**
@@ -34,7 +33,7 @@ async function again<T, O>(
   const backoff = new Backoff(deps.clock);
   for (let error = first; ; ) {
     if (error instanceof Released) throw error;
-    if (!(error instanceof LogUnavailableError || error instanceof LogRefusedError)) throw error;
+    if (!isTransient(error)) throw error;
     deps.warn(what, error, run);
     await sleep(deps.clock, backoff.next());
     if (!wanted()) return otherwise;

@@ -3,7 +3,6 @@ import {
   type InboxMessage,
   InvariantError,
   isTerminal,
-  LogUnavailableError,
   MalformedMessageError,
   MessageTooLargeError,
   type RunEvent,
@@ -16,7 +15,7 @@ import {
   thorough,
   UnknownWorkflowError,
 } from "@stepstream/contracts";
-import { type Delivery, Retry } from "@stepstream/event-log";
+import { type Delivery, isTransient, Retry } from "@stepstream/event-log";
 import type { DecisionSpan, Decisions } from "@stepstream/telemetry";
 import { type Need, needsOf, needsOfSlots } from "../audit/needs.ts";
 import { type Decided, type EarlyTimer, markOf, RunExecution } from "../run/execution.ts";
@@ -295,8 +294,8 @@ export class RunActor {
         this.#held.set(arrival.delivery.seq, arrival);
       } else back.push(arrival);
     }
-    const away = error instanceof LogUnavailableError;
-    // A log that does not answer is not the run's fault, however often its messages come back.
+    const away = isTransient(error);
+    // A log that does not answer, or refuses, is not the run's fault, however often its messages come back.
     if (!away && back.some((a) => a.delivery.deliveries > MAX_DELIVERIES))
       return this.#park(batch, new StalledError(this.run, `its messages cannot be handled: ${error}`));
     for (const arrival of back) this.#host.handBack(arrival, away ? this.#awayMs(arrival) : 1_000);
@@ -329,7 +328,7 @@ export class RunActor {
       try {
         folded = await this.#foldAll(batch, attempt > 0 || woken);
       } catch (error) {
-        if (!terminates || error instanceof Released || error instanceof LogUnavailableError) throw error;
+        if (!terminates || error instanceof Released || isTransient(error)) throw error;
         if (await this.#terminate()) return this.#over(batch, record);
         throw error;
       }

@@ -1,9 +1,10 @@
 import type { AttemptRecord } from "@stepstream/contracts";
 import { encode, InvariantError, MessageTooLargeError, WrongLastSequenceError } from "@stepstream/contracts";
+import { isTransient } from "@stepstream/event-log";
 import { withError } from "../attempt/fitting.ts";
 import type { Standing } from "../attempt/standing.ts";
 import type { Deps } from "./deps.ts";
-import { isTrouble, retrying } from "./retrying.ts";
+import { retrying } from "./retrying.ts";
 
 /**
  * The records of one slot's attempts, as one delivery of its command writes them.
@@ -75,7 +76,7 @@ export class AttemptLog {
         try {
           return (await log.append(subject, text, { expectLast: this.#lastSeq })).seq;
         } catch (error) {
-          if (isTrouble(error)) unsure = true;
+          if (isTransient(error)) unsure = true;
           if (!(unsure && error instanceof WrongLastSequenceError)) throw error;
           const last = await log.last(subject, { fresh: true });
           if (last?.text !== text) throw error;

@@ -1,5 +1,4 @@
-import { LogRefusedError, LogUnavailableError } from "@stepstream/contracts";
-import { Backoff, sleep } from "@stepstream/event-log";
+import { Backoff, isTransient, sleep } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 
 /** The worker has stopped for good before it was done. Never seen outside. */
@@ -25,7 +24,7 @@ async function again<T>(
 ): Promise<T> {
   const backoff = new Backoff(deps.clock);
   for (let error = first; ; ) {
-    if (!isTrouble(error)) throw error;
+    if (!isTransient(error)) throw error;
     deps.warn(what, error, run);
     if (!deps.alive()) throw new Stopped();
     await sleep(deps.clock, backoff.next());
@@ -36,8 +35,4 @@ async function again<T>(
       error = thrown;
     }
   }
-}
-
-export function isTrouble(error: unknown): boolean {
-  return error instanceof LogUnavailableError || error instanceof LogRefusedError;
 }
