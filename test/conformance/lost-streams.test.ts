@@ -116,6 +116,39 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
       ]);
   });
 
+  it("is not one whose server was only restarted", async () => {
+    const log = await open();
+    const lost: string[] = [];
+    log.onStreamsLost!((streams) => lost.push(...streams));
+    let back = 0;
+    log.onReconnect(() => back++);
+    await log.append(log.subjects.inbox("r1"), "{}");
+    await server.restart();
+    await expect.poll(() => back, HEALED).toBe(1);
+    // Of a stream that is really lost after that, the report comes by the same look.
+    await remove("DEAD");
+    await expect.poll(() => lost, HEALED).toEqual(["DEAD"]);
+    expect(await log.read(log.subjects.inbox("r1"))).toHaveLength(1);
+  });
+
+  it("that may not be made again is named by the calls that need it", async () => {
+    const deny = '{ publish: { deny: "$JS.API.STREAM.CREATE.>" } }';
+    const users = `authorization { users: [ { user: boss, password: x }, { user: eva, password: x, permissions: ${deny} } ] }`;
+    await Promise.all(logs.splice(0).map((log) => log.close()));
+    await nc.close();
+    await server.stop();
+    server = await startGuardedServer(users);
+    nc = await dial({ servers: server.address, user: "boss", pass: "x" });
+    const boss = await open({ nats: `nats://boss:x@${server.address}` });
+    const log = await open({ nats: `nats://eva:x@${server.address}`, timeoutMs: 1_000 });
+    await boss.close();
+    await remove("DEAD");
+    const why = `stream ${NS}_DEAD does not exist, and could not be made`;
+    await expect(log.append(log.subjects.dead("-", "r1", 0), "{}")).rejects.toThrow(why);
+    await expect(log.list("DEAD", "shop.dead.>")).rejects.toThrow(why);
+    await expect(log.list("DEAD", "shop.dead.>")).rejects.toThrow("$JS.API.STREAM.CREATE.shop_DEAD");
+  });
+
   it("with another number of partitions closes the log", async () => {
     await open({ partitions: 3 }).then((maker) => maker.close());
     const log = await open({ create: false });

@@ -49,6 +49,7 @@ let worker: Worker;
 /** When a run went on: its starts and ends of handlers, where a test wants them. */
 const signsOf = new Map<string, number[]>();
 const coordinators: Coordinator[] = [];
+const events: string[] = [];
 const namespace = `elections-${process.pid}`;
 
 beforeAll(async () => {
@@ -58,7 +59,7 @@ beforeAll(async () => {
   admin = await dial({ servers: nats, maxReconnectAttempts: -1 });
   await (await connectEventLog({ nats, namespace, partitions: 4, replicas: 3 })).close();
   for (let i = 0; i < 2; i++)
-    coordinators.push(await createCoordinator({ nats, namespace, workflows: [counter, three] }).start());
+    coordinators.push(await createCoordinator({ nats, namespace, workflows: [counter, three], onEvent: (event) => events.push(event.type) }).start());
   const logger = { info() {}, warn() {}, error() {} };
   worker = await createWorker({ nats, namespace, logger })
     .handle(slow, async (n, { run }) => {
@@ -71,6 +72,8 @@ beforeAll(async () => {
   client = await connect({ nats, namespace });
 });
 afterAll(async () => {
+  // Whichever server answers, it describes the same streams.
+  expect(events.filter((type) => type === "lost")).toEqual([]);
   await client?.close();
   await worker?.stop({ drainMs: 0 });
   await Promise.all(coordinators.map((coordinator) => coordinator.stop()));

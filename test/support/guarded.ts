@@ -15,6 +15,8 @@ export interface GuardedServer {
   readonly pid: number;
   /** Gives it another configuration while it runs. */
   reload(config: string): Promise<void>;
+  /** Ends it with SIGKILL, and starts it again on the same port with what is stored. */
+  restart(): Promise<void>;
   /** Ends it with SIGKILL, and starts it again on the same port with an empty store. */
   returnEmpty(): Promise<void>;
   /** Ends it with SIGKILL and removes its store. */
@@ -98,6 +100,10 @@ export async function startGuardedServer(config: string, jetstream = ""): Promis
       });
       child.kill("SIGHUP");
       await done;
+    },
+    async restart() {
+      await kill();
+      await start();
     },
     async returnEmpty() {
       await kill();

@@ -71,12 +71,33 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
      * the bus as well, and so is a signal that came twice.
      */
     async function narrate(): Promise<void> {
+      let telling = tellFromNow();
+      await telling;
+      // The place in a stream that is gone is none in the next one.
+      const lost = events.onStreamsLost!((streams) => {
+        if (!streams.includes("EVENTS")) return;
+        log.line("dev", "the stream of events was lost, with all runs, and exists again", "yellow");
+        telling = telling.then((stop) => {
+          stop().catch(() => {});
+          return tellFromNow().catch((error: Error) => {
+            log.line("dev", `runs are not told any more: ${error.message}`, "yellow");
+            return async () => {};
+          });
+        });
+      });
+      ends.push(async () => {
+        lost.stop();
+        await (await telling)();
+      });
+    }
+
+    /** @returns Ends it. */
+    async function tellFromNow(): Promise<() => Promise<void>> {
       const narrator = new Narrator(io.cwd);
       const stream = events.subjects.streamName("EVENTS");
       // Without a filter: with several the server looks at every subject that there is.
       const consumer = await jetstream(nc).consumers.get(stream, { deliver_policy: DeliverPolicy.New });
       const messages = await consumer.consume();
-      ends.push(async () => void (await messages.close()));
       void (async () => {
         for await (const msg of messages) {
           const parts = events.subjects.parse(msg.subject);
@@ -85,6 +106,7 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
           for (const told of lines) log.line("run", told.text, told.style);
         }
       })().catch((error: Error) => log.line("dev", `runs are not told any more: ${error.message}`, "yellow"));
+      return async () => void (await messages.close());
     }
   } finally {
     for (const end of ends.reverse()) await end();

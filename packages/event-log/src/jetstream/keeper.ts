@@ -1,4 +1,4 @@
-import { LogRefusedError, type StreamKind } from "@stepstream/contracts";
+import { LogRefusedError, PermissionDeniedError, type StreamKind } from "@stepstream/contracts";
 import type { Subscription } from "../port.ts";
 import { Retry } from "../retry.ts";
 import { API } from "./answers.ts";
@@ -35,6 +35,7 @@ export interface FoundStream {
 const LOOK_MS = 3_000;
 /** Looks that are asked for closer than this are one. */
 const PAUSE_MS = 250;
+const REPORT_MS = 10_000;
 /** Placing a stream's replicas takes a cluster a while. */
 const CREATE_MS = 15_000;
 
@@ -45,11 +46,14 @@ export class Keeper {
   readonly #known = new Map<string, FoundStream>();
   /** Gone, and not to be made here. */
   readonly #missing = new Set<string>();
+  /** Gone, and why it could not be made. */
+  readonly #failed = new Map<string, string>();
   readonly #retry: Retry;
   #requests: Requests | undefined;
   #namespace = "";
   #looking = false;
   #lookAt = Number.NEGATIVE_INFINITY;
+  #reportedAt = Number.NEGATIVE_INFINITY;
   #subscriptions: Subscription[] = [];
 
   constructor(link: Link, create: boolean) {
@@ -97,6 +101,12 @@ export class Keeper {
     return missing === undefined ? undefined : refusal(what, missing, kind);
   }
 
+  /** For people: why the stream that a subject needs is not there. */
+  whyMissing(subject: string): string | undefined {
+    const failed = [...this.#failed].find(([name]) => isFor(this.#known.get(name)!, subject));
+    return failed && `stream ${failed[0]} does not exist, and could not be made: ${failed[1]}`;
+  }
+
   stop(): void {
     this.#retry.stop();
     for (const subscription of this.#subscriptions) subscription.stop();
@@ -110,14 +120,25 @@ export class Keeper {
       .then(
         () => this.#retry.done(),
         (error) => {
-          // While the server is away its connection says so. Where nothing may be made, the calls that need it say so.
-          if (error instanceof LogRefusedError && this.#create) this.#link.callbacks.report("keep the streams", error);
+          this.#report(error);
           this.#retry.schedule();
         },
       )
       .finally(() => {
         this.#looking = false;
       });
+  }
+
+  /**
+   * Once in 10 s. While the server is away its connection says so; where nothing may be made, the calls that need it do; and
+   * a permission that is missing is reported as such.
+   */
+  #report(error: unknown): void {
+    if (!(error instanceof LogRefusedError) || error instanceof PermissionDeniedError || !this.#create) return;
+    const now = this.#link.clock.now();
+    if (now - this.#reportedAt < REPORT_MS) return;
+    this.#reportedAt = now;
+    this.#link.callbacks.report("keep the streams", error);
   }
 
   async #lookAtAll(): Promise<void> {
@@ -149,12 +170,17 @@ export class Keeper {
         this.#missing.add(name);
         throw refusal(`the use of stream ${name}`, name, "setup");
       }
-      found = await this.#ask(`STREAM.CREATE.${name}`, known.config);
+      found = await this.#ask(`STREAM.CREATE.${name}`, known.config).catch((error: Error) => {
+        this.#failed.set(name, error.message);
+        throw error;
+      });
+      if (isFault(found)) this.#failed.set(name, found.fault.why);
       // Another process was faster.
       if (isFault(found) && found.fault.code === API.streamNameInUse) found = await this.#ask(`STREAM.INFO.${name}`);
     }
     if (isFault(found)) throw new LogRefusedError(`stream ${name}`, found.fault.code, found.fault.why, "setup");
     this.#missing.delete(name);
+    this.#failed.delete(name);
     if (found.created === known.created) {
       // What an operator changes is what it is made like.
       this.#known.set(name, found);

@@ -70,7 +70,7 @@ interface Pending extends Sent {
   reject(error: Error): void;
 }
 
-export function createPublisher(link: Link, timeoutMs: number, keeper?: Pick<Keeper, "suspect">): Publisher {
+export function createPublisher(link: Link, timeoutMs: number, keeper?: Pick<Keeper, "suspect" | "whyMissing">): Publisher {
   const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const pending = new Map<string, Pending>();
@@ -110,7 +110,7 @@ export function createPublisher(link: Link, timeoutMs: number, keeper?: Pick<Kee
         return one.reject(gone);
       }
       one.unsure ||= meaning === "unknown";
-      one.why = told(error);
+      one.why = (error === NO_STREAM && keeper?.whyMissing(one.subject)) || told(error);
       if (meaning === "unknown" && one.ifLost !== "resend") return fail(one, one.why);
       one.againAt = clock.now() + refusedWaitMs(one.tries);
       return;

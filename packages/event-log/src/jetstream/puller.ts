@@ -152,7 +152,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     pulls.clear();
   }
 
-  /** Nothing comes until something is permitted. */
+  /** No message comes until it is permitted. */
   function lose(): void {
     forgetPulls();
     lost = true;

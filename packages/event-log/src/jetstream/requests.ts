@@ -76,7 +76,7 @@ interface Open extends Sent {
   reject(error: Error): void;
 }
 
-export function createRequests(link: Link, defaultTimeoutMs: number, keeper?: Pick<Keeper, "suspect">): Requests {
+export function createRequests(link: Link, defaultTimeoutMs: number, keeper?: Pick<Keeper, "suspect" | "whyMissing">): Requests {
   const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const all = new Set<Open>();
@@ -105,7 +105,8 @@ export function createRequests(link: Link, defaultTimeoutMs: number, keeper?: Pi
     try {
       if (msg.data.length === 0 && statusOfAnswer(headerBlock(msg)).code === 503) {
         suspect(one.what, one.subject, one.changes);
-        throw new Unavailable("nobody answers there (is JetStream on, is the stream there?)");
+        const why = keeper?.whyMissing(one.subject);
+        throw new Unavailable(why ?? "nobody answers there (is JetStream on, is the stream there?)");
       }
       const isLast = one.onPart(msg);
       const now = clock.now();
@@ -224,7 +225,7 @@ export function createRequests(link: Link, defaultTimeoutMs: number, keeper?: Pi
         if (fault && ["unavailable", "unknown"].includes(meaningOf(fault))) throw new Unavailable(told(fault));
         if (keeper && fault?.code === API.streamNotFound && !options?.asIs) {
           suspect(`a request on $JS.API.${name}`, `$JS.API.${name}`, changes);
-          throw new Unavailable(told(fault));
+          throw new Unavailable(keeper.whyMissing(`$JS.API.${name}`) ?? told(fault));
         }
         return true;
       };
