@@ -2,7 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createCoordinator } from "@stepstream/coordinator";
 import { type Client, connect } from "@stepstream/sdk";
+import { createWorker } from "@stepstream/step-worker";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cli } from "../cli/scene.ts";
 import { type GuardedServer, noGuardedServer, startGuardedServer } from "../support/guarded.ts";
@@ -148,6 +150,22 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     expect(performance.now() - since).toBeLessThan(3_000);
     expect(code).toBe(4);
     expect(err).toContain(`Allow this user to publish to "${needed}`);
+    await server.reload(config());
+  });
+
+  it("a coordinator and a worker that log nothing say it all the same", async () => {
+    await server.reload(config("worker", { publish: `${NS}.presence`, subscribe: `${NS}.cancel.*` }));
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error) => void warnings.push(message);
+    process.on("warning", onWarning);
+    const errors: string[] = [];
+    const logger = { ...console, error: (message: string) => void errors.push(message) };
+    const coordinator = await createCoordinator({ nats: url("worker"), namespace: NS, workflows: [nap] }).start();
+    const quiet = await createWorker({ nats: url("worker"), namespace: NS, logger }).gates().start();
+    await expect.poll(() => warnings.join()).toContain(`Allow this user to publish to "${NS}.presence"`);
+    await expect.poll(() => errors.join()).toContain(`Allow this user to subscribe to "${NS}.cancel.>"`);
+    process.off("warning", onWarning);
+    await Promise.all([coordinator.stop(), quiet.stop()]);
     await server.reload(config());
   });
 

@@ -137,7 +137,8 @@ async function tell<T>(
     const answered = news.some((stored) => stored.text.includes(inText) || endOf(stored));
     if (!isFirst && !answered) {
       await mustBeStored(log, run, seq);
-      await existence.check();
+      // One whose start cannot be read can be terminated.
+      if (message.type !== "TerminateRequested") await existence.check();
     }
     if (message.type === "CancelRequested" && !answered) await mustNotBeParked(log, run, seq);
     return news;

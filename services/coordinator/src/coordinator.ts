@@ -45,7 +45,14 @@ import type { ArchivedRun } from "./shell/archived-run.ts";
 import { type Attached, attach } from "./shell/attached.ts";
 import { type Boundary, createBoundary } from "./shell/boundary.ts";
 import { DelayQueue } from "./shell/delay-queue.ts";
-import { type CoordinatorEvent, type CoordinatorTelemetry, DEFAULTS, keyOf, type Settings } from "./shell/deps.ts";
+import {
+  type CoordinatorEvent,
+  type CoordinatorTelemetry,
+  DEFAULTS,
+  keyOf,
+  type Settings,
+  toldLoss,
+} from "./shell/deps.ts";
 import { Faults } from "./shell/faults.ts";
 import { ForgottenAsks } from "./shell/forgotten.ts";
 import { Incarnation } from "./shell/incarnation.ts";
@@ -180,6 +187,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let apartUntil = 0;
 
   function emit(event: CoordinatorEvent): void {
+    // Where nothing is logged, what stops all work must be visible all the same.
+    if (!options.onEvent && (event.type === "denied" || event.type === "lost"))
+      process.emitWarning(event.type === "denied" ? event.error.message : toldLoss(event), { type: "StepstreamWarning" });
     try {
       options.onEvent?.(event);
     } catch (error) {

@@ -1,6 +1,6 @@
 import { giveUp, load, type Told, toldClock, toldConnection, toldDenial, words } from "@stepstream/program";
 import type { AnyWorkflow } from "@stepstream/sdk";
-import type { CoordinatorEvent } from "./shell/deps.ts";
+import { type CoordinatorEvent, toldLoss } from "./shell/deps.ts";
 
 /** The workflows that modules export, under any name. Ends the program if there are none. */
 export async function loadWorkflows(modules: string[]): Promise<AnyWorkflow[]> {
@@ -58,6 +58,7 @@ export const told: Told<CoordinatorEvent> = {
     "error",
     ({ streams }) => `streams were lost with all that was in them, and exist again, empty: ${streams.join(", ")}`,
   ],
+  lost: ["error", toldLoss],
   denied: ["error", toldDenial],
   trouble: ["warn", ({ what, run, error }) => `${what}${run === undefined ? "" : ` (run ${run})`}: ${words(error)}`],
 };

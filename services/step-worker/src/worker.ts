@@ -196,6 +196,8 @@ export function createWorker(options: WorkerOptions): Worker {
 
   function emit(event: WorkerEvent): void {
     if (event.type === "started-twice") twice.push({ step: event.step, at: clock.now() });
+    // Where nothing is logged, what stops all work must be visible all the same.
+    if (!options.onEvent && event.type === "denied") logger.error(event.error.message, { needed: event.needed });
     try {
       options.onEvent?.(event);
     } catch (error) {

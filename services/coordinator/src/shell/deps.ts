@@ -154,5 +154,10 @@ export type CoordinatorEvent =
   /** The connection to the log has changed. After `closed` the coordinator starts again, on a new one. */
   | ({ type: "connection" } & ConnectionChange);
 
+/** A loss of streams, in words. */
+export function toldLoss({ streams }: { streams: readonly string[] }): string {
+  return `streams were lost with all that was in them, and exist again, empty: ${streams.join(", ")}`;
+}
+
 /** Thrown through everything that is under way when a run is let go; never seen outside. */
 export class Released extends Error {}
