@@ -145,8 +145,9 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
     await remove("DEAD");
     const why = `stream ${NS}_DEAD does not exist, and could not be made`;
     await expect(log.append(log.subjects.dead("-", "r1", 0), "{}")).rejects.toThrow(why);
-    await expect(log.list("DEAD", "shop.dead.>")).rejects.toThrow(why);
-    await expect(log.list("DEAD", "shop.dead.>")).rejects.toThrow("$JS.API.STREAM.CREATE.shop_DEAD");
+    await expect(log.last(log.subjects.dead("-", "r1", 0))).rejects.toThrow(why);
+    const fresh = log.last(log.subjects.dead("-", "r1", 0), { fresh: true });
+    await expect(fresh).rejects.toThrow("$JS.API.STREAM.CREATE.shop_DEAD");
   });
 
   it("with another number of partitions closes the log", async () => {

@@ -64,7 +64,7 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     ["worker", "acknowledge", { publish: "$JS.ACK.>" }, `publish $JS.ACK.${NS}_COMMANDS.step-walk.>`],
     [
       "worker",
-      "to ask for commands",
+      "ask for commands",
       { publish: "$JS.API.CONSUMER.MSG.NEXT.>" },
       `publish $JS.API.CONSUMER.MSG.NEXT.${NS}_COMMANDS.step-walk`,
     ],
@@ -75,7 +75,7 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     ["coordinator", "acknowledge", { publish: "$JS.ACK.>" }, `publish $JS.ACK.${NS}_EVENTS.>`],
     [
       "coordinator",
-      "to ask for messages",
+      "ask for messages",
       { publish: "$JS.API.CONSUMER.MSG.NEXT.>" },
       `publish $JS.API.CONSUMER.MSG.NEXT.${NS}_EVENTS.>`,
     ],
@@ -84,14 +84,14 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     ["coordinator", "store timers", { publish: `${NS}.timer.>` }, `publish ${NS}.timer.>`],
     [
       "coordinator",
-      "to remove timers",
+      "remove timers",
       { publish: "$JS.API.STREAM.PURGE.>" },
       `publish $JS.API.STREAM.PURGE.${NS}_TIMERS`,
     ],
     ["coordinator", "be seen by the other", { publish: `${NS}.presence` }, `publish ${NS}.presence`],
     ["coordinator", "receive replies", { subscribe: "_INBOX.>" }, "subscribe _INBOX.>"],
   ])(
-    "a %s that may not %s says which permission is needed, and the work is done once it is permitted",
+    "a %s without the permission to %s says which permission is needed, and the work is done once it is permitted",
     async (role, _what, denied, needed) => {
       const programs = role === "worker" ? [worker] : coordinators;
       const from = programs.map((program) => program.lines.length);
@@ -134,6 +134,7 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
 
   it.each([
     ["ls", "$JS.API.CONSUMER.MSG.NEXT.>", `$JS.API.CONSUMER.MSG.NEXT.${NS}_EVENTS`],
+    // The look before has read nothing, and has not forgotten it.
     ["ls", "$JS.API.CONSUMER.CREATE.>", `$JS.API.CONSUMER.CREATE.${NS}_EVENTS`],
     ["queue", "$JS.API.CONSUMER.LIST.>", `$JS.API.CONSUMER.LIST.${NS}_COMMANDS`],
     ["show denied-1", "$JS.API.STREAM.INFO.>", `$JS.API.STREAM.INFO.${NS}_EVENTS`],
@@ -142,16 +143,19 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     ["signal denied-1 go", `${NS}.inbox.>`, `${NS}.inbox.>`],
     ["query denied-1 total", `${NS}.query.>`, `${NS}.query.>`],
     ["cancel denied-1", `${NS}.inbox.>`, `${NS}.inbox.>`],
-  ])("the command %s that may not publish to %s fails at once, with the permission needed", async (args, publish, needed) => {
-    await client.start(nap, 1, { id: "denied-1", onConflict: "attach" });
-    await server.reload(config("worker", { publish }));
-    const since = performance.now();
-    const { code, err } = await cli(args, { ...env("worker"), XDG_CACHE_HOME: cache });
-    expect(performance.now() - since).toBeLessThan(3_000);
-    expect(code).toBe(4);
-    expect(err).toContain(`Allow this user to publish to "${needed}`);
-    await server.reload(config());
-  });
+  ])(
+    "the command %s that may not publish to %s fails at once, with the permission needed",
+    async (args, publish, needed) => {
+      await client.start(nap, 1, { id: "denied-1", onConflict: "attach" });
+      await server.reload(config("worker", { publish }));
+      const since = performance.now();
+      const { code, err } = await cli(args, { ...env("worker"), XDG_CACHE_HOME: cache });
+      expect(performance.now() - since).toBeLessThan(3_000);
+      expect(code).toBe(4);
+      expect(err).toContain(`Allow this user to publish to "${needed}`);
+      await server.reload(config());
+    },
+  );
 
   it("a coordinator and a worker that log nothing say it all the same", async () => {
     await server.reload(config("worker", { publish: `${NS}.presence`, subscribe: `${NS}.cancel.*` }));
@@ -161,7 +165,9 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     const errors: string[] = [];
     const logger = { ...console, error: (message: string) => void errors.push(message) };
     const coordinator = await createCoordinator({ nats: url("worker"), namespace: NS, workflows: [nap] }).start();
-    const quiet = await createWorker({ nats: url("worker"), namespace: NS, logger }).gates().start();
+    const quiet = await createWorker({ nats: url("worker"), namespace: NS, logger })
+      .gates()
+      .start();
     await expect.poll(() => warnings.join()).toContain(`Allow this user to publish to "${NS}.presence"`);
     await expect.poll(() => errors.join()).toContain(`Allow this user to subscribe to "${NS}.cancel.>"`);
     process.off("warning", onWarning);

@@ -59,7 +59,14 @@ beforeAll(async () => {
   admin = await dial({ servers: nats, maxReconnectAttempts: -1 });
   await (await connectEventLog({ nats, namespace, partitions: 4, replicas: 3 })).close();
   for (let i = 0; i < 2; i++)
-    coordinators.push(await createCoordinator({ nats, namespace, workflows: [counter, three], onEvent: (event) => events.push(event.type) }).start());
+    coordinators.push(
+      await createCoordinator({
+        nats,
+        namespace,
+        workflows: [counter, three],
+        onEvent: (event) => events.push(event.type),
+      }).start(),
+    );
   const logger = { info() {}, warn() {}, error() {} };
   worker = await createWorker({ nats, namespace, logger })
     .handle(slow, async (n, { run }) => {

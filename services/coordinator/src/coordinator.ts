@@ -189,7 +189,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   function emit(event: CoordinatorEvent): void {
     // Where nothing is logged, what stops all work must be visible all the same.
     if (!options.onEvent && (event.type === "denied" || event.type === "lost"))
-      process.emitWarning(event.type === "denied" ? event.error.message : toldLoss(event), { type: "StepstreamWarning" });
+      process.emitWarning(event.type === "denied" ? event.error.message : toldLoss(event), {
+        type: "StepstreamWarning",
+      });
     try {
       options.onEvent?.(event);
     } catch (error) {

@@ -119,6 +119,8 @@ async function catchUp(
   let strays: number[] = [];
   let done = 0;
   let last = { seq: from - 1, at: 0 };
+  /** Else it was ended in the middle, with its connection, say: what was not read is read the next time. */
+  let isWhole = true;
   const flush = () => {
     store.take(batch, last, strays);
     batch = [];
@@ -130,13 +132,16 @@ async function catchUp(
     // The last of them may be deleted before they come: then nothing more does.
     let seen = -1;
     let lost: Error | undefined;
+    isWhole = false;
     const idle = setInterval(async () => {
       const still = done === seen;
       seen = done;
       if (signal?.aborted) messages.stop();
       if (!still) return;
       try {
-        if ((await consumer.info()).num_pending === 0) messages.stop();
+        if ((await consumer.info()).num_pending > 0) return;
+        isWhole = true;
+        messages.stop();
       } catch (error) {
         // Without an answer it may still go on; without the stream, or this look at it, nothing more comes.
         if (!isGone(error)) return;
@@ -157,7 +162,8 @@ async function catchUp(
         last = { seq, at };
         done++;
         if (done % BATCH === 0) flush();
-        if (msg.info.pending === 0 || seq >= end.seq) break;
+        isWhole = msg.info.pending === 0 || seq >= end.seq;
+        if (isWhole) break;
       }
     } finally {
       clearInterval(idle);
@@ -165,10 +171,12 @@ async function catchUp(
     if (signal?.aborted || lost) flush();
     signal?.throwIfAborted();
     if (lost)
-      throw new CliError(`The runs could not be read to the end: ${lost.message}. Try again.`, EXIT.bus, { cause: lost });
+      throw new CliError(`The runs could not be read to the end: ${lost.message}. Try again.`, EXIT.bus, {
+        cause: lost,
+      });
   }
   // Failed attempts may come after the last message that matters here.
-  if (last.seq < end.seq) last = end;
+  if (isWhole && last.seq < end.seq) last = end;
   flush();
   return done;
 }

@@ -70,7 +70,11 @@ interface Pending extends Sent {
   reject(error: Error): void;
 }
 
-export function createPublisher(link: Link, timeoutMs: number, keeper?: Pick<Keeper, "suspect" | "whyMissing">): Publisher {
+export function createPublisher(
+  link: Link,
+  timeoutMs: number,
+  keeper?: Pick<Keeper, "suspect" | "whyMissing">,
+): Publisher {
   const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const pending = new Map<string, Pending>();

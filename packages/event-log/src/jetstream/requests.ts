@@ -76,7 +76,11 @@ interface Open extends Sent {
   reject(error: Error): void;
 }
 
-export function createRequests(link: Link, defaultTimeoutMs: number, keeper?: Pick<Keeper, "suspect" | "whyMissing">): Requests {
+export function createRequests(
+  link: Link,
+  defaultTimeoutMs: number,
+  keeper?: Pick<Keeper, "suspect" | "whyMissing">,
+): Requests {
   const { nc, clock, callbacks } = link;
   const inbox = `${link.newInbox()}.`;
   const all = new Set<Open>();
