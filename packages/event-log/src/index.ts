@@ -22,5 +22,5 @@ export type {
 } from "./port.ts";
 export { Backoff, Retry, type RetryWaits } from "./retry.ts";
 export { ServerClock } from "./server-clock.ts";
-export { wallOf, watchClock } from "./watch-clock.ts";
 export { isTransient } from "./transient.ts";
+export { wallOf, watchClock } from "./watch-clock.ts";

@@ -54,10 +54,6 @@ export const told: Told<CoordinatorEvent> = {
   peers: ["info", ({ peers }) => `coordinators: ${peers.join(", ")}`],
   connection: ["warn", toldConnection],
   clock: ["warn", toldClock],
-  lost: [
-    "error",
-    ({ streams }) => `streams were lost with all that was in them, and exist again, empty: ${streams.join(", ")}`,
-  ],
   lost: ["error", toldLoss],
   denied: ["error", toldDenial],
   trouble: ["warn", ({ what, run, error }) => `${what}${run === undefined ? "" : ` (run ${run})`}: ${words(error)}`],
