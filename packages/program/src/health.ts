@@ -39,7 +39,7 @@ export async function serveHealth(port: number, host: string | undefined, served
     server.once("error", reject);
     server.listen({ port, ...(host && { host }) }, resolve);
   });
-  // It is no reason for a program to stay.
+  // It does not keep the process alive.
   server.unref();
   const { address, port: actual } = server.address() as { address: string; port: number };
   return `http://${isIPv6(address) ? `[${address}]` : address}:${actual}`;

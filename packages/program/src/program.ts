@@ -34,7 +34,7 @@ export interface Program {
   /** How the time after SIGTERM is spent. */
   readonly shutdown: ShutdownPlan;
   /**
-   * It runs. Tells whoever started it with a channel, as process managers do, and waits for SIGTERM or SIGINT: then
+   * It runs. Notifies a parent process that started it with a channel, and waits for SIGTERM or SIGINT: then
    * the service is stopped, and the program ends. A second signal ends it at once, and so does the end of its time.
    */
   ready(service: Service): void;

@@ -15,7 +15,7 @@ const PATIENCE_MS = 30_000;
  * Divides the time that the platform gives between SIGTERM and SIGKILL: so that the program is over by itself before it is
  * killed, with a second in hand. Pure.
  *
- * Of 30 s: 20 to finish, 5 to clean up, 4 to tell the log and telemetry. Of 10 s (`docker stop`): 5, 2 and 2.
+ * Of 30 s: 20 to finish, 5 to clean up, 4 to report to the log and to telemetry. Of 10 s (`docker stop`): 5, 2 and 2.
  *
  * @param patienceMs - What the platform gives. Default: 30 s; or, with `drainMs`, as long as all of it takes.
  * @param drainMs - How long what is under way may finish, where that was asked for. No longer than the rest leaves.

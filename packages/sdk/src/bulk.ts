@@ -43,7 +43,7 @@ export const BULK: readonly string[] = ["perSecond", "concurrency", "onOutcome",
 /**
  * Does something to many runs.
  *
- * K1. One that fails keeps none of the others. One whose state does not allow it is skipped, and is no failure.
+ * K1. One that fails does not stop the others. One whose state does not allow it is skipped, which is not a failure.
  * K2. At most `perSecond` begin in a second, and at most `concurrency` are under way.
  * K3. Where nothing answers (as many in a row as are under way at a time), it stops instead of waiting for each.
  *

@@ -321,6 +321,16 @@ describe("a run", () => {
     await expect(run.delete()).rejects.toThrow(RunNotFoundError);
   });
 
+  it("is not there where a slow worker has sent something to it after it was deleted", async () => {
+    decide(1, [{ type: "StepScheduled", slot: 3, step: "a" }, { type: "RunCompleted" }]);
+    await run.delete();
+    const late = { v: 1, type: "StepCancelled", slot: 3, step: "a", attempt: 1 };
+    server.append(server.subjects.inbox("r1"), JSON.stringify(late));
+    for (const act of [() => run.delete(), () => run.retry()])
+      await expect(act()).rejects.toThrow(RunNotFoundError);
+    expect(server.stream("EVENTS").of(server.subjects.inbox("r1"))).toHaveLength(1);
+  });
+
   it("is deleted without reaching the run that was started meanwhile, where an answer was lost", async () => {
     decide(1, [{ type: "RunCompleted" }]);
     const log = server.connect("deleter");

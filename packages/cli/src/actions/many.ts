@@ -145,7 +145,7 @@ function counted(names: readonly string[]): string {
   return [...shown, ...(sorted.length > NAMED ? [`${sorted.length - NAMED} more`] : [])].join(", ");
 }
 
-/** @throws {CliError} No; or there is no person to ask. */
+/** @throws {CliError} The answer is no; or there is no terminal. */
 async function confirm(io: Io, deed: Deed, rows: readonly RunRow[]): Promise<void> {
   const summary = summaryOf(deed, rows);
   if (!io.err.isTTY || io.json)

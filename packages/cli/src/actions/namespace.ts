@@ -101,7 +101,7 @@ async function mustBeIdle(nc: NatsConnection, namespace: string): Promise<void> 
   }
 }
 
-/** @throws {CliError} No, or nobody is there to ask. */
+/** @throws {CliError} The answer is another name; or there is no terminal. */
 async function confirm(io: Io, name: string, what: string): Promise<void> {
   if (!io.err.isTTY || io.json)
     throw new CliError(
@@ -178,7 +178,7 @@ function print(io: Io, found: NamespaceInfo): void {
     ["partitions", `${partitions}`],
     ["replicas", `${replicas}`],
     ["placement", where.filter(Boolean).join(", ") || "any server"],
-    ["retention", retention ? told(retention) : "none: ended runs are kept"],
+    ["retention", retention ? retentionText(retention) : "none: ended runs are kept"],
   ];
   io.out.write(`${lines.map(([name = "", value]) => `${name.padEnd(10)}  ${value}`).join("\n")}\n\n`);
   const titles = [
@@ -199,6 +199,6 @@ function print(io: Io, found: NamespaceInfo): void {
   if (missing.length > 0) io.out.write(`\nmissing: ${missing.join(", ")}; the next process that connects makes them\n`);
 }
 
-function told({ rules, archive }: Retention): string {
+function retentionText({ rules, archive }: Retention): string {
   return `${rules.map(retentionRuleText).join("  ")}${archive ? "  (archived first)" : ""}`;
 }

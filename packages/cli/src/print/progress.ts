@@ -8,7 +8,7 @@ export interface ProgressBar {
 }
 
 const EVERY_MS = 100;
-/** Where nobody watches it move. */
+/** Elsewhere than on a terminal. */
 const LINE_EVERY_MS = 10_000;
 const WIDTH = 24;
 

@@ -29,7 +29,7 @@ const LOOKS_BETWEEN_SCANS = 10;
 /**
  * Removes ended runs, as the namespace's retention says. Done by the coordinator that has partition 0, in the background.
  *
- * It reads the journals in the order of the stream once, remembers the ends, and goes on from there; so a look at a quiet
+ * It reads the journals in the order of the stream once, remembers the ends, and continues from there; so a look at a quiet
  * namespace costs one request.
  *
  * N1. Only what is over is removed, and only by a rule. Before each removal it is looked at again.
@@ -198,7 +198,7 @@ export class RetentionKeeper {
     if (!stored || run === undefined) return "gone";
     const started = await this.#startOf(stored.subject);
     if (!started) return "gone";
-    if (started.parent && !(await this.#isTold(run, started.parent.run, upToOf(stored), acked))) return "later";
+    if (started.parent && !(await this.#hasEnd(run, started.parent.run, upToOf(stored), acked))) return "later";
     if (retention.archive) {
       const history = await readHistory(log, run);
       const startedAt = new Date(history[0]?.at ?? end.at).toISOString();
@@ -219,7 +219,7 @@ export class RetentionKeeper {
   }
 
   /** Whether a parent has the end of its child, or needs it no more (N2). */
-  async #isTold(run: string, parent: string, upTo: number, acked: Map<number, number>): Promise<boolean> {
+  async #hasEnd(run: string, parent: string, upTo: number, acked: Map<number, number>): Promise<boolean> {
     const { log } = this.#deps;
     const { subjects } = log;
     const partition = subjects.partition(run);
