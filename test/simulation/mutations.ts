@@ -123,7 +123,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "removed-by-sequence",
-    seed: 25,
+    seed: 116,
     why: "A message is removed by its sequence: a purge of its subject strands others of the consumer that reads it. (What finds stranded commands is taken out as well.)",
     patches: [
       {
@@ -140,7 +140,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "auditor",
-    seed: 1,
+    seed: 14,
     why: "What runs wait for is compared with what is stored, again and again; what has gone missing is stored again.",
     patches: [
       {

@@ -11,7 +11,9 @@ const { values } = parseArgs({
 });
 let bad = 0;
 for (let i = 1; i <= Number(values.rounds); i++) {
-  const { standing, left, ...figures } = await round({ runs: Number(values.runs), kills: Number(values.kills) });
+  const report = (line: string) => console.log(`round ${i}: ${line}`);
+  const size = { runs: Number(values.runs), kills: Number(values.kills) };
+  const { standing, left, ...figures } = await round({ ...size, report });
   bad += standing.length + left.length;
   console.log(`round ${i}: ${standing.length} standing, ${left.length} left over, ${JSON.stringify(figures)}`);
   for (const one of [...standing, ...left].slice(0, 5)) console.log(`  ${one}`);

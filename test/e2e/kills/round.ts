@@ -17,6 +17,8 @@ export interface RoundOptions {
   patienceMs?: number;
   /** How long leftovers may take to be removed after all runs have ended. */
   sweepMs?: number;
+  /** Is given a line for each phase. */
+  report?: (line: string) => void;
 }
 
 export interface Round {
@@ -42,6 +44,7 @@ export async function round({
   everyMs = 5_000,
   patienceMs = 60_000,
   sweepMs = 120_000,
+  report = () => {},
 }: RoundOptions): Promise<Round> {
   const server = await startTestServer();
   const namespace = `kills-${process.pid}`;
@@ -78,9 +81,11 @@ export async function round({
         lastMs = Math.max(lastMs, Math.round(performance.now() - backAt));
       }),
     );
+    report(`the last run ended ${lastMs} ms after the last kill, ${standing.length} have not`);
     const stored = async () => [...(await log.list("COMMANDS", ">")).keys(), ...(await log.list("TIMERS", ">")).keys()];
     let left = await stored();
     const leftAtEnd = left.length;
+    report(`${leftAtEnd} commands and timers were left, e.g. ${left[0]}`);
     for (const until = performance.now() + sweepMs; left.length > 0 && performance.now() < until; left = await stored())
       await sleep(1_000);
     const logged = (event: string) =>

@@ -7,11 +7,15 @@ const int = { input: z.int(), output: z.int() };
 const trip = step("trip", { ...int, concurrency: 500, retry: { backoff: fixed("4s") }, timeout: { total: "10m" } });
 const rise = step("rise", { ...int, concurrency: 500 });
 
-/** A step with a retry, a stored timer that has lost its race, a stored timer, and another step. */
+/** Three times: a step with a retry, a stored timer that loses its race, a stored timer, and another step. */
 export const stumble = workflow("stumble", int, async (n, w) => {
-  const tripped = await w.race([w.run(trip, n), w.sleep("5m").then(() => -1)]);
-  await w.sleep("4s");
-  return w.run(rise, tripped);
+  let sum = 0;
+  for (let i = 0; i < 3; i++) {
+    const tripped = await w.race([w.run(trip, n), w.sleep("5m").then(() => -1)]);
+    await w.sleep("4s");
+    sum += await w.run(rise, tripped);
+  }
+  return sum;
 });
 
 export const handlers = [
