@@ -123,7 +123,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "removed-by-sequence",
-    seed: 116,
+    seed: 104,
     why: "A message is removed by its sequence: a purge of its subject strands others of the consumer that reads it. (What finds stranded commands is taken out as well.)",
     patches: [
       {

@@ -80,8 +80,12 @@ export class Watch {
     const { server, ledger, excused } = this.#world;
     if (server.clock.now() - this.#world.vanishedAt() < REPAIRED_MS) return;
     const { subjects } = server;
-    const listed = (kind: "COMMANDS" | "TIMERS") => [...server.stream(kind).list(">").keys()].join(" ");
-    const causes = `${listed("COMMANDS")} ${listed("TIMERS")} `;
+    // One that is stored, and that no worker will get, is no cause.
+    const commands = [...server.stream("COMMANDS").list(">").keys()].filter((subject) => {
+      const step = subjects.parse(subject)?.step;
+      return step === undefined || server.isUndone(subject, subjects.stepConsumer(step));
+    });
+    const causes = `${commands.join(" ")} ${[...server.stream("TIMERS").list(">").keys()].join(" ")} `;
     for (const run of runs) {
       const inbox = subjects.inbox(run);
       if (server.stream("EVENTS").lastOf(inbox) === 0 || this.ended(run)) continue;
