@@ -5,7 +5,7 @@ import type { z } from "zod";
 /** For the first answer: a little more than the second after which coordinators say it unasked. */
 const PATIENCE_MS = 1_200;
 /** For the others, once one has answered. */
-const MORE_MS = 150;
+const MORE_MS = 300;
 
 /** A coordinator that has answered. */
 export interface SeenCoordinator {
@@ -34,15 +34,22 @@ export interface Present {
   readonly workers: ReadonlyMap<string, SeenWorker>;
 }
 
-/** Asks all coordinators and workers of the namespace who they are. Takes 150 ms, or 1.2 s if there are none. */
-export async function rollCall(log: Pick<EventLog, "subjects" | "listen" | "broadcast">): Promise<Present> {
+/**
+ * Asks all coordinators and workers of the namespace who they are. Takes 300 ms, or 1.2 s if there are none.
+ *
+ * @param moreMs - How long to wait for another answer: longer where it matters that a process is missing.
+ */
+export async function rollCall(
+  log: Pick<EventLog, "subjects" | "listen" | "broadcast">,
+  moreMs = MORE_MS,
+): Promise<Present> {
   const coordinators = new Map<string, SeenCoordinator>();
   const workers = new Map<string, SeenWorker>();
   const done = Promise.withResolvers<void>();
   let timer = setTimeout(done.resolve, PATIENCE_MS);
   const heard = () => {
     clearTimeout(timer);
-    timer = setTimeout(done.resolve, MORE_MS);
+    timer = setTimeout(done.resolve, moreMs);
   };
   const aheadOf = (at: number | undefined) => (at === undefined ? undefined : at - Date.now());
   const subscriptions = [
@@ -51,6 +58,8 @@ export async function rollCall(log: Pick<EventLog, "subjects" | "listen" | "broa
       if (!said || said.leaving) return;
       const { id, workflows = [], code, release, at, denied = [] } = said;
       // What is said unasked, once a second, has no code.
+      // Those who have answered say it again each second: that is no reason to wait for more.
+      if (!coordinators.has(id)) heard();
       coordinators.set(id, {
         workflows,
         code: code ?? coordinators.get(id)?.code ?? {},
@@ -58,14 +67,13 @@ export async function rollCall(log: Pick<EventLog, "subjects" | "listen" | "broa
         aheadMs: aheadOf(at),
         denied,
       });
-      heard();
     }),
     log.listen(log.subjects.workers, (text) => {
       const said = readable(WorkerPresence, text);
       if (!said) return;
       const { worker, steps, release, at, denied = [] } = said;
+      if (!workers.has(worker)) heard();
       workers.set(worker, { steps, release, aheadMs: aheadOf(at), denied });
-      heard();
     }),
   ];
   log.broadcast(log.subjects.rollCall, JSON.stringify({ v: 1, type: "RollCall" } satisfies RollCall));

@@ -49,6 +49,9 @@ export interface Target extends Options {
   monitored(): Promise<readonly Monitored[]>;
 }
 
+/** A process on a busy machine takes a while to answer, and must not be called missing for that. */
+const MORE_MS = 800;
+
 /** A server that answers does so within this. */
 const ANSWER_MS = 2_500;
 
@@ -86,7 +89,7 @@ export async function openTarget(nc: NatsConnection, namespace: string, options:
       return [events, ...(await Promise.all(others.map(stateOf)))];
     }),
     consumers: onceEach((kind: StreamKind) => all(jsm.consumers.list(subjects.streamName(kind)))),
-    present: once(() => rollCall(talkOn(nc, subjects))),
+    present: once(() => rollCall(talkOn(nc, subjects), MORE_MS)),
     monitored: once(() => Promise.all(options.monitors.map(readMonitor))),
     async list(kind, subjects_filter) {
       const { state } = await jsm.streams.info(subjects.streamName(kind), { subjects_filter });
