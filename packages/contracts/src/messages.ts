@@ -205,6 +205,11 @@ export const CancelRequested = z.object({
   graceMs: Ms.optional(),
   /** How long all clean-up may take, compensations included; then the run is terminated. Default: as long as it takes. */
   cleanupMs: Ms.optional(),
+  /**
+   * The last inbox sequence that its sender read. A run that was started after it has the id of the run that was meant,
+   * and is another one: the request has no effect on it.
+   */
+  after: z.int().min(0).optional(),
 });
 
 /** Somebody wants the run to end at once, without any clean-up. Works on parked runs too. */
@@ -213,6 +218,11 @@ export const TerminateRequested = z.object({
   type: z.literal("TerminateRequested"),
   id: z.string().min(1),
   reason: z.string(),
+  /**
+   * The last inbox sequence that its sender read. A run that was started after it has the id of the run that was meant,
+   * and is another one: the request has no effect on it.
+   */
+  after: z.int().min(0).optional(),
 });
 
 /** A signal for the run. It is kept until the workflow asks for it. */

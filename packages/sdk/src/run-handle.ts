@@ -210,12 +210,13 @@ export class RunHandle<
     const late = (ms: number) => stop.abort(new CallTimeoutError(what, ms, "The run goes on."));
     const timer = ms === undefined ? undefined : clock.setTimeout(() => late(ms), Math.max(0, until - clock.now()));
     try {
-      const mustExist = () => this.#mustExist();
       yield* followProgress({
         ...this.#context,
         run: this.id,
         signal: AbortSignal.any([closed, stop.signal]),
-        mustExist,
+        mustExist: () => this.#mustExist(),
+        isOwn: (stored) => this.#isOwn(stored),
+        since: this.#since,
       });
     } finally {
       if (timer !== undefined) clock.clearTimeout(timer);

@@ -287,6 +287,24 @@ describe("a message to a run", () => {
     await expect(run.result()).rejects.toThrow(WorkflowTerminatedError);
     expect((await run.status()).status).toBe("terminated");
   });
+
+  it("says which run is to stop, and learns that it is gone where another was started under its id", async () => {
+    const inbox = server.subjects.inbox("r1");
+    for (const stop of ["cancel", "terminate"] as const) {
+      const { seq } = server.stream("EVENTS").of(inbox).at(-1)!;
+      const log = server.connect(`late-${stop}`);
+      const append = log.append.bind(log);
+      log.append = async (subject, text, options) => {
+        await log.remove(inbox);
+        await client.start(desk, undefined, { id: "r1" });
+        return append(subject, text, options);
+      };
+      const late = await connect({ log });
+      await expect(late.get("r1")[stop]()).rejects.toThrow(RunNotFoundError);
+      const sent = server.stream("EVENTS").of(inbox).at(-1)!;
+      expect(JSON.parse(sent.text).after).toBe(seq);
+    }
+  });
 });
 
 describe("a query", () => {
@@ -356,6 +374,8 @@ describe("a run", () => {
     expect((await next.status()).status).toBe("running");
     await expect(next.result({ timeout: 20 })).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
     await expect(client.get("r1").result({ timeout: 20 })).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
+    for (const one of [next, client.get("r1")])
+      await expect(one.progress({ timeout: 20 }).next()).rejects.toMatchObject({ code: "CALL_TIMEOUT" });
     await expect(next.delete()).rejects.toThrow(RunStillGoingError);
     await expect(next.signal("go", 1, { timeout: 20 })).rejects.toThrow("The message is stored");
   });

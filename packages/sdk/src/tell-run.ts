@@ -35,6 +35,8 @@ interface Context {
  * T2. No answer from the bus is no failure: the same message is sent again, and its id makes it one.
  * T3. The sender of a message that was dead-lettered learns why; it does not wait for an answer.
  * T4. When the time is over, the sender learns whether the message is stored, and what keeps it from being handled.
+ * T5. A request to stop reaches the run that it was meant for, or none: it may still be on its way after its call was given
+ *     up, and the id may have been started again meanwhile. So it says what its sender had read of the inbox.
  *
  * @param what - For people, e.g. `signal "approve"`.
  * @param answer - What an event says to the message; undefined if it is about something else.
@@ -49,6 +51,7 @@ interface Context {
  *   T2  client.test.ts: once, where the bus does not answer: the same message again, with the same id
  *   T3  tell-run.test.ts: learns that its message is among the dead letters
  *   T4  tell-run.test.ts: ends with its time-out, and says that the message is stored and that no coordinator is there
+ *   T5  tell-run.test.ts: says which run is to stop, and learns that it is gone where another was started under its id
  */
 export async function tellRun<T>(
   context: Context,
@@ -110,7 +113,8 @@ async function tell<T>(
   // The server compares ids across all runs, and another may have been sent something under an id of the caller's.
   // Then the run alone knows a repeat for one.
   const once = repeatable ? { ifLost: "resend" as const } : { id: message.id };
-  const text = encode(`a message to run ${run}`, message);
+  const stops = message.type === "CancelRequested" || message.type === "TerminateRequested";
+  const text = encode(`a message to run ${run}`, stops ? { ...message, after: last.seq } : message);
   sent.stage = "sent";
   const send = () => {
     // It may have been given up while the bus was away.
@@ -141,6 +145,7 @@ async function tell<T>(
       if (message.type !== "TerminateRequested") await existence.check();
     }
     if (message.type === "CancelRequested" && !answered) await mustNotBeParked(log, run, seq);
+    if (stops && looks > 1 && !answered) await mustBeThere(log, run, last.seq);
     return news;
   };
   await watchJournal({ ...context, reread: rereadAll, see });
@@ -160,6 +165,12 @@ async function mustBeStored(log: EventLog, run: string, seq: number): Promise<vo
 async function mustNotBeParked(log: EventLog, run: string, seq: number): Promise<void> {
   const parked = await log.last(log.subjects.parked(run));
   if (parked && parked.seq > seq) throw new RunParkedError(run, reasonIn(parked).error.message);
+}
+
+/** @throws {RunNotFoundError} The run that was meant has been deleted; another one may have its id. */
+async function mustBeThere(log: EventLog, run: string, lastSeq: number): Promise<void> {
+  const oldest = await log.oldest("EVENTS", log.subjects.inbox(run));
+  if (!oldest || oldest.seq > lastSeq) throw new RunNotFoundError(run, log.subjects.namespace);
 }
 
 /** @throws What is wrong with the message, if it is among the dead letters. */

@@ -35,6 +35,7 @@ import {
 import type { AnyStep, AnyWorkflow, RunOptions } from "@stepstream/sdk";
 import { keepGuarded } from "@stepstream/sdk/guard";
 import { seededRandom, uuidOf } from "./chance.ts";
+import { isForEarlierRun } from "./earlier-run.ts";
 import { deferred, type Frame, frames } from "./frame.ts";
 
 import { Groups } from "./groups.ts";
@@ -99,6 +100,8 @@ export class RunExecution {
   closed = false;
   /** The last inbox sequence that was folded. */
   folded = 0;
+  /** The inbox sequence of the message that started it; 0 after a `continueAsNew`. */
+  #startedBy = 0;
   /** Work that the run waits for; the timers that it did not ask for are not counted. */
   openSlots = 0;
   lastSlot = 0;
@@ -429,9 +432,10 @@ export class RunExecution {
       case "UpdateRequested":
         return life.takes ? life.updates.receive(message) : undefined;
       case "CancelRequested":
+        if (isForEarlierRun(message, this.#startedBy)) return;
         return life.cancel(message.id, { ...message, graceMs: message.graceMs, cleanupMs: message.cleanupMs });
       case "TerminateRequested":
-        return this.#terminate(message.reason);
+        return isForEarlierRun(message, this.#startedBy) ? undefined : this.#terminate(message.reason);
       default:
         return message satisfies never;
     }
@@ -451,6 +455,7 @@ export class RunExecution {
     this.lastSlot = Math.max(this.lastSlot, started.slots ?? 0);
     // A replay may begin with this life, so its chance must not depend on what was drawn before.
     if (started.since !== undefined) this.#random = seededRandom(`${this.runId}/${this.lastSlot}/${this.#now}`);
+    this.#startedBy = started.since === undefined ? this.folded : 0;
     this.startedAtMs = started.since ?? this.startedAtMs;
     this.hasBegun = started.delayMs === undefined;
     this.life = new Life(this, started);

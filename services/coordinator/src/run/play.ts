@@ -64,11 +64,11 @@ export class Play {
     const fireAt = this.run.slots.get(slot)?.fireAt ?? 0;
     return this.send({ v: 1, type: "TimerFired", slot }, afterMs ?? Math.max(1, fireAt - this.#at));
   }
-  cancel(reason = "enough", options: { cleanupMs?: number } = {}) {
+  cancel(reason = "enough", options: { cleanupMs?: number; after?: number } = {}) {
     return this.send({ v: 1, type: "CancelRequested", id: `c${this.#seq}`, reason, ...options });
   }
-  terminate(reason = "now") {
-    return this.send({ v: 1, type: "TerminateRequested", id: `x${this.#seq}`, reason });
+  terminate(reason = "now", options: { after?: number } = {}) {
+    return this.send({ v: 1, type: "TerminateRequested", id: `x${this.#seq}`, reason, ...options });
   }
   signal(name: string, payload?: unknown, id = `s${this.#seq}`) {
     return this.send({ v: 1, type: "SignalReceived", id, name, payload });

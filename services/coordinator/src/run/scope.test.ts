@@ -168,3 +168,17 @@ describe("terminate", () => {
     expect(await play.replayed()).toBeUndefined();
   });
 });
+
+describe("a request to stop that was meant for a run that had the id before", () => {
+  it.each(["cancel", "terminate"] as const)("changes nothing (%s); one to this run does", async (stop) => {
+    const play = new Play(flow(async (_n, w) => w.run(a, 0)));
+    // Sequence 1: it reached the stream after the run that was meant was deleted, and before this one was started.
+    await play[stop]("late");
+    await play.start();
+    expect(await play[stop]("late", { after: 1 })).toEqual([]);
+    expect((await play[stop]("in time", { after: 2 })).map(({ type }) => type)).toContain(
+      stop === "cancel" ? "CancelAccepted" : "RunTerminated",
+    );
+    expect(await play.replayed()).toBeUndefined();
+  });
+});

@@ -10,6 +10,7 @@ import {
   Slot,
 } from "@stepstream/contracts";
 import type { Stored } from "@stepstream/event-log";
+import { isForEarlierRun } from "../run/earlier-run.ts";
 import { type Deps, Released } from "./deps.ts";
 import { Journal } from "./journal.ts";
 
@@ -70,7 +71,10 @@ export async function endByForce(
   const again = messages.find(({ seq, message }) => message.type === "RunStarted" && seq > upTo);
   if (again) [events, upTo] = [[], 0];
   if (events.some(isTerminal)) return undefined;
-  const request = messages.find(({ seq, message }) => seq > upTo && message.type === "TerminateRequested");
+  const startedBy = events.some(({ type }) => type === "RunContinued") ? 0 : (again?.seq ?? from);
+  const request = messages.find(
+    ({ seq, message }) => seq > upTo && message.type === "TerminateRequested" && !isForEarlierRun(message, startedBy),
+  );
   const start = again ? inbox.find(({ seq }) => seq === again.seq) : inbox[0];
   const known = start && startIn(start, events, messages[0]?.seq);
   if (request?.message.type !== "TerminateRequested" || !known) return undefined;
