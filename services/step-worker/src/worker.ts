@@ -53,6 +53,7 @@ import { Lane, type Served } from "./shell/lane.ts";
 import type { LoggerOption } from "./shell/logger.ts";
 import { Pulse } from "./shell/pulse.ts";
 import { guardAttempts, type Running } from "./shell/running.ts";
+import { createMarks } from "./shell/second-start.ts";
 import type { WorkerTelemetry } from "./shell/telemetry.ts";
 
 export interface WorkerOptions extends Partial<ConnectOptions>, Partial<Settings> {
@@ -346,6 +347,7 @@ export function createWorker(options: WorkerOptions): Worker {
       isolation: isolationOf(clock),
       keepAlive: keepAlive(shortestMs),
       connectedAtMs: () => connectedAtMs,
+      newMark: createMarks(clock),
       stopping: stopping.signal,
       alive: () => state !== "stopped",
     };

@@ -8,7 +8,6 @@ import { createContext } from "./context.ts";
 import { idsOf, type Job } from "./job.ts";
 import { cancelled, completed, failed, postponed, superseded } from "./report.ts";
 import { type Ended, Running } from "./running.ts";
-import { startMark } from "./second-start.ts";
 
 /** What came of an attempt: what it says about the health of what the handler calls, and what is to be done. */
 export interface Attempted {
@@ -35,7 +34,7 @@ export function attempt(job: Job, input: unknown): Promise<Attempted> {
   checkCall(deps.log.subjects, held.delivery.subject, input, where);
   held.running = running;
   held.attemptEndsAt = running.endsAt;
-  job.start = { mark: startMark(), at: deps.clock.now() };
+  job.start = { mark: deps.newMark(), at: deps.clock.now() };
   deps.pulse.sooner(running.dueAt());
   deps.emit({ type: "attempt", ...where });
   const { deliveries } = held.delivery;

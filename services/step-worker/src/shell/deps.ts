@@ -31,6 +31,8 @@ export interface Deps {
   readonly warn: (what: string, error: unknown, run?: string) => void;
   /** When its connection to the log came about, the last time; epoch milliseconds by the server's clock. */
   readonly connectedAtMs: () => number;
+  /** Names a start of a handler: no other start, of any worker, has the same. */
+  readonly newMark: () => string;
   /** Aborts when the worker is told to stop. */
   readonly stopping: AbortSignal;
   /** False once the worker has stopped for good: what is still under way is left to others. */

@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
 import { decode, InboxMessage } from "@stepstream/contracts";
+import type { Clock } from "@stepstream/event-log";
 import { explained } from "../attempt/standing.ts";
 import { idsOf, type Job } from "./job.ts";
 import { tell } from "./tell.ts";
@@ -17,12 +17,12 @@ import { tell } from "./tell.ts";
  *   G1  ../../test/second-start.test.ts: is a message in the history, an event and a metric
  *   G2  ../../test/second-start.test.ts: is found by
  */
-const PROCESS = randomBytes(6).toString("base64url");
-let starts = 0;
 
-/** Of one start of a handler. */
-export function startMark(): string {
-  return `${PROCESS}.${(++starts).toString(36)}`;
+/** Marks each start of a handler of one worker. By its clock's chance: the same in each replay of a simulation. */
+export function createMarks(clock: Clock): () => string {
+  const own = Math.floor(clock.random() * 2 ** 48).toString(36);
+  let starts = 0;
+  return () => `${own}.${(++starts).toString(36)}`;
 }
 
 /** Half of the time for which the server knows a message's id. */
