@@ -19,10 +19,10 @@ export interface Model {
   /** What these come to: the reference has no guards for them. */
   readonly known: Readonly<Record<string, (input: any) => Expected>>;
   /**
-   * The workflow that gets new code in the middle of each world, so long after its beginning, and the first step after the
+   * The workflow that gets new code in the middle of each world, and the first step after the
    * place that was changed: whichever code asks for it has passed that place.
    */
-  readonly patch: { readonly workflow: string; readonly afterMs: number; readonly step: string };
+  readonly patch: { readonly workflow: string; readonly step: string };
 }
 
 /** @returns What is not as expected. */
@@ -139,19 +139,17 @@ function factsOf(run: SimulatedRun, real: Real, world: SimulatedWorld, { patch }
     signals,
     updates: real.updates,
     sideEffects: real.events.filter((event) => event.type === "SideEffectRecorded"),
-    code: run.workflow === patch.workflow ? codeOf(run, patch) : "new",
+    code: run.workflow === patch.workflow ? codeOf(run, patch.step, world.deployedAt) : "new",
     child: (id) => world.end(id),
     stopped: real.stopped,
   };
 }
 
-/** Worlds begin at this time. */
-const BEGIN_MS = Date.UTC(2026, 0, 1);
 /** What a coordinator had on its way when it was killed may be stored a little later. */
 const ON_ITS_WAY_MS = 3_000;
 
-function codeOf({ history }: SimulatedRun, { step, afterMs }: Model["patch"]): Facts["code"] {
-  const deployedAt = BEGIN_MS + afterMs;
+/** @param deployedAt - Not reckoned from the beginning of the world: its clock may leap before. */
+function codeOf({ history }: SimulatedRun, step: string, deployedAt = Number.POSITIVE_INFINITY): Facts["code"] {
   const passed = history.find(
     (entry) =>
       entry.kind === "journal" &&

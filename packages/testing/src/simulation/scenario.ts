@@ -87,6 +87,8 @@ export interface SimulatedRun {
 export interface SimulatedWorld {
   /** How a run ended; undefined if it never did, or there is none. */
   end(run: string): TerminalEvent | undefined;
+  /** When `deploy` took place, by the server's clock, in epoch milliseconds; undefined if it has not. */
+  readonly deployedAt: number | undefined;
 }
 
 /** What came of one world, or of many. */

@@ -86,7 +86,7 @@ class World {
   readonly #busyOutside = new Set<string>();
   #restartedAt = Number.NEGATIVE_INFINITY;
   #vanishedAt = Number.NEGATIVE_INFINITY;
-  #deployed = false;
+  #deployedAt: number | undefined;
   #leaps = 0;
 
   constructor(scenario: Scenario, seed: number, runs: number, trace: Trace | undefined) {
@@ -212,7 +212,7 @@ class World {
 
   /** No coordinator with the old code runs beside one with the new: a run that the new code began would not fit the old. */
   #deploy(): void {
-    this.#deployed = true;
+    this.#deployedAt = this.#clock.now();
     this.#note("all coordinators", "get new code");
     for (const name of [...this.#members.keys()]) if (name.startsWith("c")) this.#crash(name);
   }
@@ -248,7 +248,7 @@ class World {
     return createCoordinator({
       log,
       clock: log.clock,
-      workflows: this.#deployed ? deployedTo(known, deploy?.workflows) : known,
+      workflows: this.#deployedAt !== undefined ? deployedTo(known, deploy?.workflows) : known,
       boundary: this.#boundary,
       settings: { ...SETTINGS, ...settings },
       onEvent,
@@ -505,6 +505,7 @@ class World {
     };
     try {
       const said = await this.#scenario.check!(told, {
+        deployedAt: this.#deployedAt,
         end: (other) => this.#endOf(other),
       });
       const faults = Array.isArray(said) ? said : [said];
