@@ -73,8 +73,10 @@ export class LiveRuns {
   readonly #unread = new Set<string>();
   /** The same, of runs whose last decision, or start, was too large for a message: one of them at a time. */
   readonly #large = new Set<string>();
-  /** The runs that the partition had when it was taken are known, or among those to be read. */
-  #isListed = false;
+  /** The journals of the last listing. undefined: what the partition had when it was taken is still to be listed. */
+  #journals: ReadonlyMap<string, number> | undefined;
+  /** Runs that have ended here since then. */
+  #ended = new Set<string>();
 
   /** @param wanted - Is the partition still this coordinator's? */
   constructor(deps: Deps, partition: number, mailboxes: Mailboxes, wanted: () => boolean) {
@@ -94,7 +96,7 @@ export class LiveRuns {
 
   /** Not all of them are known yet. */
   get isBehind(): boolean {
-    return !this.#isListed || this.#unread.size > 0;
+    return !this.#journals || this.#unread.size > 0;
   }
 
   /** The run leaves the memory. */
@@ -106,6 +108,7 @@ export class LiveRuns {
 
   /** The run is over, or deleted. */
   ended(run: string): void {
+    if (this.#journals) this.#ended.add(run);
     this.#known.delete(run);
     this.#unread.delete(run);
     this.#large.delete(run);
@@ -114,7 +117,25 @@ export class LiveRuns {
   /** Something is stored of the run, and nothing is known of it. */
   found(run: string): void {
     // Else it is probably one of those that are being listed.
-    if (this.#isListed) this.#unread.add(run);
+    if (this.#journals) this.#unread.add(run);
+  }
+
+  /**
+   * Another coordinator may have begun runs of the partition while this one had it: each may have taken the other for gone. Of
+   * those nothing is known here, and nothing need be stored.
+   *
+   * @param journals - A new listing.
+   */
+  listed(journals: ReadonlyMap<string, number>): void {
+    if (!this.#journals) return;
+    const { subjects } = this.#deps.log;
+    for (const subject of journals.keys()) {
+      const run = this.#journals.has(subject) ? undefined : subjects.parse(subject)?.run;
+      if (run === undefined || this.#known.has(run) || this.#ended.has(run)) continue;
+      if (this.#mailboxes.awaited(run) === undefined) this.#unread.add(run);
+    }
+    this.#journals = journals;
+    this.#ended.clear();
   }
 
   /** What is known of the run is old. */
@@ -125,7 +146,7 @@ export class LiveRuns {
 
   /** Reads those that are to be read. @returns In how many milliseconds to do it again. */
   async read(): Promise<number> {
-    if (!this.#isListed) await this.#list();
+    if (!this.#journals) await this.#list();
     const read = async (run: string) => {
       await this.#deps.pace.turn(COST);
       if (!this.#unread.delete(run) || this.#mailboxes.awaited(run) !== undefined) return;
@@ -181,7 +202,7 @@ export class LiveRuns {
       }
       await this.#readShort(short);
     }
-    this.#isListed = true;
+    this.#journals = journals;
   }
 
   async #payFor(messages: Iterable<Stored>): Promise<void> {

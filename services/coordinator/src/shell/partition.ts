@@ -109,6 +109,7 @@ export class Partition {
       this.#audit,
       poll("look at inboxes", async () => {
         const listed = await listInboxes(deps, number);
+        this.#runs.listed(listed.journals);
         await passedOver.look(listed);
         if (wanted()) await strays.look(listed);
         return INBOXES_EVERY * auditMs;
