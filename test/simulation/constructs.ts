@@ -51,4 +51,10 @@ export const constructs: Readonly<Record<string, readonly string[] | { none: str
   Crashes: { none: "test kit" },
   "Matchers and replays": { none: "test kit" },
   "The simulation, for workflows of your own": { none: "test kit" },
+  Namespaces: { none: "the world has one" },
+  Retention: { none: "it removes what is over" },
+  "Many runs at once": { none: "each of them is a call of its own" },
+  "Retrying a run": { none: "a start with the input of another run" },
+  Probes: { none: "about processes" },
+  "Shutdown in time": { none: "about processes" },
 };

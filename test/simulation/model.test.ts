@@ -29,7 +29,7 @@ describe("the model", () => {
         return model.check!(run, world);
       },
     };
-    for (let seed = 1_001; seed <= 1_015; seed++) expect((await simulateWorld(watched, seed, 10)).faults).toEqual([]);
+    for (let seed = 1_001; seed <= 1_030; seed++) expect((await simulateWorld(watched, seed, 10)).faults).toEqual([]);
     for (const { name } of model.workflows) expect(started, name).toContain(name);
   });
 });

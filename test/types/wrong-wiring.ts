@@ -165,7 +165,7 @@ client.start(order, { id: "o", cents: 1 }, { onConflict: "replace" });
 const result: string = await client.handle(order, "o").result();
 // @ts-expect-error: is of type 'unknown'
 (await client.get("o").result()).receipt;
-// @ts-expect-error: Type '"done"' is not assignable to type 'RunState | undefined'
+// @ts-expect-error: Type '"done"' is not assignable to type 'readonly RunState[] | RunState | undefined'
 client.list({ status: "done" });
 
 // ---------------------------------------------------------------- signals, queries, updates, children
