@@ -242,6 +242,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       ...port,
       serverClock,
       id,
+      isOver: () => !alive,
       newMailbox: () => `${id}.${(mailboxes++).toString(36)}`,
       workflows,
       turns: new Turns(boundary, () => apartUntil > 0 && performance.now() < apartUntil),
@@ -406,6 +407,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       const left = abandoned;
       if (incarnation) await Promise.race([incarnation.stop(), left.promise]);
       watch?.stop();
+      // What is still to be tried again never will: another coordinator does it.
+      attached?.detach();
       if (!own) return;
       if (left === abandoned) await log.close();
       else log.abandon?.();

@@ -21,6 +21,8 @@ export interface Deps {
   readonly serverClock: ServerClock;
   /** This coordinator's own id: unique for each process. */
   readonly id: string;
+  /** The coordinator has stopped, or begun again: what is still under way of it comes to nothing. */
+  readonly isOver: () => boolean;
   /** A name for a mailbox. A run may have two in one process for a while, when it is handed on, or its partition is. */
   readonly newMailbox: () => string;
   /** The workflows it runs, by `<name>@<version>`. */

@@ -36,7 +36,7 @@ async function again<T, O>(
     if (!isTransient(error)) throw error;
     deps.warn(what, error, run);
     await sleep(deps.clock, backoff.next());
-    if (!wanted()) return otherwise;
+    if (deps.isOver() || !wanted()) return otherwise;
     try {
       return await act();
     } catch (thrown) {
