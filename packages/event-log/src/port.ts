@@ -78,7 +78,11 @@ export interface EventLog {
    * The oldest message at or after a stream sequence whose subject matches (wildcards allowed), as the leader has it.
    * @param fromSeq - Default 1.
    */
-  oldest(stream: StreamKind, filter: string, fromSeq?: number): Promise<Pick<Stored, "subject" | "seq"> | undefined>;
+  oldest(
+    stream: StreamKind,
+    filter: string,
+    fromSeq?: number,
+  ): Promise<Pick<Stored, "subject" | "seq" | "at"> | undefined>;
   /**
    * Messages whose subject matches (wildcards allowed) from a stream sequence on, in the order of the stream. May be stale.
    * @param limit - At most so many, up to 1,000. It may be fewer although there are more, but none only where there are none.

@@ -20,12 +20,16 @@ export class RunExistence {
   readonly #run: string;
   /** The stream sequence of its first message, once that was seen. */
   #first: number | undefined;
+  /** When that was stored, in epoch milliseconds, once that was seen; not after this, of a run that this process has started. */
+  #firstAt: number | undefined;
+  readonly #startedBy: number;
 
   /** @param first - Of a run that this process has just started. */
   constructor(log: EventLog, run: string, first?: number) {
     this.#log = log;
     this.#run = run;
     this.#first = first;
+    this.#startedBy = first === undefined ? 0 : log.serverNow();
   }
 
   /** It was seen, or started by this process. */
@@ -38,12 +42,20 @@ export class RunExistence {
     const { subjects } = this.#log;
     if (this.#first !== undefined) {
       const oldest = await this.#log.oldest("EVENTS", subjects.inbox(this.#run));
-      if (oldest?.seq === this.#first) return;
+      if (oldest && this.#isFirst(oldest)) return;
       if (!oldest || oldest.seq < this.#first) throw this.#gone();
     }
     const start = await readStart(this.#log, this.#run, { fresh: true });
     if (!start || start.stray !== undefined) throw this.#gone();
     this.#first = start.stored.seq;
+    this.#firstAt = start.stored.at;
+  }
+
+  /** Not by its number alone: a stream that was made again has the same numbers again. */
+  #isFirst({ seq, at }: { seq: number; at: number }): boolean {
+    if (seq !== this.#first) return false;
+    if (this.#firstAt === undefined && at <= this.#startedBy) this.#firstAt = at;
+    return at === this.#firstAt;
   }
 
   #gone(): RunNotFoundError {

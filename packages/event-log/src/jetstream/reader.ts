@@ -34,7 +34,11 @@ export interface Reader {
   rawLast(subject: string): Promise<{ seq: number; text: string } | undefined>;
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
   /** The oldest message from `fromSeq` on whose subject matches, as the leader has it. */
-  oldest(stream: StreamKind, filter: string, fromSeq: number): Promise<{ subject: string; seq: number } | undefined>;
+  oldest(
+    stream: StreamKind,
+    filter: string,
+    fromSeq: number,
+  ): Promise<Pick<Stored, "subject" | "seq" | "at"> | undefined>;
   /** One page of the messages whose subject matches, in stream order, as a replica has them. */
   scan(stream: StreamKind, filter: string, fromSeq: number, limit: number): Promise<Stored[]>;
   /** The sequences of all messages of a subject that were acknowledged before the call. */
@@ -276,7 +280,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
 
     async oldest(kind, filter, fromSeq) {
       const raw = await fromLeader(subjects.streamName(kind), { seq: fromSeq, next_by_subj: filter });
-      return raw && { subject: raw.subject, seq: raw.seq };
+      return raw && { subject: raw.subject, seq: raw.seq, at: Date.parse(raw.time) };
     },
 
     async scan(kind, filter, fromSeq, limit) {
