@@ -103,8 +103,8 @@ describe.skipIf(noGuardedServer)("under programs that run,", () => {
         expect(program.bytes - before[i]!.bytes).toBeLessThan(60_000);
       }
       for (const coordinator of coordinators) {
-        const lost = coordinator.lines.filter(({ event }) => event === "lost");
-        expect(lost.flatMap(({ streams }) => streams)).toContain("EVENTS");
+        const lost = () => coordinator.lines.filter(({ event }) => event === "lost").flatMap(({ streams }) => streams);
+        await expect.poll(lost, { timeout: HEALED_MS }).toContain("EVENTS");
         expect(coordinator.lines.filter(({ event }) => event === "lost").length).toBeLessThan(6);
       }
     },

@@ -64,7 +64,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "forgotten-deliveries",
-    seed: 161,
+    seed: 119,
     why: "A first delivery soon after a connection may be a second one, if the command was stored before.",
     patches: [
       {
@@ -200,7 +200,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "started-before-stopped",
-    seed: 121,
+    seed: 10,
     why: "A child is started before it is asked to stop: it may never have been.",
     patches: [
       {
