@@ -43,6 +43,22 @@ const startAll = (ids: string[], n = 0) =>
     waits,
     ids.map((id) => ({ id, input: n })),
   );
+/** Runs that have failed. */
+async function startFailing(n: number): Promise<void> {
+  const bad = await client.startMany(
+    fails,
+    count(n, "bad").map((id) => ({ id, input: 0 })),
+  );
+  await Promise.all(
+    bad.map(({ id }) =>
+      client
+        .get(id)
+        .result()
+        .catch(() => {}),
+    ),
+  );
+}
+
 const json = (text: string) =>
   text
     .split("\n")
@@ -79,18 +95,7 @@ describe("a client", () => {
     const since = Date.now() + 1;
     await new Promise((resolve) => setTimeout(resolve, 20));
     await startAll(count(70, "new"));
-    const bad = await client.startMany(
-      fails,
-      count(3, "bad").map((id) => ({ id, input: 0 })),
-    );
-    await Promise.all(
-      bad.map(({ id }) =>
-        client
-          .get(id)
-          .result()
-          .catch(() => {}),
-      ),
-    );
+    await startFailing(3);
 
     expect(await client.terminateMany({ workflow: waits, since })).toEqual({ done: 70, skipped: 0, failed: 0 });
     const retried = await client.retryMany({ workflow: "fails@1" });
@@ -212,18 +217,7 @@ describe("the command line", () => {
   });
 
   it("retries and deletes by filters", async () => {
-    const bad = await client.startMany(
-      fails,
-      count(5, "bad").map((id) => ({ id, input: 0 })),
-    );
-    await Promise.all(
-      bad.map(({ id }) =>
-        client
-          .get(id)
-          .result()
-          .catch(() => {}),
-      ),
-    );
+    await startFailing(5);
     const retried = await cli("retry --workflow fails --yes --json", env);
     expect(retried.code).toBe(0);
     expect(json(retried.out).filter(({ started }) => /^bad-\d-retry-\d+$/.test(started))).toHaveLength(5);

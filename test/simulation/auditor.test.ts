@@ -6,6 +6,7 @@ import { type Client, connect, step, workflow } from "@stepstream/sdk";
 import { Chance, countedMacrotask, VirtualClock } from "@stepstream/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { settled } from "./settled.ts";
 
 const ints = { input: z.int(), output: z.int() };
 const never = step("never", ints);
@@ -25,17 +26,7 @@ beforeEach(async () => {
   client = await soon(connect({ log: server.connect("client"), clock }));
 });
 
-/** Lets time pass until the promise has settled. */
-async function soon<T>(promise: Promise<T>): Promise<T> {
-  let over = false;
-  const mark = () => {
-    over = true;
-  };
-  promise.then(mark, mark);
-  expect(await clock.run(() => over, 3_600_000)).toBe(true);
-  return promise;
-}
-
+const soon = <T>(promise: Promise<T>) => settled(clock, promise, 3_600_000);
 const pass = (ms: number) => soon(new Promise<void>((resolve) => void clock.setTimeout(resolve, ms)));
 const outstanding = () => server.stream("COMMANDS").size;
 

@@ -7,6 +7,7 @@ import { connect, step, workflow } from "@stepstream/sdk";
 import { Chance, countedMacrotask, VirtualClock } from "@stepstream/testing";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { settled } from "./settled.ts";
 
 const ints = { input: z.int(), output: z.int() };
 const add = step("add", ints);
@@ -20,15 +21,7 @@ const lost = (outcome: "unknown" | "not stored") =>
 async function play(first: (log: MemoryLog, append: Append, text: string) => Promise<void>) {
   const clock = new VirtualClock(new Chance(1).next);
   const server = new MemoryServer({ namespace: "commands", partitions: 1, clock });
-  const soon = async <T>(promise: Promise<T>): Promise<T> => {
-    let over = false;
-    const mark = () => {
-      over = true;
-    };
-    promise.then(mark, mark);
-    expect(await clock.run(() => over, 600_000)).toBe(true);
-    return promise;
-  };
+  const soon = <T>(promise: Promise<T>) => settled(clock, promise, 600_000);
   const log = server.connect("coordinator");
   const appends: string[] = [];
   let looks = 0;

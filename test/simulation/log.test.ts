@@ -7,6 +7,7 @@ import { type Faults, type MemoryLog, MemoryServer } from "@stepstream/event-log
 import { Chance, VirtualClock } from "@stepstream/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type TakeOptions, takeCommands, takeDue, takeInboxes, texts } from "../conformance/bed.ts";
+import { settled } from "./settled.ts";
 
 const LATENCY_MS = 5;
 const TIMEOUT_MS = 1_000;
@@ -56,16 +57,7 @@ beforeEach(() => {
   command = log.subjects.command("s", "r", 1);
 });
 
-/** Lets time pass until the promise has settled. */
-async function soon<T>(promise: Promise<T>): Promise<T> {
-  let over = false;
-  promise.then(
-    () => (over = true),
-    () => (over = true),
-  );
-  if (!(await clock.run(() => over, HOUR_MS))) throw new Error("it never settled");
-  return promise;
-}
+const soon = <T>(promise: Promise<T>) => settled(clock, promise, HOUR_MS);
 
 /** Lets so much time pass. */
 async function pass(ms: number): Promise<void> {

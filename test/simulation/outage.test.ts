@@ -7,6 +7,7 @@ import { type Client, connect, step, workflow } from "@stepstream/sdk";
 import { Chance, countedMacrotask, VirtualClock } from "@stepstream/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { settled } from "./settled.ts";
 
 const PARTITIONS = 16;
 const never = step("never", { input: z.int(), output: z.int() });
@@ -36,17 +37,7 @@ beforeEach(async () => {
   client = await soon(connect({ log, clock: log.clock }));
 });
 
-/** Lets time pass until the promise has settled. */
-async function soon<T>(promise: Promise<T>): Promise<T> {
-  let over = false;
-  const mark = () => {
-    over = true;
-  };
-  promise.then(mark, mark);
-  expect(await clock.run(() => over, 600_000)).toBe(true);
-  return promise;
-}
-
+const soon = <T>(promise: Promise<T>) => settled(clock, promise, 600_000);
 const pass = (ms: number) => soon(new Promise<void>((resolve) => void clock.setTimeout(resolve, ms)));
 
 /** A coordinator, and its calls to the log that `fails` names: each fails while that returns true. */

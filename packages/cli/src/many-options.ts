@@ -2,14 +2,18 @@ import type { RunState } from "@stepstream/sdk";
 import { type Command, Option } from "commander";
 import { STATES } from "./states.ts";
 
-/** Which runs a command is for, and how it goes about them, where it is for more than one. */
-export interface ManyFlags {
+/** Which runs a command is for. */
+export interface FilterFlags {
   workflow?: string;
   status?: RunState[];
   since?: string;
   until?: string;
   parent?: string;
   builtin?: boolean;
+}
+
+/** The same, and how it goes about them, where it is for more than one. */
+export interface ManyFlags extends FilterFlags {
   all?: boolean;
   dryRun?: boolean;
   yes?: boolean;

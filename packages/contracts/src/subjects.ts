@@ -189,7 +189,7 @@ export class Subjects {
     if (dot < 0 || !subject.startsWith(this.namespace) || !subject.startsWith(INBOX, this.namespace.length))
       return undefined;
     const run = subject.slice(dot + 1);
-    return TOKEN.test(run) && subject.slice(from, dot) === String(this.partition(run)) ? run : undefined;
+    return this.#isOf(subject.slice(from, dot), run) ? run : undefined;
   }
 
   #parts(
@@ -200,13 +200,18 @@ export class Subjects {
     least = 0,
     most = 0,
   ): (SubjectParts & { slot?: number }) | undefined {
-    if (!TOKEN.test(run) || partition !== String(this.partition(run))) return undefined;
+    if (!this.#isOf(partition, run)) return undefined;
     const parts: SubjectParts = { kind, partition: Number(partition), run };
     if (slot === undefined) return parts;
     const number = Number(slot);
     // One spelling for each number: "01" or "1e3" would be another subject of the same slot.
     if (!Number.isInteger(number) || number < least || number > most || slot !== String(number)) return undefined;
     return { ...parts, slot: number };
+  }
+
+  /** Are these tokens a run's id and the partition that it has? */
+  #isOf(partition: string, run: string): boolean {
+    return TOKEN.test(run) && partition === String(this.partition(run));
   }
 
   /** The stream that stores a subject. @throws {RangeError} For a subject that no stream of ours stores. */

@@ -1,6 +1,6 @@
-import type { RunState } from "@stepstream/sdk";
 import { type Command, Option } from "commander";
 import type { Io } from "../io.ts";
+import type { FilterFlags } from "../many-options.ts";
 import { STATES } from "../states.ts";
 
 const EXAMPLES = `
@@ -13,13 +13,7 @@ Examples:
 Runs are looked up in a file in your cache folder, which is brought up to date with the bus first; it can be deleted, or
 built anew with --rebuild, at any time.`;
 
-export interface Flags {
-  workflow?: string;
-  status?: RunState[];
-  since?: string;
-  until?: string;
-  parent?: string;
-  builtin?: boolean;
+export interface Flags extends FilterFlags {
   limit: string;
   count?: boolean;
   json?: boolean;

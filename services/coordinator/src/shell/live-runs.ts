@@ -14,6 +14,7 @@ import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
 import { eachRun } from "./each-run.ts";
 import { place, type Reading, readHistory, startOf } from "./history.ts";
+import { listInboxes } from "./inboxes.ts";
 
 /** What a run in memory waits for, and the last message of its inbox that this takes into account. */
 export interface Awaited {
@@ -183,8 +184,7 @@ export class LiveRuns {
   async #list(): Promise<void> {
     const { log, pace } = this.#deps;
     const { subjects } = log;
-    const journals = await log.list("EVENTS", subjects.all.journalsOfPartition(this.#partition));
-    const inboxes = await log.list("EVENTS", subjects.all.inbox(this.#partition));
+    const { journals, inboxes } = await listInboxes(this.#deps, this.#partition);
     const all = [...journals.keys()];
     for (let from = 0; from < all.length && this.#wanted(); from += CHUNK) {
       await pace.turn(CHUNK);

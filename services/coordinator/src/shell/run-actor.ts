@@ -708,12 +708,16 @@ export class RunActor {
     const early = execution.takeEarly();
     for (const timer of early) this.#deps.emit({ type: "early", run: this.run, ...timer });
     const slots = all ? openOf(execution, execution.slots.keys()) : slotsToArm(execution, decided, early);
-    const seqs = lazily(() => new Set(batch.map((arrival) => arrival.delivery.seq)));
-    const inHand = (seq: number) => this.#held.has(seq) || seqs().has(seq);
     // Commands that were asked for and cancelled within one batch never went out.
     const notOut = lazily(() => (all ? unsent! : scheduledIn(decided)));
     const isUnsent = (slot: number) => notOut().has(slot);
-    return slots.length === 0 ? undefined : this.#effects!.arm(slots, inHand, isUnsent, out, stranded);
+    return slots.length === 0 ? undefined : this.#effects!.arm(slots, this.#inHand(batch), isUnsent, out, stranded);
+  }
+
+  /** Tells whether a message is in hand: it may be one of this batch. */
+  #inHand(batch: Arrival[]): (seq: number) => boolean {
+    const seqs = lazily(() => new Set(batch.map((arrival) => arrival.delivery.seq)));
+    return (seq) => this.#held.has(seq) || seqs().has(seq);
   }
 
   async #carryOut(batch: Arrival[], folded: Folded): Promise<void> {
@@ -725,7 +729,7 @@ export class RunActor {
     // Let go meanwhile? Then not all of it was done, and the messages are not ours to acknowledge.
     this.#check();
     effects.sweep();
-    if (thorough) effects.check((seq) => this.#held.has(seq) || batch.some(({ delivery }) => delivery.seq === seq));
+    if (thorough) effects.check(this.#inHand(batch));
 
     if (batch.some(firesTimer)) await this.#checkDeadlines(batch);
     if (decided.some(startsChild)) {
