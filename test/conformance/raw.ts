@@ -78,14 +78,30 @@ export async function rawOnServer(nc: NatsConnection, retention: Retention): Pro
     return given;
   }
 
-  async function stored(subject = ">"): Promise<number[]> {
+  async function stored(subject = ">", from = 1): Promise<number[]> {
     const seqs: number[] = [];
-    for (let seq = 1; ; ) {
+    for (let seq = from; ; ) {
       const next_by_subj = subject === ">" ? `${prefix}>` : prefix + subject;
       const found = await api(`STREAM.MSG.GET.${name}`, { seq, next_by_subj }).catch(() => undefined);
       if (!found) return seqs;
       seqs.push(found.message.seq);
       seq = found.message.seq + 1;
+    }
+  }
+
+  /** Which subjects each consumer takes. */
+  const filters = new Map<string, string>();
+
+  /**
+   * Until each consumer has counted what is stored. The server says so to its consumers after it has answered the
+   * publisher (`signalConsumersLoop`): a request for what is there may come before that, and find nothing.
+   */
+  async function counted(): Promise<void> {
+    for (const [consumer, filter] of filters) {
+      for (;;) {
+        const { delivered, num_pending } = await api(`CONSUMER.INFO.${name}.${consumer}`);
+        if (num_pending === (await stored(filter, delivered.stream_seq + 1)).length) break;
+      }
     }
   }
 
@@ -97,9 +113,12 @@ export async function rawOnServer(nc: NatsConnection, retention: Retention): Pro
   await api(`STREAM.CREATE.${name}`, { name, subjects: [`${prefix}>`], retention, storage: "file", num_replicas: 1 });
   return {
     async publish(subject) {
-      return (await nc.request(prefix + subject, "")).json<{ seq: number }>().seq;
+      const { seq } = (await nc.request(prefix + subject, "")).json<{ seq: number }>();
+      await counted();
+      return seq;
     },
     async consumer(consumer, filter, ackWaitMs) {
+      filters.set(consumer, filter);
       const config = {
         durable_name: consumer,
         name: consumer,
