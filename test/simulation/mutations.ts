@@ -217,8 +217,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: `${SHELL}/run-actor.ts`,
-        from: "if (waiting !== undefined) this.#tellGuest(to, waiting);",
-        to: "if (waiting !== undefined) { this.#tellGuest(to, waiting); this.handled(waiting, undefined); }",
+        from: "if (waiting !== undefined) this.#tellGuest(to, waiting, true);",
+        to: "if (waiting !== undefined) { this.#tellGuest(to, waiting, true); this.handled({ seq: waiting }); }",
       },
     ],
   },

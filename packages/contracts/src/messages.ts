@@ -674,6 +674,8 @@ export const GuestMessage = z.object({
   run: RunId,
   /** Its stream sequence. */
   seq: z.int().min(1),
+  /** The run was parked, and the message is not in hand: its record stands for it, until what the run waits for is stored. */
+  parked: z.literal(true).optional(),
 });
 export type GuestMessage = z.infer<typeof GuestMessage>;
 /** A coordinator has done with such a message: it may be acknowledged, or is to come again after `againMs`. */
@@ -683,6 +685,8 @@ export const GuestDone = z.object({
   run: RunId,
   seq: z.int().min(1),
   againMs: Ms.optional(),
+  /** The run is parked there: its record stays. */
+  parked: z.literal(true).optional(),
 });
 export type GuestDone = z.infer<typeof GuestDone>;
 

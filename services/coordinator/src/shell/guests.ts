@@ -20,25 +20,41 @@ import { type Arrival, RunActor } from "./run-actor.ts";
 
 const Said = z.discriminatedUnion("type", [GuestMessage, GuestDone]);
 
+/** A message that is being handled here. */
+interface InHand {
+  readonly run: string;
+  /** Who waits for it, and when it was last sent. */
+  from: string;
+  at: number;
+}
+
+/** After so many ack waits without a message being sent again its owner is gone, or has chosen another coordinator. */
+const ACK_WAITS_SILENT = 2;
+
 /**
  * Runs of partitions that another coordinator has, which does not know their workflow: it keeps their inbox
- * messages in hand and says which there are; here they are handled.
+ * messages in hand and sends their numbers; here they are handled.
  *
- * G1. A message is said to be done only when it could be acknowledged. Whoever has it says it again until then.
+ * G1. A message is done only when it could be acknowledged. The owner sends its number again until then.
  * G2. Nothing is taken for first or in order: a run is read before each message is folded.
+ * G3. The record of a parked run goes only when all that the run waits for is stored: the messages that it stands for were
+ *     acknowledged. If the run has to be parked here as well, the record stays.
+ * G4. What its owner does not ask for any more is released: the owner is gone, or has chosen another coordinator.
  *
- * Both are promises of the mailbox as well, which is asserted there.
+ * G1 and G2 are promises of the mailbox as well, which is asserted there.
  *
  * Checked elsewhere:
  *   G1  "mailbox A3"
  *   G2  "mailbox A2"
+ *   G3  ../../../../test/simulation/guests.test.ts: have a durable cause at every moment of being handed on
+ *   G4  ../../../../test/simulation/guests.test.ts: are released where their owner has chosen another
  */
 export class Guests {
   readonly #deps: Deps;
   readonly #onDone: (done: GuestDone) => void;
   readonly #actors = new Map<string, RunActor>();
-  /** Messages that are being handled, and who waits for them. */
-  readonly #inHand = new Map<string, string>();
+  /** By run and number. */
+  readonly #inHand = new Map<string, InHand>();
   #subscriptions: Subscription[] = [];
   #timer: unknown;
   #serverId: string;
@@ -91,14 +107,32 @@ export class Guests {
       return this.#deps.warn(`ignored a message on ${subjects.guest(this.#deps.id)}`, error);
     }
     if (said.type === "GuestDone") return this.#onDone(said);
-    const key = `${said.run}/${said.seq}`;
-    const known = this.#inHand.has(key);
-    this.#inHand.set(key, said.from);
-    if (known) return;
-    this.#take(said).catch((error) => {
+    const { run, from } = said;
+    const key = `${run}/${said.seq}`;
+    const known = this.#inHand.get(key);
+    const at = this.#deps.clock.now();
+    if (known) {
+      Object.assign(known, { from, at });
+      const actor = this.#actors.get(run);
+      // It could not be brought to its end, and nothing else would try it again.
+      if (actor && actor.awaited === undefined) actor.wake();
+      return;
+    }
+    this.#inHand.set(key, { run, from, at });
+    const taken = said.parked ? this.#load(said) : this.#take(said);
+    taken.catch((error) => {
       this.#inHand.delete(key);
-      this.#deps.warn("take a run for another coordinator", error, said.run);
+      this.#deps.warn("take a run for another coordinator", error, run);
     });
+  }
+
+  /** The run was parked, and none of its messages need be in hand: all that it waits for is stored before this is done. */
+  async #load({ run, seq }: GuestMessage): Promise<void> {
+    const actor = this.#actor(run);
+    if (await actor.woken()) return this.#done(run, seq, actor.awaited === undefined ? 1_000 : undefined);
+    if (actor.parked) return this.#done(run, seq, undefined, true);
+    // It is tried again, and sent again.
+    this.#inHand.delete(`${run}/${seq}`);
   }
 
   async #take({ run, seq }: GuestMessage): Promise<void> {
@@ -125,20 +159,22 @@ export class Guests {
     this.#actor(run).deliver({ delivery, message, epoch: -1 });
   }
 
-  #done(run: string, seq: number, againMs?: number): void {
+  #done(run: string, seq: number, againMs?: number, parked = false): void {
     const { log } = this.#deps;
-    const to = this.#inHand.get(`${run}/${seq}`);
+    const to = this.#inHand.get(`${run}/${seq}`)?.from;
     this.#inHand.delete(`${run}/${seq}`);
     if (!to) return;
-    const done: GuestDone = { v: 1, type: "GuestDone", run, seq, ...(againMs === undefined ? {} : { againMs }) };
+    const again = againMs === undefined ? {} : { againMs };
+    const done: GuestDone = { v: 1, type: "GuestDone", run, seq, ...again, ...(parked && { parked }) };
     log.broadcast(log.subjects.guest(to), JSON.stringify(done));
   }
 
   #actor(run: string): RunActor {
     let actor = this.#actors.get(run);
     if (!actor) {
-      actor = new RunActor(this.#deps, run, {
-        ack: (arrival: Arrival) => this.#done(run, arrival.delivery.seq),
+      const made = new RunActor(this.#deps, run, {
+        isDelegate: true,
+        ack: (arrival: Arrival) => this.#done(run, arrival.delivery.seq, undefined, made.parked),
         handBack: (arrival, delayMs) => this.#done(run, arrival.delivery.seq, delayMs),
         replaced: () => {},
         onHeld: () => {},
@@ -146,7 +182,8 @@ export class Guests {
         onClosed: () => this.#actors.delete(run),
         onNext: (_run, arrival) => this.#actor(run).deliver(arrival),
       });
-      this.#actors.set(run, actor);
+      this.#actors.set(run, made);
+      actor = made;
     }
     return actor;
   }
@@ -159,8 +196,11 @@ export class Guests {
   #evict(): void {
     const { clock, settings } = this.#deps;
     const now = clock.now();
+    const silent = new Set<string>();
+    for (const [key, { run, at }] of this.#inHand)
+      if (now - at > ACK_WAITS_SILENT * settings.ackWaitMs && this.#inHand.delete(key)) silent.add(run);
     for (const [run, actor] of this.#actors)
-      if (actor.idle && now - actor.lastActiveMs >= settings.idleMs) {
+      if (silent.has(run) || (actor.idle && now - actor.lastActiveMs >= settings.idleMs)) {
         this.#actors.delete(run);
         void actor.release();
       }

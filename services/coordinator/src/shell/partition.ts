@@ -65,6 +65,7 @@ export class Partition {
   #abandoned = false;
   #serverId: string;
   readonly #host: Host = {
+    isDelegate: false,
     ack: ({ delivery }) => this.#ack(delivery),
     handBack: ({ delivery }, delayMs) => {
       if (this.#abandoned) return;
@@ -277,8 +278,8 @@ export class Partition {
   }
 
   /** A message that another coordinator has handled is done with. */
-  guestDone({ run, seq, againMs }: GuestDone): void {
-    this.#actors.get(run)?.handled(seq, againMs);
+  guestDone(done: GuestDone): void {
+    this.#actors.get(done.run)?.handled(done);
   }
 
   /** All commands or timers were lost: those that runs wait for are stored again, now. */

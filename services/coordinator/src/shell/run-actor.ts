@@ -1,4 +1,5 @@
 import {
+  type GuestDone,
   type GuestMessage,
   type InboxMessage,
   InvariantError,
@@ -43,6 +44,8 @@ export interface Arrival {
 
 /** What mailboxes need of whoever hosts them. */
 export interface Host {
+  /** The messages in hand are another coordinator's, and so is the record of a parked run. */
+  readonly isDelegate: boolean;
   ack(arrival: Arrival): void;
   /** Gives a message back to the log, to come again after `delayMs`. */
   handBack(arrival: Arrival, delayMs: number): void;
@@ -168,20 +171,29 @@ export class RunActor {
     return this.#foreign && this.#deps.hostOf(this.#foreign, this.run);
   }
 
-  /** Another coordinator has done with a message that is in hand here. */
-  handled(seq: number, againMs: number | undefined): void {
+  /** Another coordinator has done with a message that is in hand here, or with a run that was parked. */
+  handled({ seq, againMs, parked }: Pick<GuestDone, "seq" | "againMs" | "parked">): void {
     if (this.#state !== "away") return;
     if (seq === this.#unparkAt?.message && againMs === undefined) {
       const { record } = this.#unparkAt;
       this.#unparkAt = undefined;
-      unpark(this.#deps, this.run, record).catch((error) => this.#deps.warn("unpark a run", error, this.run));
+      const onFailed = (error: unknown) => this.#deps.warn("unpark a run", error, this.run);
+      if (!parked) unpark(this.#deps, this.run, record).catch(onFailed);
     }
     const arrival = this.#held.get(seq);
-    if (!arrival) return;
-    this.#held.delete(seq);
-    this.#host.onHeld(-1);
-    if (againMs === undefined) this.#host.ack(arrival);
-    else this.#host.handBack(arrival, againMs);
+    if (arrival) {
+      this.#held.delete(seq);
+      this.#host.onHeld(-1);
+      if (againMs === undefined) this.#host.ack(arrival);
+      else this.#host.handBack(arrival, againMs);
+    }
+    // The id may be another workflow's by now, which that coordinator does not know.
+    if (againMs !== undefined) this.wake();
+  }
+
+  /** It waits, with a record of why. */
+  get parked(): boolean {
+    return this.#state === "parked";
   }
 
   /** May be dropped from memory: nothing goes on, nothing is held. */
@@ -271,6 +283,22 @@ export class RunActor {
     if (woken) this.#wakeLater();
   }
 
+  /** Not what the other coordinator took it for: that one is to read it again. */
+  #giveAllBack(batch: Arrival[]): void {
+    const all = [...this.#held.values(), ...batch];
+    this.#held.clear();
+    this.#forget();
+    for (const arrival of all) this.#host.handBack(arrival, 1_000);
+  }
+
+  /** All that its record stood for is durable: unless that is a message, which another coordinator may not have in hand. */
+  async #unpark(): Promise<void> {
+    const record = this.#record;
+    if (record === 0 || (this.#host.isDelegate && this.#held.size > 0)) return;
+    this.#record = 0;
+    await unpark(this.#deps, this.run, record);
+  }
+
   #wakeLater(): void {
     this.#waking ??= new Retry(this.#deps.clock, () => this.wake(), { firstMs: 1_000, longestMs: 5_000 });
     this.#waking.schedule();
@@ -337,7 +365,10 @@ export class RunActor {
       if (folded === "over" || folded === "none") return this.#over(batch, record);
       const fault = folded.fault ?? this.#execution?.fault;
       if (fault && terminates && (await this.#terminate())) return this.#over(batch, record);
-      if (fault instanceof UnknownWorkflowError && this.elsewhere) return this.#goAway(batch, woken, record);
+      if (fault instanceof UnknownWorkflowError) {
+        if (this.#host.isDelegate) return this.#giveAllBack(batch);
+        if (this.elsewhere) return this.#goAway(batch, woken, record);
+      }
       if (fault) {
         if (!folded.fault) this.#deps.faults.add(this.#execution!.mark, fault);
         return this.#park(batch, fault, folded.started);
@@ -355,10 +386,8 @@ export class RunActor {
       }
       this.#check();
       await this.#carryOut(batch, folded);
-      const known = Math.max(record, this.#record);
-      this.#record = 0;
-      if (known > 0) await unpark(this.#deps, this.run, known);
-      return;
+      this.#record = Math.max(record, this.#record);
+      return this.#unpark();
     }
   }
 
@@ -780,7 +809,6 @@ export class RunActor {
     this.#forget();
     this.#parkedFor = { fault, started };
     await this.#stayParked(batch);
-    this.#state = "parked";
   }
 
   /** Somebody else may take it up at this moment, who has read it before these messages came. */
@@ -790,6 +818,7 @@ export class RunActor {
     if ((await park(this.#deps, this.run, started, fault, after)) && started)
       this.#deps.telemetry.parked({ run: this.run, started, fault, after });
     this.#check();
+    this.#state = "parked";
     this.#settleBatch(batch);
   }
 
@@ -824,7 +853,7 @@ export class RunActor {
     const to = this.elsewhere;
     if (!to) return this.wake();
     const waiting = this.#unparkAt?.message;
-    if (waiting !== undefined) this.#tellGuest(to, waiting);
+    if (waiting !== undefined) this.#tellGuest(to, waiting, true);
     for (const seq of this.#held.keys()) if (seq !== waiting) this.#tellGuest(to, seq);
     this.#again ??= this.#deps.clock.setTimeout(() => {
       this.#again = undefined;
@@ -832,9 +861,16 @@ export class RunActor {
     }, SAY_AGAIN_MS);
   }
 
-  #tellGuest(to: string, seq: number): void {
+  #tellGuest(to: string, seq: number, parked = false): void {
     const { log, id } = this.#deps;
-    const message: GuestMessage = { v: 1, type: "GuestMessage", from: id, run: this.run, seq };
+    const message: GuestMessage = {
+      v: 1,
+      type: "GuestMessage",
+      from: id,
+      run: this.run,
+      seq,
+      ...(parked && { parked }),
+    };
     log.broadcast(log.subjects.guest(to), JSON.stringify(message));
   }
 
