@@ -11,6 +11,7 @@ const expect = { poll: { timeout: 20_000 } };
 
 /** What takes long, by what it took, but those that block a processor on purpose not beside each other. */
 const LONG = [
+  "test/deploy/image.docker",
   "test/e2e/loops",
   "test/e2e/schedules",
   "test/e2e/coordinator",

@@ -2,6 +2,7 @@
  * Packs all packages that are not private: compiles them, and makes a tarball of each, as `npm publish` would take it.
  *
  *   npm run pack [-- --out <folder>]      default: dist/packages
+ *   node scripts/pack/main.ts --image <folder> --modules <workspace>    what the container image holds, see image.ts
  *
  * A tarball has the JavaScript and its types in `dist`, the sources that their maps point to in `src`, and what `files`
  * of the manifest names beside. It is made in a staging folder (dist/staging): the workspace stays as it is.
@@ -13,13 +14,20 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { parse } from "yaml";
+import { layOutImage } from "./image.ts";
 import { type Manifest, packedManifest, type Versions } from "./manifest.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const BUILD = join(ROOT, "dist", "build");
 const STAGING = join(ROOT, "dist", "staging");
 
-const { values } = parseArgs({ options: { out: { type: "string", default: join(ROOT, "dist", "packages") } } });
+const { values } = parseArgs({
+  options: {
+    out: { type: "string", default: join(ROOT, "dist", "packages") },
+    image: { type: "string" },
+    modules: { type: "string", default: ROOT },
+  },
+});
 const out = resolve(values.out);
 const packages = await publishable();
 const versions: Versions = {
@@ -29,8 +37,13 @@ const versions: Versions = {
 await rm(join(ROOT, "dist"), { recursive: true, force: true });
 await run(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", join(ROOT, "scripts/pack")]);
 const staged = await Promise.all(packages.map(stage));
-await mkdir(out, { recursive: true });
-await run("npm", ["pack", ...staged, "--pack-destination", out, "--silent"]);
+if (values.image) {
+  const inImage = packages.map((one, i) => ({ ...one, staged: staged[i]! }));
+  await layOutImage(inImage, resolve(values.modules), resolve(values.image));
+} else {
+  await mkdir(out, { recursive: true });
+  await run("npm", ["pack", ...staged, "--pack-destination", out, "--silent"]);
+}
 
 interface Package {
   /** From the root, e.g. "packages/sdk". */
