@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { runCli } from "@stepstream/cli";
+import type { Sender } from "@stepstream/contracts";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
 import { startNatsServer } from "@stepstream/infra";
 
@@ -35,10 +36,22 @@ try {
         const run = `order-${from + i}`;
         const journal = (upTo: number, event: object) =>
           append(subjects.journal(run), { type: "Decision", upTo, by: "bench", events: [event] });
-        const inbox = (message: object) => append(subjects.inbox(run), message);
-        const started = await inbox({ type: "RunStarted", id: run, workflow: "order", version: 1, input: { run } });
+        const inbox = (sender: Sender, message: object) => append(subjects.inboxFrom(sender, run), message);
+        const started = await inbox("client", {
+          type: "RunStarted",
+          id: run,
+          workflow: "order",
+          version: 1,
+          input: { run },
+        });
         await journal(started.seq, { type: "StepScheduled", slot: 1, step: "charge", input: { run } });
-        const done = await inbox({ type: "StepCompleted", slot: 1, step: "charge", attempt: 1, output: { run } });
+        const done = await inbox("worker", {
+          type: "StepCompleted",
+          slot: 1,
+          step: "charge",
+          attempt: 1,
+          output: { run },
+        });
         if (i % 10 > 0) await journal(done.seq, { type: "RunCompleted", output: { run } });
       }),
     );
@@ -47,7 +60,13 @@ try {
   await look("the second", "ls");
   await look("of one state", "ls --status running --limit 1000");
   await look("counted", "ls --count");
-  await append(subjects.inbox("one-more"), { type: "RunStarted", id: "x", workflow: "order", version: 1, input: {} });
+  await append(subjects.inboxFrom("client", "one-more"), {
+    type: "RunStarted",
+    id: "x",
+    workflow: "order",
+    version: 1,
+    input: {},
+  });
   await look("after one more run", "ls --limit 1");
   await look("built anew", "ls --rebuild");
 } finally {

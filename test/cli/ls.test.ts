@@ -113,7 +113,7 @@ it("is quick among thousands of runs, whichever of several looks first", async (
 /** A run as a coordinator would write it. */
 async function start(log: EventLog, run: string, ended = false): Promise<void> {
   const message = { v: 1, type: "RunStarted", id: run, workflow: "many", version: 1, input: {} };
-  const { seq } = await log.append(log.subjects.inbox(run), JSON.stringify(message));
+  const { seq } = await log.append(log.subjects.inboxFrom("client", run), JSON.stringify(message));
   const events = [{ type: "RunCompleted", output: {} }];
   const decision = { v: 1, type: "Decision", upTo: seq, by: "test", events };
   if (ended) await log.append(log.subjects.journal(run), JSON.stringify(decision));

@@ -21,11 +21,11 @@ beforeAll(async () => {
   const { subjects } = log;
   // Late, as of somebody who may publish: the run is over.
   odd = {
-    inbox: (await log.append(subjects.inbox("r1"), "{")).seq,
+    inbox: (await log.append(subjects.inboxFrom("client", "r1"), "{")).seq,
     journal: (await log.append(subjects.journal("r1"), '{"v":1,"type":"Nothing of ours"}')).seq,
   };
   await log.append(subjects.parked("r1"), "{");
-  await log.append(subjects.inbox("none"), '{"v":1,"type":"RunStarted","workflow":7}');
+  await log.append(subjects.inboxFrom("client", "none"), '{"v":1,"type":"RunStarted","workflow":7}');
   await log.append(subjects.dead("-", "r1", 0), "{");
 });
 afterAll(async () => {

@@ -163,7 +163,7 @@ describe("an append of the log whose acknowledgement gets lost", () => {
     ["both", { expectLast: 0, id: "a" }],
   ])("is found, with %s, and stored once", async (_with, options) => {
     const log = await connectEventLog({ nats: wire.url, namespace: `answers-${++count}` });
-    const subject = log.subjects.inbox("r");
+    const subject = log.subjects.inboxFrom("client", "r");
     wire.mute();
     const appended = log.append(subject, "x", options);
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -176,7 +176,7 @@ describe("an append of the log whose acknowledgement gets lost", () => {
   it("is not taken for another's at its fence", async () => {
     const log = await connectEventLog({ nats: wire.url, namespace: `answers-${++count}` });
     const other = await connectEventLog({ nats: server.url, namespace: log.subjects.namespace });
-    const subject = log.subjects.inbox("r");
+    const subject = log.subjects.inboxFrom("client", "r");
     await other.append(subject, "other");
     wire.mute();
     const refused = log.append(subject, "mine", { expectLast: 0 });
@@ -237,7 +237,7 @@ describe("a read", () => {
     await (await connectEventLog(bus)).close();
     // It does not make the stream again.
     const log = await connectEventLog({ ...bus, create: false });
-    const inbox = log.subjects.inbox("r");
+    const inbox = log.subjects.inboxFrom("client", "r");
     await admin.request(`$JS.API.STREAM.DELETE.${log.subjects.streamName("EVENTS")}`);
     const reads = [
       log.read(inbox),

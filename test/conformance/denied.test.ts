@@ -47,7 +47,7 @@ describe.skipIf(noGuardedServer)("what the server does not permit", () => {
     await server?.stop();
   });
 
-  const inbox = () => eva.subjects.inbox("r1");
+  const inbox = () => eva.subjects.inboxFrom("client", "r1");
   const large = "x".repeat(600_000);
   const consuming = (onDelivery = () => {}) =>
     ({

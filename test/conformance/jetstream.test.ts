@@ -150,7 +150,7 @@ describe("a namespace", () => {
 
   it("leaves a connection open that is not its own", async () => {
     const log = await open({ nats: admin });
-    await log.append(log.subjects.inbox("r"), "x");
+    await log.append(log.subjects.inboxFrom("client", "r"), "x");
     await log.close();
     expect(admin.isClosed()).toBe(false);
     await admin.flush();
@@ -162,34 +162,36 @@ describe("an append whose acknowledgement gets lost", () => {
     const log = await open({ nats: wire.url });
     const back = new Promise<string>((resolve) => log.onReconnect(resolve));
     wire.mute();
-    const lost = log.append(log.subjects.inbox("r"), "x", { id: "1", expectLast: 0 });
+    const lost = log.append(log.subjects.inboxFrom("client", "r"), "x", { id: "1", expectLast: 0 });
     const stored = await open();
-    await expect.poll(() => stored.read(log.subjects.inbox("r"))).toHaveLength(1);
+    await expect.poll(() => stored.read(log.subjects.inboxFrom("client", "r"))).toHaveLength(1);
     wire.unmute();
     wire.cut();
     await expect(lost).rejects.toThrow(LogUnavailableError);
     expect(await back).toBe(log.serverId);
-    expect(await log.append(log.subjects.inbox("r"), "x", { id: "1" })).toMatchObject({ duplicate: true });
+    expect(await log.append(log.subjects.inboxFrom("client", "r"), "x", { id: "1" })).toMatchObject({
+      duplicate: true,
+    });
     // The server looks at the fence before it looks at the id.
-    const again = log.append(log.subjects.inbox("r"), "x", { id: "1", expectLast: 0 });
+    const again = log.append(log.subjects.inboxFrom("client", "r"), "x", { id: "1", expectLast: 0 });
     await expect(again).rejects.toThrow(WrongLastSequenceError);
   });
 
   it("fails after its time-out where the server stays silent", async () => {
     const log = await open({ nats: wire.url, timeoutMs: 300 });
     wire.mute();
-    await expect(log.append(log.subjects.inbox("r"), "x")).rejects.toThrow("within 300 ms");
-    await expect(log.read(log.subjects.inbox("r"))).rejects.toThrow(LogUnavailableError);
+    await expect(log.append(log.subjects.inboxFrom("client", "r"), "x")).rejects.toThrow("within 300 ms");
+    await expect(log.read(log.subjects.inboxFrom("client", "r"))).rejects.toThrow(LogUnavailableError);
   });
 
   it("fails after its time-out, and what comes later answers nothing else", async () => {
     const log = await open({ nats: wire.url, timeoutMs: 300 });
     wire.hold();
-    await expect(log.append(log.subjects.inbox("r"), "x")).rejects.toThrow("within 300 ms");
-    const next = log.append(log.subjects.inbox("r"), "y");
+    await expect(log.append(log.subjects.inboxFrom("client", "r"), "x")).rejects.toThrow("within 300 ms");
+    const next = log.append(log.subjects.inboxFrom("client", "r"), "y");
     wire.release();
     expect(await next).toMatchObject({ duplicate: false });
-    expect((await log.read(log.subjects.inbox("r"))).map(({ text, seq }) => [text, seq])).toEqual([
+    expect((await log.read(log.subjects.inboxFrom("client", "r"))).map(({ text, seq }) => [text, seq])).toEqual([
       ["x", (await next).seq - 1],
       ["y", (await next).seq],
     ]);
@@ -198,8 +200,8 @@ describe("an append whose acknowledgement gets lost", () => {
   it("is not even tried without a connection", async () => {
     const log = await open({ nats: wire.url });
     await wire.stop();
-    await expect(log.append(log.subjects.inbox("r"), "x")).rejects.toThrow(LogUnavailableError);
-    await expect(log.append(log.subjects.inbox("r"), "x")).rejects.toThrow("no connection");
+    await expect(log.append(log.subjects.inboxFrom("client", "r"), "x")).rejects.toThrow(LogUnavailableError);
+    await expect(log.append(log.subjects.inboxFrom("client", "r"), "x")).rejects.toThrow("no connection");
     wire = await startWire(server.url);
   });
 });
@@ -230,7 +232,9 @@ describe("a request that is answered in parts", () => {
 describe("a consumption", () => {
   it("never holds more than it asked for, and loses no time over it", async () => {
     const log = await open();
-    await Promise.all(Array.from({ length: 3_000 }, (_, i) => log.append(log.subjects.inbox(`r${i % 100}`), `${i}`)));
+    await Promise.all(
+      Array.from({ length: 3_000 }, (_, i) => log.append(log.subjects.inboxFrom("client", `r${i % 100}`), `${i}`)),
+    );
     let held = 0;
     let most = 0;
     const caught = new Caught<number>();
@@ -261,7 +265,7 @@ describe("a consumption", () => {
     const all = new Caught<number>();
     await Promise.all(
       Array.from({ length: 500 }, (_, i) =>
-        a.append(a.subjects.inbox(`r${i}`), `${i}`).then(({ seq }) => all.add(seq)),
+        a.append(a.subjects.inboxFrom("client", `r${i}`), `${i}`).then(({ seq }) => all.add(seq)),
       ),
     );
     await expect.poll(() => one.caught.all.length + two.caught.all.length).toBe(500);
@@ -274,10 +278,10 @@ describe("a consumption", () => {
     const other = await open();
     const first = await inboxes(log);
     // What it gets shows that the server has its pull: else nothing would be on its way to it later.
-    await other.append(other.subjects.inbox("r"), "0");
+    await other.append(other.subjects.inboxFrom("client", "r"), "0");
     await first.caught.until((got) => got.length === 1);
     wire.hold();
-    for (let i = 1; i <= 20; i++) await other.append(other.subjects.inbox("r"), `${i}`);
+    for (let i = 1; i <= 20; i++) await other.append(other.subjects.inboxFrom("client", "r"), `${i}`);
     const stopped = first.consumption.stop();
     wire.release();
     await stopped;
@@ -292,11 +296,11 @@ describe("a consumption", () => {
   it("makes its consumer again when somebody deletes it", async () => {
     const log = await open();
     const { caught, interrupted } = await inboxes(log);
-    await log.append(log.subjects.inbox("r"), "1");
+    await log.append(log.subjects.inboxFrom("client", "r"), "1");
     await caught.count(1);
     await api(`CONSUMER.DELETE.${namespace}_EVENTS.all`);
     await interrupted.count(1);
-    await log.append(log.subjects.inbox("r"), "2");
+    await log.append(log.subjects.inboxFrom("client", "r"), "2");
     // The new consumer begins at the beginning.
     expect(texts(await caught.count(3))).toEqual(["1", "1", "2"]);
   });
@@ -307,7 +311,7 @@ describe("a consumption", () => {
     const { caught, interrupted } = await inboxes(log, { ackWaitMs: 1_000 });
     const wrote: Promise<unknown>[] = [];
     for (let i = 0; i < 300; i++) {
-      wrote.push(writer.append(writer.subjects.inbox(`r${i % 10}`), `${i}`));
+      wrote.push(writer.append(writer.subjects.inboxFrom("client", `r${i % 10}`), `${i}`));
       if (i % 100 === 50) {
         await wrote.at(-1);
         wire.cut();
@@ -325,7 +329,7 @@ describe("a consumption", () => {
     const writer = await open();
     const { caught, interrupted } = await inboxes(log);
     wire.hold();
-    for (let i = 1; i <= 20; i++) await writer.append(writer.subjects.inbox("r"), `${i}`);
+    for (let i = 1; i <= 20; i++) await writer.append(writer.subjects.inboxFrom("client", "r"), `${i}`);
     await interrupted.count(1);
     expect(interrupted.all).toEqual(["the server was silent"]);
     wire.release();
@@ -339,7 +343,7 @@ describe("a consumption", () => {
     const writer = await open();
     const kept = new Caught<Delivery>();
     const { interrupted } = await inboxes(log, { ackWaitMs: 2_000, onDelivery: (one) => kept.add(one) });
-    await writer.append(writer.subjects.inbox("r"), "1");
+    await writer.append(writer.subjects.inboxFrom("client", "r"), "1");
     await kept.count(1);
     const cutAt = Date.now();
     wire.cut();
@@ -355,7 +359,9 @@ describe("a consumption", () => {
   it("counts its own deliveries without a hole", async () => {
     const log = await open();
     const { caught } = await inboxes(log, { demand: () => 5 });
-    await Promise.all(Array.from({ length: 200 }, (_, i) => log.append(log.subjects.inbox(`r${i}`), "x")));
+    await Promise.all(
+      Array.from({ length: 200 }, (_, i) => log.append(log.subjects.inboxFrom("client", `r${i}`), "x")),
+    );
     const all = await caught.count(200);
     expect(all.map(({ consumerSeq }) => consumerSeq)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
     await expect.poll(async () => (await log.progress("EVENTS", "all")).delivered).toBe(200);
@@ -372,13 +378,13 @@ describe("large payloads", () => {
     const live = new Caught<Stored>();
     log.followJournal("r", (stored) => live.add(stored));
     const { caught } = await inboxes(log);
-    await log.append(log.subjects.inbox("r"), text, { expectLast: 0 });
+    await log.append(log.subjects.inboxFrom("client", "r"), text, { expectLast: 0 });
     const { seq } = await log.append(log.subjects.journal("r"), text);
     expect((await caught.count(1))[0]!.text === text).toBe(true);
     expect((await live.count(1))[0]!.seq).toBe(seq);
     expect(live.all[0]!.text === text).toBe(true);
     for (const fresh of [false, true]) {
-      expect((await log.read(log.subjects.inbox("r"), { fresh }))[0]!.text === text).toBe(true);
+      expect((await log.read(log.subjects.inboxFrom("client", "r"), { fresh }))[0]!.text === text).toBe(true);
       expect((await log.last(log.subjects.journal("r"), { fresh }))!.text === text).toBe(true);
     }
   });
@@ -390,7 +396,7 @@ describe("large payloads", () => {
       const text = i % 3 === 0 ? `${i}${large(600)}` : `${i}`;
       wrote.push(text);
       await log.append(log.subjects.journal("r"), text);
-      await log.append(log.subjects.inbox("r"), text);
+      await log.append(log.subjects.inboxFrom("client", "r"), text);
     }
     const { caught } = await inboxes(log);
     const heads = (all: readonly { text: string }[]) => all.map(({ text }) => text.slice(0, 4));
@@ -418,8 +424,8 @@ describe("large payloads", () => {
     const hash = createHash("sha256").update(text).digest("hex");
     for (const chunk of [1, 2]) await admin.request(`${namespace}.blob.r.${hash}.${chunk}`, other(text));
     for (let i = 0; i < 2; i++) {
-      const { seq } = await log.append(log.subjects.inbox("r"), text);
-      const stored = (await log.last(log.subjects.inbox("r")))!;
+      const { seq } = await log.append(log.subjects.inboxFrom("client", "r"), text);
+      const stored = (await log.last(log.subjects.inboxFrom("client", "r")))!;
       expect(stored.seq).toBe(seq);
       expect(JSON.parse(stored.text)).toEqual(JSON.parse(text));
     }
@@ -442,9 +448,9 @@ describe("large payloads", () => {
   it("of runs that are gone are removed, once they are old, and stored again if there is a run afterwards", async () => {
     const log = await open();
     const text = large(600);
-    const inbox = log.subjects.inbox("r");
+    const inbox = log.subjects.inboxFrom("client", "r");
     await log.append(inbox, text);
-    await log.append(log.subjects.inbox("s"), text);
+    await log.append(log.subjects.inboxFrom("client", "s"), text);
     const contents = log.contents!;
     expect(await contents.runs()).toEqual(new Set(["r", "s"]));
     expect(await contents.remove("r", { minAgeMs: 60_000, isGone: async () => true })).toBe(0);
@@ -453,13 +459,13 @@ describe("large payloads", () => {
     expect(await contents.remove("r", { minAgeMs: 0, isGone: async () => true })).toBe(2);
     expect(await contents.runs()).toEqual(new Set(["s"]));
     expect(JSON.parse((await log.last(inbox))!.text)).toMatchObject({ type: "BlobLost" });
-    expect((await log.last(log.subjects.inbox("s")))!.text === text).toBe(true);
+    expect((await log.last(log.subjects.inboxFrom("client", "s")))!.text === text).toBe(true);
   });
 
   it("that are gone become a text that says so, and hold nobody up", async () => {
     const log = await open();
-    await log.append(log.subjects.inbox("r"), large(600));
-    await log.append(log.subjects.inbox("r"), "2");
+    await log.append(log.subjects.inboxFrom("client", "r"), large(600));
+    await log.append(log.subjects.inboxFrom("client", "r"), "2");
     await api(`STREAM.PURGE.${namespace}_BLOBS`);
     const { caught } = await inboxes(log);
     const [lost, next] = await caught.count(2);
@@ -470,8 +476,8 @@ describe("large payloads", () => {
   it("are no matter of looks: a small text that reads like a reference is one's own", async () => {
     const log = await open();
     const text = `{"v":1,"type":"Ref","key":"r/${"0".repeat(64)}","bytes":9,"chunk":9}`;
-    await log.append(log.subjects.inbox("r"), text);
-    expect((await log.last(log.subjects.inbox("r")))!.text).toBe(text);
+    await log.append(log.subjects.inboxFrom("client", "r"), text);
+    expect((await log.last(log.subjects.inboxFrom("client", "r")))!.text).toBe(text);
   });
 });
 
@@ -548,17 +554,20 @@ describe("many subjects", () => {
       await Promise.all(
         wrote
           .slice(from, from + 100)
-          .flatMap((text) => [log.append(log.subjects.inbox("r"), text), log.append(log.subjects.inbox("other"), "y")]),
+          .flatMap((text) => [
+            log.append(log.subjects.inboxFrom("client", "r"), text),
+            log.append(log.subjects.inboxFrom("client", "other"), "y"),
+          ]),
       );
     for (const fresh of [false, true]) {
-      const all = await log.read(log.subjects.inbox("r"), { fresh });
+      const all = await log.read(log.subjects.inboxFrom("client", "r"), { fresh });
       expect(texts(all)).toEqual(wrote);
-      const rest = await log.read(log.subjects.inbox("r"), { fresh, fromSeq: all[2_400]!.seq });
+      const rest = await log.read(log.subjects.inboxFrom("client", "r"), { fresh, fromSeq: all[2_400]!.seq });
       expect(texts(rest)).toEqual(wrote.slice(2_400));
     }
-    expect(await log.remove(log.subjects.inbox("r"), { keep: 1 })).toBe(2_499);
-    expect(texts(await log.read(log.subjects.inbox("r"), { fresh: true }))).toEqual([wrote.at(-1)]);
-    expect(await log.read(log.subjects.inbox("other"))).toHaveLength(2_500);
+    expect(await log.remove(log.subjects.inboxFrom("client", "r"), { keep: 1 })).toBe(2_499);
+    expect(texts(await log.read(log.subjects.inboxFrom("client", "r"), { fresh: true }))).toEqual([wrote.at(-1)]);
+    expect(await log.read(log.subjects.inboxFrom("client", "other"))).toHaveLength(2_500);
   });
 });
 
@@ -579,21 +588,21 @@ describe("a server that is killed and comes back on its store", () => {
         due.add(delivery);
       },
     });
-    for (let i = 0; i < 100; i++) await log.append(log.subjects.inbox("r"), `${i}`, { id: `${i}` });
+    for (let i = 0; i < 100; i++) await log.append(log.subjects.inboxFrom("client", "r"), `${i}`, { id: `${i}` });
     await log.append(log.subjects.command("step", "r", 1), "c");
     await log.setTimer("r", 1, Date.now() + 1_500);
     const back = new Promise<string>((resolve) => log.onReconnect(resolve));
 
     await server.kill();
-    await expect(log.append(log.subjects.inbox("r"), "lost")).rejects.toThrow(LogUnavailableError);
+    await expect(log.append(log.subjects.inboxFrom("client", "r"), "lost")).rejects.toThrow(LogUnavailableError);
     await server.restart();
 
     expect(await back).not.toBe(before);
     expect(log.serverId).toBe(await back);
-    expect(await log.read(log.subjects.inbox("r"), { fresh: true })).toHaveLength(100);
-    expect((await log.append(log.subjects.inbox("r"), "0", { id: "0" })).duplicate).toBe(true);
+    expect(await log.read(log.subjects.inboxFrom("client", "r"), { fresh: true })).toHaveLength(100);
+    expect((await log.append(log.subjects.inboxFrom("client", "r"), "0", { id: "0" })).duplicate).toBe(true);
     expect(await log.list("COMMANDS", ">")).toEqual(new Map([[log.subjects.command("step", "r", 1), 1]]));
-    await log.append(log.subjects.inbox("r"), "after");
+    await log.append(log.subjects.inboxFrom("client", "r"), "after");
     await caught.until((all) => new Set(texts(all)).size === 101);
     expect(interrupted.all).toContain("reconnected");
     expect((await due.count(1))[0]!.subject).toBe(log.subjects.due("r", 1));
@@ -603,8 +612,8 @@ describe("a server that is killed and comes back on its store", () => {
 describe("headers that the server would set, on a stored message", () => {
   it("are not taken for the server's", async () => {
     const log = await open();
-    const inbox = log.subjects.inbox("r");
-    const other = log.subjects.inbox("other");
+    const inbox = log.subjects.inboxFrom("client", "r");
+    const other = log.subjects.inboxFrom("client", "other");
     const { seq: precious } = await log.append(other, "precious");
     const forged = headers(404, "No Messages");
     for (const [name, value] of [

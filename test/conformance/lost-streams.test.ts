@@ -35,11 +35,11 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
   });
 
   it.each<[string, (typeof STREAMS)[number], (log: EventLog) => Promise<unknown>]>([
-    ["an append", "EVENTS", (log) => log.append(log.subjects.inbox("r1"), "{}")],
-    ["a read", "EVENTS", (log) => log.read(log.subjects.inbox("r1"))],
-    ["a fresh read", "EVENTS", (log) => log.last(log.subjects.inbox("r1"), { fresh: true })],
+    ["an append", "EVENTS", (log) => log.append(log.subjects.inboxFrom("client", "r1"), "{}")],
+    ["a read", "EVENTS", (log) => log.read(log.subjects.inboxFrom("client", "r1"))],
+    ["a fresh read", "EVENTS", (log) => log.last(log.subjects.inboxFrom("client", "r1"), { fresh: true })],
     ["a listing", "EVENTS", (log) => log.list("EVENTS", "shop.inbox.>")],
-    ["a removal", "EVENTS", (log) => log.remove(log.subjects.inbox("r1"))],
+    ["a removal", "EVENTS", (log) => log.remove(log.subjects.inboxFrom("client", "r1"))],
     ["a consumer", "EVENTS", (log) => consume(log, "EVENTS", "inbox-0", "shop.inbox.0.>")],
     [
       "a command",
@@ -52,7 +52,7 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
     ["the end of a timer", "TIMERS", (log) => log.cancelTimer("r1", 1)],
     ["the time of a timer", "TIMERS", (log) => log.timerAt("r1", 1)],
     ["a dead letter", "DEAD", (log) => log.append(log.subjects.dead("-", "r1", 0), "{}")],
-    ["a large append", "BLOBS", (log) => log.append(log.subjects.inbox("r1"), "x".repeat(600_000))],
+    ["a large append", "BLOBS", (log) => log.append(log.subjects.inboxFrom("client", "r1"), "x".repeat(600_000))],
   ])("is made again for %s, which succeeds; and is a refusal where it must not be made", async (_what, stream, act) => {
     const [log, reader] = [await open(), await open({ create: false })];
     await remove(stream);
@@ -82,7 +82,7 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
     // A process that knows nothing of what the first one was told.
     const log = await open({ replicas: 1 });
     await remove("EVENTS");
-    await log.append(log.subjects.inbox("r1"), "{}");
+    await log.append(log.subjects.inboxFrom("client", "r1"), "{}");
     expect((await info("EVENTS"))!.config).toMatchObject({
       max_bytes: 50_000_000,
       description: "ours",
@@ -122,13 +122,13 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
     log.onStreamsLost!((streams) => lost.push(...streams));
     let back = 0;
     log.onReconnect(() => back++);
-    await log.append(log.subjects.inbox("r1"), "{}");
+    await log.append(log.subjects.inboxFrom("client", "r1"), "{}");
     await server.restart();
     await expect.poll(() => back, HEALED).toBe(1);
     // Of a stream that is really lost after that, the report comes by the same look.
     await remove("DEAD");
     await expect.poll(() => lost, HEALED).toEqual(["DEAD"]);
-    expect(await log.read(log.subjects.inbox("r1"))).toHaveLength(1);
+    expect(await log.read(log.subjects.inboxFrom("client", "r1"))).toHaveLength(1);
   });
 
   it("that may not be made again is named by the calls that need it", async () => {
@@ -164,7 +164,9 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
         state: "closed",
         why: expect.stringContaining("with 5 partitions instead of 3"),
       });
-    await expect(log.append(log.subjects.inbox("r1"), "{}")).rejects.toMatchObject({ code: "LOG_UNAVAILABLE" });
+    await expect(log.append(log.subjects.inboxFrom("client", "r1"), "{}")).rejects.toMatchObject({
+      code: "LOG_UNAVAILABLE",
+    });
     // The next log takes them as they are.
     const next = await log.reopen!();
     logs.push(next);
@@ -178,13 +180,13 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
     const came: string[] = [];
     await consume(log, "EVENTS", "inbox-0", "shop.inbox.>", () => came.push("message"));
     await consume(log, "COMMANDS", "step-a", "shop.command.a.>", () => came.push("command"));
-    await log.append(log.subjects.inbox("r1"), "{}");
+    await log.append(log.subjects.inboxFrom("client", "r1"), "{}");
     await expect.poll(() => came).toEqual(["message"]);
     await server.returnEmpty();
     const backAt = performance.now();
     await expect.poll(() => lost.toSorted(), HEALED).toEqual(STREAMS.toSorted());
     came.length = 0;
-    await log.append(log.subjects.inbox("r2"), "{}");
+    await log.append(log.subjects.inboxFrom("client", "r2"), "{}");
     await log.append(log.subjects.command("a", "r2", 1), "{}");
     await expect.poll(() => new Set(came), HEALED).toEqual(new Set(["message", "command"]));
     expect(performance.now() - backAt).toBeLessThan(10_000);
@@ -192,7 +194,7 @@ describe.skipIf(noGuardedServer)("a stream that is lost", () => {
   });
 
   it.each([
-    ["EVENTS", "inbox-0", "shop.inbox.>", (log: EventLog) => log.append(log.subjects.inbox("r2"), "{}")],
+    ["EVENTS", "inbox-0", "shop.inbox.>", (log: EventLog) => log.append(log.subjects.inboxFrom("client", "r2"), "{}")],
     ["COMMANDS", "step-a", "shop.command.a.>", (log: EventLog) => log.append(log.subjects.command("a", "r2", 1), "{}")],
     ["TIMERS", "due", "shop.due.>", (log: EventLog) => log.setTimer("r2", 1, 0)],
   ] as const)("under a consumption continues it: %s", async (stream, consumer, filter, store) => {

@@ -68,7 +68,7 @@ describe("a namespace", () => {
     const ns = some();
     await namespaces.create(ns, { partitions: 2 });
     const log = await connectEventLog({ nats: server.url, namespace: ns });
-    await log.append(log.subjects.inbox("r"), "kept");
+    await log.append(log.subjects.inboxFrom("client", "r"), "kept");
     const name = `${ns}_EVENTS`;
     const set = { ...(await config(name)), max_bytes: 50_000_000, description: "ours" };
     await nc.request(`$JS.API.STREAM.UPDATE.${name}`, JSON.stringify(set));
@@ -79,7 +79,7 @@ describe("a namespace", () => {
     expect((await namespaces.info(ns)).partitions).toBe(2);
     await namespaces.update(ns, { retention: null });
     expect((await namespaces.info(ns)).retention).toBeUndefined();
-    expect(await log.last(log.subjects.inbox("r"))).toMatchObject({ text: "kept" });
+    expect(await log.last(log.subjects.inboxFrom("client", "r"))).toMatchObject({ text: "kept" });
     await log.close();
   });
 
@@ -147,7 +147,7 @@ describe("on three servers", () => {
     const ns = some();
     await admin.create(ns, { replicas: 1, partitions: 2, placement: { cluster: "test" } });
     const log = await connectEventLog({ nats, namespace: ns });
-    await log.append(log.subjects.inbox("r"), "kept", { expectLast: 0 });
+    await log.append(log.subjects.inboxFrom("client", "r"), "kept", { expectLast: 0 });
     await admin.update(ns, { replicas: 3 });
     const info = await admin.info(ns);
     expect(info).toMatchObject({ replicas: 3, placement: { cluster: "test" } });
@@ -156,7 +156,7 @@ describe("on three servers", () => {
     await expect
       .poll(async () => (await admin.info(ns)).streams, { timeout: 20_000 })
       .toEqual(info.streams.map(() => expect.objectContaining(ready)));
-    expect(await log.last(log.subjects.inbox("r"), { fresh: true })).toMatchObject({ text: "kept" });
+    expect(await log.last(log.subjects.inboxFrom("client", "r"), { fresh: true })).toMatchObject({ text: "kept" });
     await expect(admin.update(ns, { placement: { cluster: "elsewhere" } })).rejects.toThrow();
     expect((await admin.info(ns)).placement).toEqual({ cluster: "test" });
     await log.close();

@@ -29,7 +29,7 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
   beforeEach(async () => {
     bed = await makeBed();
     log = await bed.connect();
-    inbox = log.subjects.inbox("r1");
+    inbox = log.subjects.inboxFrom("client", "r1");
     journal = log.subjects.journal("r1");
     command = log.subjects.command("charge", "r1", 1);
   });
@@ -92,7 +92,7 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
     });
 
     it("has last messages of many subjects, of those that have any", async () => {
-      const subjects = Array.from({ length: 600 }, (_, i) => log.subjects.inbox(`many-${i}`));
+      const subjects = Array.from({ length: 600 }, (_, i) => log.subjects.inboxFrom("client", `many-${i}`));
       const written = subjects.filter((_, i) => i % 3 !== 0);
       await Promise.all(written.map((subject, i) => log.append(subject, `first ${i}`)));
       await Promise.all(written.map((subject, i) => log.append(subject, `last ${i}`)));
@@ -169,7 +169,7 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
 
     it("that another message has had holds nothing back: neither on another subject nor with another text (L8)", async () => {
       const { seq } = await log.append(inbox, "foreign", { id: "x" });
-      const other = log.subjects.inbox("r2");
+      const other = log.subjects.inboxFrom("client", "r2");
       expect(await log.append(other, "a", { id: "x" })).toMatchObject({ duplicate: false });
       expect(await log.append(inbox, "b", { id: "x" })).toMatchObject({ duplicate: false });
       expect(await log.append(inbox, "foreign", { id: "x" })).toEqual({ seq, duplicate: true });
@@ -644,8 +644,8 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
     it("of an inbox, a journal, a parked record and attempts: the same", async () => {
       const { subjects } = log;
       const runs = ["r1", "r2", "gone", "next"];
-      for (const run of runs) await write(subjects.inbox(run), run);
-      await write(subjects.inbox("gone"), "more");
+      for (const run of runs) await write(subjects.inboxFrom("client", run), run);
+      await write(subjects.inboxFrom("client", "gone"), "more");
       const { came } = await takeInboxes(log);
       const first = (await came.count(5)).slice();
       for (const delivery of first.slice(0, 2)) delivery.nak(LATER_MS);
@@ -653,7 +653,7 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
         await write(subject, "a", "b", "c");
         expect(await log.remove(subject)).toBe(3);
       }
-      expect(await log.remove(subjects.inbox("gone"))).toBe(2);
+      expect(await log.remove(subjects.inboxFrom("client", "gone"))).toBe(2);
       first[3]!.ack();
       const again = (await came.count(7)).slice(5);
       expect(again.map(({ seq }) => seq).toSorted()).toEqual(first.slice(0, 2).map(({ seq }) => seq));
@@ -707,7 +707,7 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       const filter = subjects.all.journals();
       expect(await log.scan("EVENTS", filter, 1, 10)).toEqual([]);
       const large = "x".repeat(400_000);
-      await write(subjects.inbox("r1"), "not this");
+      await write(subjects.inboxFrom("client", "r1"), "not this");
       const [a] = await write(subjects.journal("r1"), "a");
       const [b] = await write(subjects.journal("r2"), large);
       const [c] = await write(subjects.journal("r1"), "c");
@@ -727,13 +727,13 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
     it("counts the messages of the subjects that match", async () => {
       const { subjects } = log;
       await write(inbox, "1", "2");
-      await write(subjects.inbox("r2"), "1");
+      await write(subjects.inboxFrom("client", "r2"), "1");
       await write(journal, "1");
       expect(await log.list("EVENTS", inbox)).toEqual(new Map([[inbox, 2]]));
       expect(await log.list("EVENTS", `${subjects.namespace}.inbox.>`)).toEqual(
         new Map([
           [inbox, 2],
-          [subjects.inbox("r2"), 1],
+          [subjects.inboxFrom("client", "r2"), 1],
         ]),
       );
       expect([...(await log.list("EVENTS", `${subjects.namespace}.*.*.r1`)).keys()].toSorted()).toEqual([

@@ -325,12 +325,12 @@ describe("what no run has use for", { timeout: 90_000 }, () => {
     await Promise.all([bulky.result(), whole.result()]);
     await bulky.delete();
     const done = { v: 1, type: "StepCompleted", slot: 1, step: "double", attempt: 1, output: 2 };
-    await log.append(subjects.inbox("bulky"), JSON.stringify(done));
+    await log.append(subjects.inboxFrom("worker", "bulky"), JSON.stringify(done));
     const record = { v: 1, type: "AttemptFailed", slot: 1, step: "double", attempt: 1, error: failure };
     await log.append(subjects.attempts("late", 1), JSON.stringify(record));
     const decision = { v: 1, type: "Decision", upTo: 1, by: "m", events: [{ type: "RunCompleted" }] };
     await log.append(subjects.journal("late"), JSON.stringify(decision));
-    await log.append(subjects.inbox("newer"), JSON.stringify({ v: 99, type: "RunStarted" }));
+    await log.append(subjects.inboxFrom("client", "newer"), JSON.stringify({ v: 99, type: "RunStarted" }));
     const blobs = async () => {
       const { state } = (await api(`STREAM.INFO.${namespace}_BLOBS`, { subjects_filter: ">" })) as any;
       return new Set(Object.keys(state.subjects ?? {}).map((subject) => subject.split(".")[2]));

@@ -57,7 +57,18 @@ function runOf(partition: number, prefix = "r"): string {
 describe("subjects that are none of ours", () => {
   it("block no reader, now or after a restart, and no list", { timeout: TIMEOUT_MS }, async () => {
     const run = runOf(1);
-    const inboxes = ["1.a.b", "1", `2.${run}`, "1.a b".replace(" ", "%20"), "1.ä", `01.${run}`, `1.${"x".repeat(65)}`];
+    const inboxes = [
+      "1.a.b",
+      "1",
+      `1.${run}`,
+      `1.${run}.nobody`,
+      `1.${run}.client.x`,
+      `2.${run}`,
+      "1.a b".replace(" ", "%20"),
+      "1.ä",
+      `01.${run}`,
+      `1.${"x".repeat(65)}`,
+    ];
     const stored = [
       ...inboxes.map((rest) => `inbox.${rest}`),
       ...["1", "1.a.b.c", `1.${run}`, `1.${run}.x`, `1.${run}.0`, `1.${run}.1e3`, `2.${run}.1`].map(
@@ -76,7 +87,7 @@ describe("subjects that are none of ours", () => {
     // Empty, and headers only.
     await store(`${ns()}.inbox.1.a.c`, "");
     await store(`${ns()}.inbox.1.a.d`, "", { Hello: "you" });
-    await store(`${ns()}.inbox.1.${run}`, "");
+    await store(`${ns()}.inbox.1.${run}.client`, "");
 
     await scene.othersAreWell();
     // What a consumer reads is a dead letter now, and acknowledged.
@@ -214,7 +225,7 @@ describe("references to large payloads", () => {
       const text = JSON.stringify(start(run));
       const hash = await blob(run, text);
       const ref = { v: 1, type: "Ref", key: `${run}/${hash}`, bytes: Buffer.byteLength(text), chunk: CHUNK };
-      await store(scene.log.subjects.inbox(run), spell(ref), { "Stepstream-Ref": hash });
+      await store(scene.log.subjects.inboxFrom("client", run), spell(ref), { "Stepstream-Ref": hash });
     }
     for (const [run] of spellings) await ends(run);
   });
@@ -239,8 +250,8 @@ describe("references to large payloads", () => {
       for (const kind of ["start", "live"]) {
         const run = kind === "start" ? `ref-${i}` : `bystander-${(i % 6) + 1}`;
         const body = JSON.stringify({ v: 1, type: "Ref", ...ref }).replace("RUN/", `${run}/`);
-        await store(scene.log.subjects.inbox(run), body, { "Stepstream-Ref": none });
-        subjects.push(scene.log.subjects.inbox(run));
+        await store(scene.log.subjects.inboxFrom("client", run), body, { "Stepstream-Ref": none });
+        subjects.push(scene.log.subjects.inboxFrom("client", run));
       }
     // Right in all but the number of bytes.
     for (const [run, wrong] of [
@@ -250,8 +261,8 @@ describe("references to large payloads", () => {
       const hash = await blob(run, JSON.stringify(start(run)));
       const size = Buffer.byteLength(JSON.stringify(start(run))) + wrong;
       const body = JSON.stringify({ v: 1, type: "Ref", key: `${run}/${hash}`, bytes: size, chunk: CHUNK });
-      await store(scene.log.subjects.inbox(run), body, { "Stepstream-Ref": hash });
-      subjects.push(scene.log.subjects.inbox(run));
+      await store(scene.log.subjects.inboxFrom("client", run), body, { "Stepstream-Ref": hash });
+      subjects.push(scene.log.subjects.inboxFrom("client", run));
     }
     // On other subjects: a command, a record of an attempt, a due timer, a parked record.
     const bad = JSON.stringify({ v: 1, type: "Ref", key: `ref-0/${none}`, bytes: 2 ** 53, chunk: 1 });
@@ -289,7 +300,8 @@ describe("references to large payloads", () => {
     const hash = await blob(run, JSON.stringify(start(run, { note: "y".repeat(60_000_000) })));
     const bytes = Buffer.byteLength(JSON.stringify(start(run, { note: "y".repeat(60_000_000) })));
     const body = JSON.stringify({ v: 1, type: "Ref", key: `${run}/${hash}`, bytes, chunk: CHUNK });
-    for (let i = 0; i < 5; i++) await store(scene.log.subjects.inbox(run), body, { "Stepstream-Ref": hash });
+    for (let i = 0; i < 5; i++)
+      await store(scene.log.subjects.inboxFrom("client", run), body, { "Stepstream-Ref": hash });
     const asked = performance.now();
     expect(await scene.client.get("bystander-1").update("add", 1)).toBe(2);
     expect(performance.now() - asked).toBeLessThan(5_000);
@@ -301,7 +313,7 @@ describe("references to large payloads", () => {
 describe("a foreign message with the id of one that is to come", () => {
   it("loses no result and no command", { timeout: TIMEOUT_MS }, async () => {
     const run = "twin";
-    const other = scene.log.subjects.inbox("somebody-else");
+    const other = scene.log.subjects.inboxFrom("client", "somebody-else");
     const first = await scene.start(bystander, { every: 100_000 }, run);
     const { seq, at } = (await scene.log.read(scene.log.subjects.inbox(run)))[0]!;
     // The ids that a worker, and the coordinator, will use for what an update asks for. A worker's has the sequence of the
@@ -429,8 +441,8 @@ describe("a start whose slots were used up", () => {
   it("is refused, or parked, and neither keeps the id", { timeout: TIMEOUT_MS }, async () => {
     const start = { v: 1, type: "RunStarted", id: "x", workflow: "bystander", version: 1, input: { every: 100 } };
     for (const [i, slots] of [Number.MAX_SAFE_INTEGER, 2 ** 32, 2 ** 31].entries())
-      await store(scene.log.subjects.inbox(`beyond-${i}`), JSON.stringify({ ...start, slots }));
-    await store(scene.log.subjects.inbox("last"), JSON.stringify({ ...start, slots: 2 ** 31 - 1 }));
+      await store(scene.log.subjects.inboxFrom("client", `beyond-${i}`), JSON.stringify({ ...start, slots }));
+    await store(scene.log.subjects.inboxFrom("client", "last"), JSON.stringify({ ...start, slots: 2 ** 31 - 1 }));
     await scene.isParked("last", /has used the last slot, 2147483647/);
     await scene.othersAreWell();
     await scene.canBeRemoved("last");
@@ -448,9 +460,10 @@ describe("what is nested too deep", () => {
     const good = "bystander-1";
     const signal = (payload: string) =>
       `{"v":1,"type":"SignalReceived","id":"deep","name":"finish","payload":${payload}}`;
-    for (const levels of [600, 10_000, 200_000]) await store(scene.log.subjects.inbox(good), signal(deep(levels)));
+    for (const levels of [600, 10_000, 200_000])
+      await store(scene.log.subjects.inboxFrom("client", good), signal(deep(levels)));
     const start = `{"v":1,"type":"RunStarted","id":"x","workflow":"bystander","version":1,"input":${deep(2_000_000)}}`;
-    await scene.log.append(scene.log.subjects.inbox("deep"), start);
+    await scene.log.append(scene.log.subjects.inboxFrom("client", "deep"), start);
     await store(
       scene.log.subjects.journal("deep"),
       `{"v":1,"type":"Decision","upTo":1,"by":"x","events":${deep(10_000)}}`,

@@ -103,15 +103,15 @@ describe("a run that cannot be handled", { timeout: 180_000 }, () => {
     await scene.isParked("stalled", /stalled/);
     // The message that started it cannot be read, but there is a journal.
     const malformed = { v: 1, type: "RunStarted", id: "x", workflow: 7, version: 1 };
-    const started = await log.append(subjects.inbox("malformed"), JSON.stringify(malformed));
+    const started = await log.append(subjects.inboxFrom("client", "malformed"), JSON.stringify(malformed));
     const timer = { type: "TimerStarted", slot: 1, fireAt: 9_000_000_000_000 };
     const decided = { v: 1, type: "Decision", upTo: started.seq, by: "x", events: [timer] };
     await log.append(subjects.journal("malformed"), JSON.stringify(decided));
     // Without a journal it is no run, and the id is free.
-    await log.append(subjects.inbox("noJson"), "{");
+    await log.append(subjects.inboxFrom("client", "noJson"), "{");
     // No coordinator knows its workflow.
     const unknown = { v: 1, type: "RunStarted", id: "y", workflow: "unheard-of", version: 1 };
-    await log.append(subjects.inbox("unknown"), JSON.stringify(unknown));
+    await log.append(subjects.inboxFrom("client", "unknown"), JSON.stringify(unknown));
     // Its journal cannot be read: an older release wrote a progress without a name.
     await scene.start(faulty.endless, {}, "journal");
     await expect

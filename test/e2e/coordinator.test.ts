@@ -159,7 +159,7 @@ describe("a coordinator that is killed", () => {
     await coordinators.pop()!.stop();
 
     const late = { v: 1, type: "CancelRequested", id: "late", reason: "too late" };
-    const subject = log.subjects.inbox("r1");
+    const subject = log.subjects.inboxFrom("client", "r1");
     const { seq } = await log.append(subject, JSON.stringify(late));
     await start({ telemetry });
     const consumer = `inbox-${log.subjects.parse(subject)!.partition}`;
@@ -233,7 +233,7 @@ describe("messages that cannot be read", () => {
   ])("%s: go to the dead letters with the path, and block nothing", async (_what, text, path) => {
     await start();
     const run = await client.start(nights, [200], { id: "r1" });
-    await log.append(log.subjects.inbox("r1"), text);
+    await log.append(log.subjects.inboxFrom("client", "r1"), text);
     expect(await run.result()).toBe(1);
     const letter = await until(async () => (await log.read(log.subjects.dead("-", "r1", 0)))[0]);
     const { code, path: found, text: kept } = JSON.parse(letter.text);
@@ -248,7 +248,7 @@ describe("messages that cannot be read", () => {
 
   it("an inbox that does not begin with a start is no run", async () => {
     await start();
-    await log.append(log.subjects.inbox("ghost"), '{"v":1,"type":"TimerFired","slot":1}');
+    await log.append(log.subjects.inboxFrom("coordinator", "ghost"), '{"v":1,"type":"TimerFired","slot":1}');
     const run = await client.start(chain, 1, { id: "r1" });
     expect(await run.result()).toBe(1);
     expect(await log.last(log.subjects.journal("ghost"))).toBeUndefined();

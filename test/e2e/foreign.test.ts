@@ -6,10 +6,10 @@ import {
   AttemptRecord,
   DeclaredError,
   decode,
+  decodeInbox,
   encodeValue,
   Failure,
   fromFailure,
-  InboxMessage,
   type RunStep,
   type SlotOutcome,
 } from "@stepstream/contracts";
@@ -145,7 +145,7 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
   /** As a coordinator would: a command for the first slot of a run. */
   async function command(run: string, input: unknown, more: Partial<RunStep> = {}): Promise<void> {
     const started = { v: 1, type: "RunStarted", id: run, workflow: "welcome", version: 1, input };
-    const { seq } = await log.append(log.subjects.inbox(run), JSON.stringify(started), { expectLast: 0 });
+    const { seq } = await log.append(log.subjects.inboxFrom("client", run), JSON.stringify(started), { expectLast: 0 });
     const message: RunStep = {
       v: 1,
       type: "RunStep",
@@ -169,7 +169,7 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
   /** What workers said about the slot; every message is read as the coordinator reads it. */
   async function outcomes(run: string): Promise<SlotOutcome[]> {
     const stored = await log.read(log.subjects.inbox(run), { fresh: true });
-    const messages = stored.map(({ text, seq }) => decode(InboxMessage, text, `${run} @ ${seq}`));
+    const messages = stored.map(({ subject, text, seq }) => decodeInbox(subject, text, `${run} @ ${seq}`));
     return messages.filter((m): m is SlotOutcome => /^Step/.test(m.type));
   }
   async function attempts(run: string) {
@@ -259,7 +259,7 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
     await takeAndDie();
     const output = "from the worker that died before its ack";
     const outcome = { v: 1, type: "StepCompleted", slot: 1, step: "greet", attempt: 1, output };
-    await log.append(log.subjects.inbox("r1"), JSON.stringify(outcome));
+    await log.append(log.subjects.inboxFrom("worker", "r1"), JSON.stringify(outcome));
     startWorker();
     await settled("r1");
     expect(await outcomes("r1")).toMatchObject([{ output }]);
@@ -338,7 +338,7 @@ describe.skipIf(!PYTHON)("a worker in Python", { timeout: 30_000 }, () => {
     const inbox = log.subjects.inbox("order-1");
     await expect.poll(() => log.read(inbox, { fresh: true })).toHaveLength(1);
     const [stored] = await log.read(inbox, { fresh: true });
-    expect(decode(InboxMessage, stored!.text, inbox)).toMatchObject({ workflow: "welcome", input: { name: "Eva" } });
+    expect(decodeInbox(stored!.subject, stored!.text)).toMatchObject({ workflow: "welcome", input: { name: "Eva" } });
 
     const decision = (upTo: number, event: object) =>
       JSON.stringify({ v: 1, type: "Decision", upTo, by: "test", events: [event] });

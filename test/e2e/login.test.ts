@@ -110,7 +110,7 @@ describe.skipIf(noGuardedServer)("a key in a file", () => {
       .toBeGreaterThan(2);
     await writeFile(file, second.seed);
     await expect.poll(() => changes.at(-1)?.state, { timeout: 10_000 }).toBe("up");
-    await log.append(log.subjects.inbox("r1"), "{}");
+    await log.append(log.subjects.inboxFrom("client", "r1"), "{}");
   });
 });
 

@@ -1,5 +1,6 @@
 /** What a workflow's author would not expect, on a real server: early timers, late awaits, forgotten ones, lost races. */
 
+import { type InboxMessage, SENDER_OF } from "@stepstream/contracts";
 import { type Coordinator, type CoordinatorEvent, createCoordinator } from "@stepstream/coordinator";
 import type { EventLog } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
@@ -126,8 +127,8 @@ async function event<T extends CoordinatorEvent["type"]>(
   }
 }
 const parked = () => events.filter(({ type }) => type === "parked");
-const forge = (run: string, message: object) =>
-  log.append(log.subjects.inbox(run), JSON.stringify({ v: 1, ...message }));
+const forge = (run: string, message: { type: InboxMessage["type"] } & Record<string, unknown>) =>
+  log.append(log.subjects.inboxFrom(SENDER_OF[message.type], run), JSON.stringify({ v: 1, ...message }));
 const scheduled = (run: RunHandle) => event("decided", (e) => e.run === run.id && /Timer|Retry/.test(e.events.join()));
 
 describe("a message that a timer has fired, before its time", () => {

@@ -131,7 +131,7 @@ describe("a deletion that was interrupted", () => {
   async function interrupted(): Promise<string> {
     const run = await client.start(doubling, 1, { id: "same" });
     expect(await run.result()).toBe(2);
-    const inbox = log.subjects.inbox("same");
+    const inbox = log.subjects.inboxFrom("client", "same");
     const late = (id: number) => JSON.stringify({ v: 1, type: "CancelRequested", id: `late${id}`, reason: "late" });
     for (let i = 0; i < 10; i++) await log.append(inbox, late(i));
     const [first] = await log.read(inbox, { fresh: true });

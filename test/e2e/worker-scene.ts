@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { CancelSlots, RunStep, SlotOutcome } from "@stepstream/contracts";
-import { AttemptRecord, DeadLetter, decode, InboxMessage } from "@stepstream/contracts";
+import { AttemptRecord, DeadLetter, decode, decodeInbox, type InboxMessage } from "@stepstream/contracts";
 import type { EventLog } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
 import type { AnyStep } from "@stepstream/sdk";
@@ -131,7 +131,7 @@ export class WorkerScene {
 
   async inbox(run: string): Promise<InboxMessage[]> {
     const stored = await this.log.read(this.log.subjects.inbox(run), { fresh: true });
-    return stored.map(({ text, subject }) => decode(InboxMessage, text, subject));
+    return stored.map(({ text, subject }) => decodeInbox(subject, text));
   }
   async records(run: string, slot = 1): Promise<AttemptRecord[]> {
     const stored = await this.log.read(this.log.subjects.attempts(run, slot), { fresh: true });

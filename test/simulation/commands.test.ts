@@ -88,7 +88,7 @@ describe("a command whose answer", () => {
     const outcome = await play(async (log, _append, text) => {
       const { after } = JSON.parse(text);
       const done = { v: 1, type: "StepCompleted", slot: 1, step: "add", attempt: 1, after, output: 5 };
-      await log.append(log.subjects.inbox("r"), JSON.stringify(done), { id: "done" });
+      await log.append(log.subjects.inboxFrom("worker", "r"), JSON.stringify(done), { id: "done" });
       throw lost("unknown");
     });
     expect(outcome).toMatchObject({ republished: [false], looks: 1, outstanding: 0, status: "completed" });

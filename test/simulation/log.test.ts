@@ -53,7 +53,7 @@ beforeEach(() => {
   faults = new Ordered();
   server = new MemoryServer({ clock, faults });
   log = server.connect("p");
-  inbox = log.subjects.inbox("r");
+  inbox = log.subjects.inboxFrom("client", "r");
   command = log.subjects.command("s", "r", 1);
 });
 
@@ -185,13 +185,13 @@ describe("a message on its way", () => {
 
   it("comes again also if the one before it has been removed", async () => {
     const { all } = await taken(log);
-    server.append(log.subjects.inbox("gone"), "gone");
+    server.append(log.subjects.inboxFrom("client", "gone"), "gone");
     write("x");
     await pass(LATENCY_MS);
     // Nobody asks while their time is up: both wait to be taken again.
     log.kill();
     await pass(ACK_WAIT_MS + 1);
-    server.remove(log.subjects.inbox("gone"));
+    server.remove(log.subjects.inboxFrom("client", "gone"));
     const again = await taken(server.connect("q"));
     await pass(LATENCY_MS);
     expect([texts(all), texts(again.all)]).toEqual([["gone", "x"], ["x"]]);
@@ -636,7 +636,7 @@ describe("one seed", () => {
     const client = server.connect("client");
     for (let i = 0; i < 60; i++)
       clock.setTimeout(
-        () => client.append(client.subjects.inbox(`r${i % 5}`), `${i}`).catch(() => {}),
+        () => client.append(client.subjects.inboxFrom("client", `r${i % 5}`), `${i}`).catch(() => {}),
         chance.int(8_000),
       );
     for (let i = 0; i < 25; i++)

@@ -6,7 +6,7 @@ import { staleIn, takeOut } from "./mutate.ts";
 import { type Mutation, mutations } from "./mutations.ts";
 
 /** A rule that is taken out may make a world endless. */
-const RULE_SECONDS = 30;
+const RULE_SECONDS = 90;
 const RULES_AT_ONCE = 2;
 const RULE_WORLDS = 400;
 

@@ -86,8 +86,8 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: `${SHELL}/run-actor.ts`,
-        from: "if (texts.some((text) => answers(text, slot))) answered.add(n);",
-        to: "if (texts.length < 0) answered.add(n);",
+        from: "if (inbox.some((stored) => answers(stored, slot))) answered.add(n);",
+        to: "if (inbox.length < 0) answered.add(n);",
       },
       // Else the worker finds the outcome.
       {

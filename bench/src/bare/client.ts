@@ -19,7 +19,7 @@ await play(async ({ nats, namespace, shape }) => {
       if ((JSON.parse(stored.text) as Decision).events.some(isTerminal)) resolve();
     });
     const start: RunStarted = { v: 1, type: "RunStarted", id: newId(), workflow: shape, version: 1, input: ORDER };
-    await log.append(subjects.inbox(run), JSON.stringify(start), { expectLast: 0, id: start.id });
+    await log.append(subjects.inboxFrom("client", run), JSON.stringify(start), { expectLast: 0, id: start.id });
     await promise;
     following.stop();
     return run;

@@ -13,7 +13,9 @@ await play(async ({ nats, namespace }) => {
   async function handle(delivery: Delivery): Promise<void> {
     const { run, slot, step, attempt } = JSON.parse(delivery.text) as RunStep;
     const outcome: SlotOutcome = { v: 1, type: "StepCompleted", slot, step, attempt, output: RECEIPT };
-    await log.append(subjects.inbox(run), JSON.stringify(outcome), { id: `${run}.${slot}.${attempt}.done` });
+    await log.append(subjects.inboxFrom("worker", run), JSON.stringify(outcome), {
+      id: `${run}.${slot}.${attempt}.done`,
+    });
     delivery.ack();
   }
 

@@ -25,9 +25,9 @@ const INBOX = [
 
 export const CHANNELS: Readonly<Record<string, Channel>> = {
   inbox: {
-    address: "{namespace}.inbox.{partition}.{run}",
+    address: "{namespace}.inbox.{partition}.{run}.{sender}",
     description:
-      "Stream `<ns>_EVENTS`. What happened to a run, from outside. Clients start and cancel, workers report. One durable pull consumer per partition hands it to the coordinators.",
+      "Stream `<ns>_EVENTS`. What happened to a run, from outside. Clients start and cancel, workers report, each on the subject of its role: a message on the subject of another is a dead letter. Together these are the run's inbox, in the order of the stream: `<ns>.inbox.<p>.<run>.*`. One durable pull consumer per partition hands it to the coordinators.",
     messages: [...INBOX, "Ref"],
   },
   journal: {

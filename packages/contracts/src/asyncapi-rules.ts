@@ -37,6 +37,9 @@ Stepstream makes the streams; clients and workers of other languages **must not*
   \`Bytes\` (base64), \`Number\` ("NaN", "Infinity", "-Infinity", "-0"), \`Undefined\` (no \`value\`), \`Error\` (a Failure).
   An object that itself has a key \`$type\` is \`{"$type":"Object","value":<the object>}\`. Any other \`$type\` is a key like
   others. A worker **must** know the kinds that its steps are sent, and **should** refuse a tag whose value does not fit it.
+- **B6. Inbox.** What a worker appends to the inbox of a run goes to \`<ns>.inbox.<p>.<run>.worker\`, what a client appends to
+  \`<ns>.inbox.<p>.<run>.client\`, so that permissions of NATS can tell them apart. To read an inbox is to read
+  \`<ns>.inbox.<p>.<run>.*\`, by stream sequence. A message on a subject that is not its sender's is a dead letter.
 
 ## A worker
 
@@ -57,7 +60,7 @@ It handles one or more steps. Many workers may handle the same step; they share 
   is no attempt number. If it is above 1 or the command has \`republished\`, before running anything do what follows. Do it
   as well in the first 10 s of a connection for commands stored before it: a single server that is killed forgets its
   last deliveries.
-  1. Read the run's inbox from stream sequence \`after + 1\` on, from the stream's leader (\`$JS.API.STREAM.MSG.GET\`
+  1. Read the run's inbox (B6) from stream sequence \`after + 1\` on, from the stream's leader (\`$JS.API.STREAM.MSG.GET\`
      with \`next_by_subj\`, not a direct get). If it holds StepCompleted, StepFailed, StepCancelled, SlotTimedOut or
      SlotAbandoned of this slot, or a RetryLater of it whose \`attempt\` is above the command's: ack the command and do
      nothing else.
@@ -103,10 +106,10 @@ It handles one or more steps. Many workers may handle the same step; they share 
 
 ## A client
 
-- **C1. Start:** append RunStarted to the inbox of a run id of your choice, with \`Nats-Expected-Last-Subject-Sequence: 0\`.
-  The run id is the idempotency key: one run is ever started with it.
+- **C1. Start:** append RunStarted to the inbox of a run id of your choice, with \`Nats-Expected-Last-Subject-Sequence: 0\`:
+  it is the first message on the client's subject. The run id is the idempotency key: one run is ever started with it.
 - **C2.** Give the message an \`id\` of its own, and the same when you repeat it.
-- **C3.** Error 10071: the run exists. Read the first message of the inbox: your \`id\` means your start has been stored.
+- **C3.** Error 10071: the run exists. Read the first message of the client's subject: your \`id\` means your start has been stored.
 - **C4. Result:** read the journal until a Decision holds RunCompleted (\`output\`), RunFailed (\`error\`), RunCancelled
   or RunTerminated (\`reason\`). These are the last events of a run. Subscribe to the live journal to learn when to read again, and read
   every few seconds besides: live messages may be lost.

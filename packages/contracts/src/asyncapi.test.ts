@@ -66,7 +66,7 @@ describe("docs/asyncapi.yaml", () => {
     const s = new Subjects("{namespace}", 1);
     const at = (subject: string) => subject.replace(".0.", ".{partition}.");
     const built: Record<string, string> = {
-      inbox: s.inbox("{run}"),
+      inbox: s.inboxFrom("{sender}" as any, "{run}"),
       journal: s.journal("{run}"),
       liveJournal: s.liveJournal("{run}"),
       attempts: s.attempts("{run}", "{slot}" as any),
@@ -85,7 +85,16 @@ describe("docs/asyncapi.yaml", () => {
       guestQuery: s.guestQuery("{coordinator}", "{run}"),
     };
     const methods = Object.getOwnPropertyNames(Subjects.prototype);
-    const others = ["constructor", "partition", "parse", "runOfInbox", "streamOf", "streamName", "stepConsumer"];
+    const others = [
+      "constructor",
+      "partition",
+      "parse",
+      "inboxFrom",
+      "runOfInbox",
+      "streamOf",
+      "streamName",
+      "stepConsumer",
+    ];
     expect(Object.keys(built).sort()).toEqual(methods.filter((name) => !others.includes(name)).sort());
     const addresses = Object.fromEntries(Object.entries(CHANNELS).map(([name, { address }]) => [name, address]));
     expect(addresses).toEqual(Object.fromEntries(Object.entries(built).map(([name, subject]) => [name, at(subject)])));

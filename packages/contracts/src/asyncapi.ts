@@ -2,17 +2,23 @@ import { CHANNELS, HEADERS, OPERATIONS } from "./asyncapi-parts.ts";
 import { RULES } from "./asyncapi-rules.ts";
 import { EXAMPLES } from "./examples.ts";
 import { type JsonSchema, jsonSchemas } from "./json-schema.ts";
+import { SENDERS } from "./subjects.ts";
 
 /** The version of the protocol, not of a package: grows when a message is added or changed. */
 export const PROTOCOL_VERSION = "1.0.0";
 
-const PARAMETERS: Record<string, { description: string; examples: string[] }> = {
+const PARAMETERS: Record<string, { description: string; enum?: string[]; examples: string[] }> = {
   namespace: { description: "Isolates tenants, environments and tests. 1 to 32 of A-Z a-z 0-9 _ -", examples: ["dev"] },
   partition: {
     description: "32-bit FNV-1a over the characters of the run id, modulo the partition count of the namespace.",
     examples: ["5"],
   },
   run: { description: "The id of the run. 1 to 64 of A-Z a-z 0-9 _ -", examples: ["order-1"] },
+  sender: {
+    description: "Who sends the message: a client (or a parent, the client of its children), a worker, a coordinator.",
+    enum: [...SENDERS],
+    examples: ["worker"],
+  },
   slot: { description: "The n-th piece of work the run asked for: 1, 2, 3 …", examples: ["1"] },
   coordinator: { description: "The id of a coordinator: see Presence.", examples: ["coordinator-7f3a"] },
   step: { description: "The name of the step. 1 to 64 of A-Z a-z 0-9 _ -", examples: ["charge"] },

@@ -76,6 +76,7 @@ export {
 export { errorsIn, Failure, fromFailure, isInstance, messageOf, shortened, tamed, toFailure } from "./failure.ts";
 export { deepFreeze } from "./freeze.ts";
 export { Attempt, Code, EpochMs, Ms, Name, Namespace, partitionOf, RunId, Slot } from "./ids.ts";
+export { decodeInbox, fromStart, isFromItsSender, isStart, SENDER_OF } from "./inbox.ts";
 export { checkThoroughly, invariant, thorough } from "./invariant.ts";
 export {
   isDeeperText,
@@ -107,6 +108,14 @@ export {
 } from "./retention.ts";
 export { schemaFault } from "./schema-walk.ts";
 export { shown } from "./shown.ts";
-export { DEADLINE, type StreamKind, type SubjectParts, Subjects } from "./subjects.ts";
+export {
+  DEADLINE,
+  SENDERS,
+  type Sender,
+  type StreamKind,
+  type SubjectParts,
+  Subjects,
+  senderOf,
+} from "./subjects.ts";
 export { decodeValue, encodeValue, UnsendableError } from "./value-codec.ts";
 export { type Checked, checkValue, fromWire, type Invalid, isSchemaCode, toWire } from "./values.ts";

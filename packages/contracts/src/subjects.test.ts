@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Subjects } from "./subjects.ts";
+import { SENDERS, Subjects } from "./subjects.ts";
 
 const subjects = new Subjects("dev", 8);
 const name = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
@@ -8,7 +8,8 @@ const slot = fc.integer({ min: 1 });
 
 describe("the subjects of a namespace", () => {
   it.each([
-    [subjects.inbox("order-1"), "dev.inbox.5.order-1", "EVENTS"],
+    [subjects.inbox("order-1"), "dev.inbox.5.order-1.*", "EVENTS"],
+    [subjects.inboxFrom("worker", "order-1"), "dev.inbox.5.order-1.worker", "EVENTS"],
     [subjects.journal("order-1"), "dev.journal.5.order-1", "EVENTS"],
     [subjects.attempts("order-1", 2), "dev.attempts.5.order-1.2", "EVENTS"],
     [subjects.parked("order-1"), "dev.parked.5.order-1", "EVENTS"],
@@ -36,15 +37,19 @@ describe("the subjects of a namespace", () => {
       fc.property(name, name, slot, fc.integer({ min: 1, max: 64 }), (run, step, slot, partitions) => {
         const s = new Subjects("n-1_A", partitions);
         const partition = s.partition(run);
-        for (const kind of ["inbox", "journal", "parked"] as const)
+        for (const kind of ["journal", "parked"] as const)
           expect(s.parse(s[kind](run))).toEqual({ kind, partition, run });
         for (const kind of ["attempts", "timer", "due"] as const)
           expect(s.parse(s[kind](run, slot))).toEqual({ kind, partition, run, slot });
         for (const kind of ["command", "dead"] as const)
           expect(s.parse(s[kind](step, run, slot))).toEqual({ kind, step, partition, run, slot });
-        expect(s.runOfInbox(s.inbox(run))).toBe(run);
-        for (const other of [s.journal(run), s.inbox(run).slice(1), `${s.inbox(run)}.1`, `x${s.inbox(run)}`])
-          expect(s.runOfInbox(other)).toBeUndefined();
+        for (const sender of SENDERS) {
+          const inbox = s.inboxFrom(sender, run);
+          expect(s.parse(inbox)).toEqual({ kind: "inbox", partition, run, sender });
+          expect(s.runOfInbox(inbox)).toBe(run);
+          for (const other of [s.journal(run), inbox.slice(1), `${inbox}.1`, `x${inbox}`, s.inbox(run)])
+            expect(s.runOfInbox(other)).toBeUndefined();
+        }
       }),
     ));
 
@@ -53,22 +58,30 @@ describe("the subjects of a namespace", () => {
     "dev",
     "prod.inbox.5.order-1",
     "dev.inbox.3",
+    "dev.inbox.5.order-1",
     "dev.inbox.5.order-1.2",
+    "dev.inbox.5.order-1.*",
+    "dev.inbox.5.order-1.operator",
+    "dev.inbox.5.order-1.Worker",
+    "dev.inbox.5.order-1.client.1",
+    "dev.inbox.5..client",
     "dev.attempts.5.order-1",
     "dev.command.charge.5.order-1",
     "dev.live.journal.5.order-1",
     "dev.nonsense.5.order-1",
     // A token at fault: each would be a subject of nobody, or of somebody else.
-    "dev.inbox.3.order-1",
-    "dev.inbox.05.order-1",
-    "dev.inbox.5e0.order-1",
-    "dev.inbox.-1.order-1",
+    "dev.inbox.3.order-1.worker",
+    "dev.inbox.05.order-1.worker",
+    "dev.inbox.5e0.order-1.worker",
+    "dev.inbox.-1.order-1.worker",
     "dev.inbox.5.",
     "dev.inbox.5.*",
     "dev.inbox.5.>",
-    "dev.inbox.5.order 1",
-    `dev.inbox.5.${"x".repeat(65)}`,
+    "dev.inbox.5.*.worker",
+    "dev.inbox.5.order 1.worker",
+    `dev.inbox.5.${"x".repeat(65)}.worker`,
     "dev.inbox.1.a.b",
+    "dev.inbox.1.a.b.worker",
     "dev.due.1",
     "dev.due.5.order-1.x",
     "dev.due.5.order-1.0",
@@ -89,7 +102,7 @@ describe("the subjects of a namespace", () => {
   it("are matched by their filters, and no others", () => {
     const mine = [
       subjects.command("charge", "order-1", 2),
-      subjects.inbox("order-1"),
+      subjects.inboxFrom("client", "order-1"),
       subjects.parked("order-1"),
       subjects.due("order-1", 2),
     ];
@@ -99,6 +112,8 @@ describe("the subjects of a namespace", () => {
     expect(matched(subjects.all.commandsOfRun("order-1"))).toEqual([mine[0]]);
     expect(matched(subjects.all.commandsOfPartition(5))).toEqual([mine[0]]);
     expect(matched(subjects.all.inbox(5))).toEqual([mine[1]]);
+    expect(matched(subjects.inbox("order-1"))).toEqual([mine[1]]);
+    expect(matched(subjects.inbox("order-2"))).toEqual([]);
     expect(matched(subjects.all.parked(5))).toEqual([mine[2]]);
     expect(matched(subjects.all.due())).toEqual([mine[3]]);
     expect(matches(subjects.all.journals(), subjects.journal("order-1"))).toBe(true);

@@ -1,8 +1,10 @@
 /**
  * The subjects of the bus. One subject per run and kind, so that a run is read with an exact
- * subject (2.8 ms among 700,000; a wildcard in the middle takes 44 ms).
+ * subject (2.8 ms among 700,000; a wildcard in the middle takes 44 ms). Only an inbox has three, one for each role that may
+ * write to it, so that permissions of NATS can tell them apart; the role is the last token, since a wildcard at the end
+ * costs next to nothing (docs/adr/0021).
  *
- *   <ns>.inbox.<p>.<run>                    what happened to a run, from outside
+ *   <ns>.inbox.<p>.<run>.<sender>           what happened to a run, from outside: client, worker, coordinator
  *   <ns>.journal.<p>.<run>                  what the coordinator decided (fenced)
  *   <ns>.attempts.<p>.<run>.<slot>          failed attempts and heartbeats (fenced)
  *   <ns>.parked.<p>.<run>                   a run nobody can handle at present, and why
@@ -26,10 +28,16 @@ import { MAX_SLOT } from "./limits.ts";
 
 export type StreamKind = "EVENTS" | "COMMANDS" | "TIMERS" | "DEAD";
 
+/** Who writes to an inbox: see `SENDER_OF` for what. */
+export const SENDERS = ["client", "worker", "coordinator"] as const;
+export type Sender = (typeof SENDERS)[number];
+
 export interface SubjectParts {
   kind: string;
   partition: number;
   run: string;
+  /** Present on inbox. */
+  sender?: Sender;
   /** Present on attempts, command, timer, due, dead. */
   slot?: number;
   /** The step of a command or dead letter. */
@@ -55,6 +63,12 @@ const TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 
 const INBOX = ".inbox.";
 
+/** The sender that an inbox's subject ends with. */
+export function senderOf(subject: string): Sender | undefined {
+  const last = subject.slice(subject.lastIndexOf(".") + 1);
+  return last === "worker" || last === "client" || last === "coordinator" ? last : undefined;
+}
+
 /** Builds and reads the subjects of one namespace. */
 export class Subjects {
   readonly namespace: string;
@@ -69,8 +83,13 @@ export class Subjects {
     return partitionOf(run, this.partitions);
   }
 
+  /** All of a run's inbox, for reading: a filter. */
   inbox(run: string): string {
-    return `${this.namespace}.inbox.${this.partition(run)}.${run}`;
+    return `${this.namespace}.inbox.${this.partition(run)}.${run}.*`;
+  }
+  /** Where a role writes to a run's inbox. */
+  inboxFrom(sender: Sender, run: string): string {
+    return `${this.namespace}.inbox.${this.partition(run)}.${run}.${sender}`;
   }
   journal(run: string): string {
     return `${this.namespace}.journal.${this.partition(run)}.${run}`;
@@ -157,7 +176,11 @@ export class Subjects {
     if (t[0] !== this.namespace) return undefined;
     const kind = t[1] ?? "";
     switch (kind) {
-      case "inbox":
+      case "inbox": {
+        const sender = SENDERS.find((one) => one === t[4]);
+        const parts = t.length === 5 && sender ? this.#parts(kind, t[2]!, t[3]!) : undefined;
+        return parts && { ...parts, sender: sender! };
+      }
       case "journal":
       case "parked":
       case "query":
@@ -186,10 +209,11 @@ export class Subjects {
   runOfInbox(subject: string): string | undefined {
     const from = this.namespace.length + INBOX.length;
     const dot = subject.indexOf(".", from);
+    const last = subject.lastIndexOf(".");
     if (dot < 0 || !subject.startsWith(this.namespace) || !subject.startsWith(INBOX, this.namespace.length))
       return undefined;
-    const run = subject.slice(dot + 1);
-    return this.#isOf(subject.slice(from, dot), run) ? run : undefined;
+    const run = subject.slice(dot + 1, last);
+    return senderOf(subject) && this.#isOf(subject.slice(from, dot), run) ? run : undefined;
   }
 
   #parts(

@@ -63,9 +63,9 @@ export interface EventLog {
    */
   append(subject: string, text: string, options?: AppendOptions): Promise<Appended>;
 
-  /** All messages of one exact subject, by stream sequence. */
+  /** All messages of one exact subject, by stream sequence; or of those that differ in the last token, which is `*` then. */
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
-  /** The last message of one exact subject. */
+  /** The last message of one exact subject, or of those that differ in the last token, which is `*` then. */
   last(subject: string, options?: ReadOptions): Promise<Stored | undefined>;
   /**
    * The last messages of exact subjects of one stream, by subject: many in one request. May be stale, as `read`. What was too
@@ -89,7 +89,7 @@ export interface EventLog {
    */
   scan(stream: StreamKind, filter: string, fromSeq: number, limit: number): Promise<Stored[]>;
   /**
-   * Removes the messages of one exact subject, each by its sequence: all, all but the last `keep`, or those up to the
+   * Removes the messages of one exact subject (or of those that differ in the last token, which is `*` then), each by its sequence: all, all but the last `keep`, or those up to the
    * stream sequence `upTo`. The oldest goes first. What is stored during the call stays. Consumers skip what is gone.
    *
    * @returns How many. A message that another has removed is not counted, and is no error.

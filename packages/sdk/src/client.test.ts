@@ -770,7 +770,7 @@ describe("looking at runs", () => {
     const error = toFailure(new Error("x"));
     const failed = { v: 1, type: "AttemptFailed", slot: 1, step: "a", attempt: 1, error };
     log.server.append(log.subjects.attempts("r1", 1), JSON.stringify(failed));
-    log.server.append(log.subjects.inbox("r1"), "{oops");
+    log.server.append(log.subjects.inboxFrom("client", "r1"), "{oops");
     log.decide("r1", completed);
     const history = await run.history();
     expect(history.map((h) => [h.seq, h.kind])).toEqual([

@@ -425,7 +425,7 @@ export class Client {
       );
       const [inboxes = new Map(), ...others] = await Promise.all(listed);
       const counts = new Map([inboxes, ...others].flatMap((found) => [...found]));
-      const ids = [...inboxes.keys()].flatMap((subject) => subjects.parse(subject)?.run ?? []).sort();
+      const ids = [...new Set([...inboxes.keys()].flatMap((subject) => subjects.runOfInbox(subject) ?? []))].sort();
       const left = cursor !== undefined && p === first ? ids.filter((id) => id > cursor) : ids;
       while (left.length > 0) {
         const some = left.splice(0, LIST_CONCURRENCY);

@@ -28,10 +28,13 @@ async function scene() {
   const run = await client.start(desk, undefined, { id: "r1" });
   const admin = server.connect("admin");
   const { subjects } = admin;
-  const remove = () => admin.remove(subjects.inbox("r1"));
+  const remove = () => admin.remove(subjects.inboxFrom("client", "r1"));
   /** What a slow worker reports of a run that is gone. */
   const stray = () =>
-    admin.append(subjects.inbox("r1"), '{"v":1,"type":"StepCompleted","slot":1,"step":"a","attempt":1,"output":1}');
+    admin.append(
+      subjects.inboxFrom("client", "r1"),
+      '{"v":1,"type":"StepCompleted","slot":1,"step":"a","attempt":1,"output":1}',
+    );
   return { client, run, log, admin, remove, stray };
 }
 
@@ -91,7 +94,7 @@ describe("the existence of a run", () => {
 
   it("costs one request once it was seen (G2)", async () => {
     const { log, admin } = await scene();
-    for (let i = 0; i < 10; i++) await admin.append(admin.subjects.inbox("r1"), "{}");
+    for (let i = 0; i < 10; i++) await admin.append(admin.subjects.inboxFrom("client", "r1"), "{}");
     const existence = new RunExistence(log, "r1");
     await existence.check();
     const calls = ["read", "last", "list", "oldest"].map((name) => vi.spyOn(log, name as "read"));

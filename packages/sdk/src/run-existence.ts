@@ -41,7 +41,7 @@ export class RunExistence {
   async check(): Promise<void> {
     const { subjects } = this.#log;
     if (this.#first !== undefined) {
-      const oldest = await this.#log.oldest("EVENTS", subjects.inbox(this.#run));
+      const oldest = await this.#log.oldest("EVENTS", subjects.inboxFrom("client", this.#run));
       if (oldest && this.#isFirst(oldest)) return;
       if (!oldest || oldest.seq < this.#first) throw this.#gone();
     }

@@ -1,16 +1,17 @@
 import {
-  type AttemptRecord,
-  AttemptRecord as AttemptRecordSchema,
+  AttemptRecord,
   Decision,
   decode,
-  InboxMessage,
+  decodeInbox,
+  fromStart,
+  type InboxMessage,
   isTerminal,
   type MalformedMessageError,
   type RunEvent,
   RunNotFoundError,
+  senderOf,
 } from "@stepstream/contracts";
 import type { EventLog, Stored } from "@stepstream/event-log";
-import type { z } from "zod";
 
 interface Entry {
   /** The stream sequence: the order in which things happened. */
@@ -77,12 +78,11 @@ export class HistoryReader {
     const slots = await this.#log.list("EVENTS", subjects.all.attemptsOfRun(this.#run));
     const attempts = [...slots].filter(([subject, count]) => count !== this.#read.get(subject)?.count);
     const read = await Promise.all([
-      this.#news("inbox", InboxMessage, subjects.inbox(this.#run)),
-      this.#news("journal", Decision, subjects.journal(this.#run)),
-      ...attempts.map(([subject]) => this.#news("attempt", AttemptRecordSchema, subject)),
+      this.#news("inbox", subjects.inbox(this.#run)),
+      this.#news("journal", subjects.journal(this.#run)),
+      ...attempts.map(([subject]) => this.#news("attempt", subject)),
     ]);
     const [inbox, journal] = read;
-    this.#first ??= inbox![0]?.seq;
     if (inbox!.length === 0 && journal!.length === 0) await this.#mustExist();
     return this.#mark(read.flat().sort((a, b) => a.seq - b.seq));
   }
@@ -90,15 +90,17 @@ export class HistoryReader {
   async #mustExist(): Promise<void> {
     const { subjects } = this.#log;
     if (this.#first === undefined || this.#over) return;
-    const oldest = await this.#log.oldest("EVENTS", subjects.inbox(this.#run));
+    const oldest = await this.#log.oldest("EVENTS", subjects.inboxFrom("client", this.#run));
     if (oldest?.seq !== this.#first) throw new RunNotFoundError(this.#run, subjects.namespace, true);
   }
 
-  async #news(kind: "inbox" | "journal" | "attempt", schema: z.ZodType, subject: string): Promise<HistoryEntry[]> {
+  async #news(kind: keyof typeof READ, subject: string): Promise<HistoryEntry[]> {
     const { seq, count } = this.#read.get(subject) ?? { seq: 0, count: 0 };
-    const stored = await this.#log.read(subject, { fresh: true, ...(seq > 0 && { fromSeq: seq + 1 }) });
+    const all = await this.#log.read(subject, { fresh: true, ...(seq > 0 && { fromSeq: seq + 1 }) });
+    const stored = kind === "inbox" && this.#first === undefined ? fromStart(all) : all;
+    if (kind === "inbox") this.#first ??= stored.find((one) => senderOf(one.subject) === "client")?.seq;
     if (stored.length > 0) this.#read.set(subject, { seq: stored.at(-1)!.seq, count: count + stored.length });
-    return stored.map((one) => entry(kind, schema, one));
+    return stored.map((one) => entry(kind, one));
   }
 
   /** A slot has one outcome, and a timer its time; what else is said of them is kept, and marked. */
@@ -122,10 +124,15 @@ export class HistoryReader {
   }
 }
 
-function entry(kind: "inbox" | "journal" | "attempt", schema: z.ZodType, stored: Stored): HistoryEntry {
-  const { subject, seq, at, text } = stored;
+const READ = {
+  inbox: decodeInbox,
+  journal: (_subject: string, text: string, where: string) => decode(Decision, text, where),
+  attempt: (_subject: string, text: string, where: string) => decode(AttemptRecord, text, where),
+};
+
+function entry(kind: keyof typeof READ, { subject, seq, at, text }: Stored): HistoryEntry {
   try {
-    return { seq, at, kind, message: decode(schema, text, `${subject} #${seq}`) } as HistoryEntry;
+    return { seq, at, kind, message: READ[kind](subject, text, `${subject} #${seq}`) } as HistoryEntry;
   } catch (error) {
     return { seq, at, kind: "malformed", subject, text, error: error as MalformedMessageError };
   }

@@ -8,6 +8,7 @@ import {
   RunNotFoundError,
   RunParked,
   readableEvents,
+  SENDERS,
   type TerminalEvent,
   toFailure,
 } from "@stepstream/contracts";
@@ -56,13 +57,13 @@ export type Counts = ReadonlyMap<string, number>;
  */
 export async function readStatus(log: EventLog, run: string, counts?: Counts): Promise<RunStatus> {
   const { subjects } = log;
-  const [inbox, journals] = [subjects.inbox(run), subjects.journal(run)];
+  const journals = subjects.journal(run);
   const count = counts ? undefined : (subject: string) => log.list("EVENTS", subject);
   const [first, journal, parked, inboxCount, journalCount] = await Promise.all([
     readStart(log, run, { fresh: true }),
     lastDecision(log, run, { fresh: true }),
     counts && !counts.has(subjects.parked(run)) ? undefined : log.last(subjects.parked(run), { fresh: true }),
-    count?.(inbox) ?? counts!,
+    count?.(subjects.inbox(run)) ?? counts!,
     count?.(journals) ?? counts!,
   ]);
   if (!first || first.stray) throw new RunNotFoundError(run, subjects.namespace);
@@ -73,7 +74,10 @@ export async function readStatus(log: EventLog, run: string, counts?: Counts): P
     traceId: first.started?.trace?.traceparent.split("-")[1] ?? idsOfRun(subjects.namespace, run).traceId,
     startedAt: first.stored.at,
     ...(first.started?.parent && { parent: first.started.parent }),
-    history: { inbox: inboxCount.get(inbox) ?? 0, journal: journalCount.get(journals) ?? 0 },
+    history: {
+      inbox: SENDERS.reduce((sum, sender) => sum + (inboxCount.get(subjects.inboxFrom(sender, run)) ?? 0), 0),
+      journal: journalCount.get(journals) ?? 0,
+    },
   };
   const end = journal && endOf(journal);
   // A deletion that was interrupted may have left the end of the run that had the id before.

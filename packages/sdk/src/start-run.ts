@@ -1,8 +1,7 @@
 import {
   checkId,
-  decode,
+  decodeInbox,
   encode,
-  InboxMessage,
   InvalidInputError,
   isOfNewerVersion,
   LogUnavailableError,
@@ -61,7 +60,7 @@ export async function startRun(
   checkRunId(run);
   const id = newId(clock);
   const text = startMessage(workflow, input, id, extra);
-  const subject = log.subjects.inbox(run);
+  const subject = log.subjects.inboxFrom("client", run);
   for (let attempt = 1; ; attempt++) {
     try {
       const append = () => log.append(subject, text, { expectLast: 0, id });
@@ -86,15 +85,16 @@ export async function startRun(
 }
 
 /**
- * The message that started a run. `started` is absent if it cannot be read, or is none. `stray`: no run began with it, nor
- * with those that follow up to this sequence, so the id is free. undefined if there is nothing at all.
+ * The message that started a run: the first that its clients have sent. `started` is absent if it cannot be read, or is none.
+ * `stray`: no run began with it, nor with those that follow up to this sequence, so the id is free. undefined if there is
+ * nothing at all.
  */
 export async function readStart(
   log: EventLog,
   run: string,
   options: { fresh?: boolean } = {},
 ): Promise<{ stored: Stored; started: RunStarted | undefined; stray?: number } | undefined> {
-  const inbox = await log.read(log.subjects.inbox(run), options);
+  const inbox = await log.read(log.subjects.inboxFrom("client", run), options);
   const [stored] = inbox;
   if (!stored) return undefined;
   const stray = () => {
@@ -102,7 +102,7 @@ export async function readStart(
     return inbox.at(next < 0 ? -1 : next - 1)!.seq;
   };
   try {
-    const message = decode(InboxMessage, stored.text, `${stored.subject} #${stored.seq}`);
+    const message = decodeInbox(stored.subject, stored.text, `${stored.subject} #${stored.seq}`);
     return message.type === "RunStarted"
       ? { stored, started: message }
       : { stored, started: undefined, stray: stray() };

@@ -343,7 +343,7 @@ describe("a run", () => {
     decide(1, [{ type: "StepScheduled", slot: 3, step: "a" }, { type: "RunCompleted" }]);
     await run.delete();
     const late = { v: 1, type: "StepCancelled", slot: 3, step: "a", attempt: 1 };
-    server.append(server.subjects.inbox("r1"), JSON.stringify(late));
+    server.append(server.subjects.inboxFrom("worker", "r1"), JSON.stringify(late));
     for (const act of [() => run.delete(), () => run.retry()]) await expect(act()).rejects.toThrow(RunNotFoundError);
     expect(server.stream("EVENTS").of(server.subjects.inbox("r1"))).toHaveLength(1);
   });

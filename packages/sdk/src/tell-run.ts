@@ -119,7 +119,7 @@ async function tell<T>(
   const send = () => {
     // It may have been given up while the bus was away.
     context.signal.throwIfAborted();
-    return log.append(inbox, text, once);
+    return log.append(log.subjects.inboxFrom("client", run), text, once);
   };
   const { seq } = await untilAnswered(clock, `tell run ${run} (${message.type})`, send, patienceMs);
   sent.stage = "stored";
@@ -169,13 +169,13 @@ async function mustNotBeParked(log: EventLog, run: string, seq: number): Promise
 
 /** @throws {RunNotFoundError} The run that was meant has been deleted; another one may have its id. */
 async function mustBeThere(log: EventLog, run: string, lastSeq: number): Promise<void> {
-  const oldest = await log.oldest("EVENTS", log.subjects.inbox(run));
+  const oldest = await log.oldest("EVENTS", log.subjects.inboxFrom("client", run));
   if (!oldest || oldest.seq > lastSeq) throw new RunNotFoundError(run, log.subjects.namespace);
 }
 
 /** @throws What is wrong with the message, if it is among the dead letters. */
 async function mustNotBeDead(log: EventLog, run: string, seq: number): Promise<void> {
-  const inbox = log.subjects.inbox(run);
+  const inbox = log.subjects.inboxFrom("client", run);
   for (const { subject, text } of await log.read(log.subjects.dead("-", run, 0))) {
     let letter: DeadLetter;
     try {

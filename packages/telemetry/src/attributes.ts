@@ -42,7 +42,7 @@ export function sending(namespace: string, run: string): Attributes {
     "messaging.operation.name": "publish",
     "messaging.operation.type": "send",
     "messaging.destination.name": `${namespace}_EVENTS`,
-    "messaging.destination.template": `${namespace}.inbox.{partition}.{run}`,
+    "messaging.destination.template": `${namespace}.inbox.{partition}.{run}.{sender}`,
     "messaging.message.conversation_id": run,
   };
 }

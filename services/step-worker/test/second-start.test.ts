@@ -81,7 +81,9 @@ describe("a second start of a handler whose first did not crash", () => {
     await scene.passing(scene.command(beating, 1, 7));
     await scene.until("attempt");
     const { subjects } = scene.log;
-    await scene.passing(scene.log.append(subjects.inbox("r"), outcome("elsewhere"), { id: "r.1.0.1.done" }));
+    await scene.passing(
+      scene.log.append(subjects.inboxFrom("worker", "r"), outcome("elsewhere"), { id: "r.1.0.1.done" }),
+    );
     await scene.until("completed");
     await scene.clock.pass(1_000);
     // Its own is stored as well, and changes nothing.
@@ -95,7 +97,9 @@ describe("a second start of a handler whose first did not crash", () => {
     await scene.passing(scene.command(beating, 1, 7));
     await scene.until("attempt");
     const { subjects } = scene.log;
-    await scene.passing(scene.log.append(subjects.inbox("r"), outcome("elsewhere"), { id: "r.1.0.1.done" }));
+    await scene.passing(
+      scene.log.append(subjects.inboxFrom("worker", "r"), outcome("elsewhere"), { id: "r.1.0.1.done" }),
+    );
     await scene.until("settled");
     await scene.clock.pass(1_000);
     expect(scene.inbox()).toEqual(["StepCompleted 1/1 7", "StepStartedTwice 1/1"]);
@@ -147,7 +151,7 @@ describe("nothing of the kind is reported", () => {
     await scene.until("attempt");
     const { subjects } = scene.log;
     const gone = { v: 1, type: "SlotTimedOut", slot: 1, kind: "total", after: 0 };
-    await scene.passing(scene.log.append(subjects.inbox("r"), JSON.stringify(gone)));
+    await scene.passing(scene.log.append(subjects.inboxFrom("coordinator", "r"), JSON.stringify(gone)));
     first.pause(2 * ACK_WAIT_MS);
     await scene.until("settled");
     await scene.clock.pass(1_000);

@@ -294,7 +294,7 @@ describe("of runs, doctor finds", () => {
 
   it("new dead letters", async () => {
     await coordinate();
-    await nc.request(`${log.subjects.inbox("garbage")}`, '{"v":1,"type":"Nonsense"}');
+    await nc.request(`${log.subjects.inboxFrom("client", "garbage")}`, '{"v":1,"type":"Nonsense"}');
     await eventually().toContainEqual(finding("dead-letters", /^1, the last (just now|\d+ s ago)$/));
   });
 });

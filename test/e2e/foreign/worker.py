@@ -91,12 +91,12 @@ class Worker:
         """Runs the attempt and stores what came of it. Returns the acknowledgement."""
         partition, run, slot = message.subject.split(".")[3:6]
         command = read_message(self.nats, self.ns, message.data)
-        inbox, attempts = f"{self.ns}.inbox.{partition}.{run}", f"{self.ns}.attempts.{partition}.{run}.{slot}"
+        inbox, attempts = f"{self.ns}.inbox.{partition}.{run}", f"{self.ns}.attempts.{partition}.{run}.{slot}"  # B6
         attempt, last, final = command["attempt"], 0, None
         tokens = message.reply.split(".")
         redelivered = int(tokens[4] if len(tokens) == 9 else tokens[6]) > 1
         if redelivered or command.get("republished"):  # W4
-            if self.has_outcome(inbox, command):
+            if self.has_outcome(f"{inbox}.*", command):
                 return "+ACK"
             for last, data in self.nats.read(f"{self.ns}_EVENTS", attempts):
                 record = read_message(self.nats, self.ns, data)
@@ -108,7 +108,7 @@ class Worker:
 
         def report(type, **fields):
             headers = {"Nats-Msg-Id": f"{run}.{slot}.{command['after']}.{head['attempt']}.{type}"}
-            append_message(self.nats, self.ns, run, inbox, {**head, "type": type, **fields}, headers)
+            append_message(self.nats, self.ns, run, f"{inbox}.worker", {**head, "type": type, **fields}, headers)
             return "+ACK"
 
         if final:
@@ -202,12 +202,15 @@ class Run:
     def subject(self, kind):
         return f"{self.ns}.{kind}.{self.partition}.{self.run}"
 
+    def inbox(self):
+        return f"{self.subject('inbox')}.client"  # B6
+
     def start(self, workflow, data):
         """Starts it, or joins the one of that id, and returns its last event."""
         message = {"v": 1, "type": "RunStarted", "id": str(uuid.uuid4()), "workflow": workflow, "version": 1}
         headers = {"Nats-Expected-Last-Subject-Sequence": 0, "Nats-Msg-Id": message["id"]}
         try:  # C1 to C3
-            append_message(self.nats, self.ns, self.run, self.subject("inbox"), {**message, "input": data}, headers)
+            append_message(self.nats, self.ns, self.run, self.inbox(), {**message, "input": data}, headers)
         except Refused as refused:
             if refused.code != 10071:
                 raise
@@ -216,12 +219,12 @@ class Run:
 
     def tell(self, type, answers, **fields):
         """Tells it something and returns the event that answers, or the end if it had closed (C5 to C8)."""
-        if self.nats.get(self.events, last_by_subj=self.subject("inbox")) is None:
+        if self.nats.get(self.events, last_by_subj=self.inbox()) is None:
             raise LookupError(f"there is no run {self.run}")  # this must not be the first message of its inbox
         before = self.nats.get(self.events, last_by_subj=self.subject("journal"))
         message = {"v": 1, "type": type, "id": str(uuid.uuid4()), **fields}
         headers = {"Nats-Msg-Id": message["id"]}
-        append_message(self.nats, self.ns, self.run, self.subject("inbox"), message, headers)
+        append_message(self.nats, self.ns, self.run, self.inbox(), message, headers)
 
         def answered(event):
             return event["type"] in ENDS or event["type"] in answers and event["id"] == message["id"]

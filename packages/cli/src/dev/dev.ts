@@ -102,7 +102,7 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
         for await (const msg of messages) {
           const parts = events.subjects.parse(msg.subject);
           if (parts?.kind !== "inbox" && parts?.kind !== "journal") continue;
-          const lines = narrator.tell(parts.kind, parts.run, msg.string(), io.now());
+          const lines = narrator.tell(parts, msg.string(), io.now());
           for (const told of lines) log.line("run", told.text, told.style);
         }
       })().catch((error: Error) => log.line("dev", `runs are not told any more: ${error.message}`, "yellow"));

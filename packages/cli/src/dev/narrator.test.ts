@@ -1,4 +1,4 @@
-import type { Decision, InboxMessage, RunEvent } from "@stepstream/contracts";
+import { type Decision, type InboxMessage, type RunEvent, SENDER_OF, type SubjectParts } from "@stepstream/contracts";
 import { describe, expect, it } from "vitest";
 import { Narrator } from "./narrator.ts";
 
@@ -10,10 +10,14 @@ function told(...all: Heard[]): string[] {
   return all.flatMap((heard, i) => {
     const decided = Array.isArray(heard);
     const message = decided ? ({ v: 1, type: "Decision", upTo: 1, by: "m", events: heard } satisfies Decision) : heard;
-    const lines = narrator.tell(decided ? "journal" : "inbox", "r", JSON.stringify(message), 100 * i);
+    const parts = decided ? JOURNAL : { ...INBOX, sender: SENDER_OF[heard.type] };
+    const lines = narrator.tell(parts, JSON.stringify(message), 100 * i);
     return lines.map(({ text }) => text);
   });
 }
+
+const JOURNAL: SubjectParts = { kind: "journal", partition: 0, run: "r" };
+const INBOX: SubjectParts = { kind: "inbox", partition: 0, run: "r", sender: "client" };
 
 const started: InboxMessage = { v: 1, type: "RunStarted", id: "1", workflow: "order", version: 2, input: {} };
 const charge: RunEvent = { type: "StepScheduled", slot: 1, step: "charge", input: {} };
@@ -75,6 +79,12 @@ describe("the narrator", () => {
     const narrator = new Narrator();
     const ref = JSON.stringify({ v: 1, type: "Ref", key: `r/${"0".repeat(64)}`, bytes: 300_000, chunk: 100_000 });
     for (const text of [ref, "", "{", "null"])
-      for (const kind of ["inbox", "journal"] as const) expect(narrator.tell(kind, "r", text, 0)).toEqual([]);
+      for (const parts of [INBOX, JOURNAL]) expect(narrator.tell(parts, text, 0)).toEqual([]);
+  });
+
+  it("says nothing of a message whose sender may not send it: coordinators do not take it", () => {
+    const narrator = new Narrator();
+    expect(narrator.tell({ ...INBOX, sender: "worker" }, JSON.stringify(started), 0)).toEqual([]);
+    expect(narrator.tell(INBOX, JSON.stringify(charged), 0)).toEqual([]);
   });
 });

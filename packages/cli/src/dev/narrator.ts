@@ -1,4 +1,11 @@
-import { Decision, InboxMessage, type RunEvent, type RunStarted } from "@stepstream/contracts";
+import {
+  Decision,
+  InboxMessage,
+  type RunEvent,
+  type RunStarted,
+  SENDER_OF,
+  type SubjectParts,
+} from "@stepstream/contracts";
 import { oneLine } from "../print/table.ts";
 import { took } from "../print/time.ts";
 import { framesOf } from "../view/stack.ts";
@@ -39,16 +46,16 @@ export class Narrator {
   }
 
   /**
-   * @param kind - Where the message was: on the run's inbox or on its journal.
+   * @param parts - Of the message's subject: that of an inbox or a journal.
    * @param now - Epoch milliseconds.
    * @returns Lines; none for what is not worth one, or cannot be read (large messages are kept elsewhere).
    */
-  tell(kind: "inbox" | "journal", run: string, text: string, now: number): Told[] {
+  tell({ kind, run, sender }: Pick<SubjectParts, "kind" | "run" | "sender">, text: string, now: number): Told[] {
     const json = parsed(text);
     const told = (line: Told | undefined) => (line ? [{ ...line, text: `${run} ${line.text}` }] : []);
     if (kind === "inbox") {
       const message = InboxMessage.safeParse(json).data;
-      return message ? told(this.#heard(run, message, now)) : [];
+      return message && SENDER_OF[message.type] === sender ? told(this.#heard(run, message, now)) : [];
     }
     const events = Decision.safeParse(json).data?.events ?? [];
     return events.flatMap((event) => told(this.#decided(run, event, now)));

@@ -155,7 +155,7 @@ async function catchUp(
         const { seq } = msg;
         const at = msg.time.getTime();
         if (!parts) strays.push(seq);
-        else if (parts.kind !== "attempts") {
+        else if (parts.kind !== "attempts" && (parts.sender ?? "client") === "client") {
           const text = msg.headers?.has(REF_HEADER) ? await whole(bus, msg.subject, seq) : msg.string();
           batch.push({ kind: parts.kind as Seen["kind"], run: parts.run, seq, at, text });
         }

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { Decision, decode, InboxMessage, isOfNewerVersion } from "@stepstream/contracts";
+import { Decision, decode, decodeInbox, fromStart, isOfNewerVersion } from "@stepstream/contracts";
 import type { RecordedRun } from "@stepstream/coordinator";
 import type { EventLog, ReadOptions, Stored } from "@stepstream/event-log";
 import { type HistoryEntry, RunNotFoundError } from "@stepstream/sdk";
@@ -27,23 +27,30 @@ export async function fromBus(log: EventLog, run: string, options: ReadOptions =
   ]);
   if (inbox.length === 0) throw new RunNotFoundError(run, subjects.namespace);
   const skipped: { seq: number; why: string }[] = [];
-  const read = <T>(schema: { _output: T } & Parameters<typeof decode>[0], { subject, seq, text }: Stored): T[] => {
+  const skip = (seq: number, error: unknown) => {
+    skipped.push({ seq, why: (error as Error).message });
+    return [];
+  };
+  const received = ({ subject, seq, at, text }: Stored) => {
     try {
-      return [decode(schema, text, `${subject} #${seq}`) as T];
+      return [{ seq, at, message: decodeInbox(subject, text, `${subject} #${seq}`) }];
+    } catch (error) {
+      return skip(seq, error);
+    }
+  };
+  const decided = ({ subject, seq, text }: Stored) => {
+    try {
+      return [decode(Decision, text, `${subject} #${seq}`)];
     } catch (error) {
       // As coordinators do: what does not say that it is a decision counts for nothing.
-      const counts = isOfNewerVersion(error) || text.includes('"type":"Decision"');
-      if ((schema as unknown) === Decision && counts) throw error;
-      skipped.push({ seq, why: (error as Error).message });
-      return [];
+      if (isOfNewerVersion(error) || text.includes('"type":"Decision"')) throw error;
+      return skip(seq, error);
     }
   };
   return {
     run,
-    inbox: inbox.flatMap((stored) =>
-      read(InboxMessage, stored).map((message) => ({ seq: stored.seq, at: stored.at, message })),
-    ),
-    decisions: journal.flatMap((stored) => read(Decision, stored)),
+    inbox: fromStart(inbox).flatMap(received),
+    decisions: journal.flatMap(decided),
     skipped,
   };
 }

@@ -69,7 +69,7 @@ describe("the streams of a namespace", () => {
   it("take every subject of the contracts, each in one stream", () => {
     const subjects = new Subjects("ns", 16);
     const all = [
-      subjects.inbox("r"),
+      subjects.inboxFrom("client", "r"),
       subjects.journal("r"),
       subjects.attempts("r", 1),
       subjects.parked("r"),

@@ -1,4 +1,4 @@
-import { PermissionDeniedError, type RefusedKind } from "@stepstream/contracts";
+import { PermissionDeniedError, type RefusedKind, senderOf } from "@stepstream/contracts";
 import type { Denial } from "../port.ts";
 
 /**
@@ -11,6 +11,8 @@ export function permissionNeeded(subject: string): string {
   if (t[0] === "$JS") return t[1] === "ACK" ? ofAck(t) : ofApi(t);
   // An inbox for replies: its second token is random.
   if (t[0]!.startsWith("_")) return `${t[0]}.>`;
+  // Of an inbox a role may have its own subjects alone.
+  if (t[1] === "inbox" && senderOf(subject)) return `${t[0]}.inbox.*.*.${senderOf(subject)}`;
   // <ns>.<kind>.…: those of commands name the step, for which a worker may be the only one.
   const kept = t[1] === "command" ? 3 : 2;
   return t.length > kept ? `${t.slice(0, kept).join(".")}.>` : subject;

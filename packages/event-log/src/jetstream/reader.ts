@@ -77,9 +77,11 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   /** All of a subject from `fromSeq` on, as a replica has it. */
   async function direct(stream: string, subject: string, fromSeq: number): Promise<(Stored | Promise<Stored>)[]> {
     const found: (Stored | Promise<Stored>)[] = [];
-    await pages(stream, subject, fromSeq, (seq, msg, block) =>
-      found.push(stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block)),
-    );
+    const isFilter = subject.endsWith(".*");
+    await pages(stream, subject, fromSeq, (seq, msg, block) => {
+      const own = isFilter ? added(block, "Nats-Subject") : subject;
+      found.push(stored(own, seq, added(block, "Nats-Time-Stamp"), msg.string(), block));
+    });
     return found;
   }
 
@@ -150,9 +152,10 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   /** The last message of a subject, as a replica has it. */
   async function directLast(subject: string, onMessage: (msg: Msg, block: string) => void): Promise<void> {
     const stream = streamName(subject);
+    const isFilter = subject.endsWith(".*");
     await requests.many(
-      `$JS.API.DIRECT.GET.${stream}.${subject}`,
-      "",
+      isFilter ? `$JS.API.DIRECT.GET.${stream}` : `$JS.API.DIRECT.GET.${stream}.${subject}`,
+      isFilter ? JSON.stringify({ last_by_subj: subject }) : "",
       (msg) => {
         const block = headerBlock(msg);
         const { code, why } = msg.data.length === 0 ? statusOfAnswer(block) : { code: 0, why: "" };
@@ -237,7 +240,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       let found: Stored | Promise<Stored> | undefined;
       await directLast(subject, (msg, block) => {
         const seq = Number(added(block, "Nats-Sequence"));
-        found = stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
+        found = stored(added(block, "Nats-Subject"), seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
       });
       return found;
     },

@@ -43,6 +43,8 @@ export class MemoryStream {
   onRemoved: (seq: number) => void = () => {};
   readonly #messages = new Map<number, Stored>();
   readonly #bySubject = new Map<string, Stored[]>();
+  /** The subjects that hold messages, by all of their tokens but the last: for filters that end with `*`. */
+  readonly #byPrefix = new Map<string, Set<string>>();
   readonly #ids = new Map<string, { seq: number; at: number }>();
   readonly #dedupeMs: number;
   #seq = 0;
@@ -90,7 +92,7 @@ export class MemoryStream {
     this.#messages.set(seq, stored);
     const others = this.#bySubject.get(subject);
     if (others) others.push(stored);
-    else this.#bySubject.set(subject, [stored]);
+    else this.#keep(subject, [stored]);
     if (id !== undefined) this.#ids.set(id, { seq, at: now });
     return { seq, duplicate: false };
   }
@@ -117,12 +119,14 @@ export class MemoryStream {
 
   /** The last sequence of a subject; 0 for none. */
   lastOf(subject: string): number {
-    return this.#bySubject.get(subject)?.at(-1)?.seq ?? 0;
+    return this.of(subject).at(-1)?.seq ?? 0;
   }
 
-  /** All messages of an exact subject. */
+  /** All messages of an exact subject, or of all that differ in their last token, which is `*` then. */
   of(subject: string): readonly Stored[] {
-    return this.#bySubject.get(subject) ?? [];
+    if (!subject.endsWith(".*")) return this.#bySubject.get(subject) ?? [];
+    const all = [...(this.#byPrefix.get(prefixOf(subject)) ?? [])].map((one) => this.#bySubject.get(one)!);
+    return all.length === 1 ? all[0]! : all.flat().sort((a, b) => a.seq - b.seq);
   }
 
   /** @returns whether it was there. */
@@ -191,8 +195,16 @@ export class MemoryStream {
   }
 
   #keep(subject: string, rest: Stored[]): void {
-    if (rest.length > 0) this.#bySubject.set(subject, rest);
-    else this.#bySubject.delete(subject);
+    const prefix = prefixOf(subject);
+    const subjects = this.#byPrefix.get(prefix);
+    if (rest.length > 0) {
+      this.#bySubject.set(subject, rest);
+      if (subjects) subjects.add(subject);
+      else this.#byPrefix.set(prefix, new Set([subject]));
+    } else if (this.#bySubject.delete(subject)) {
+      subjects!.delete(subject);
+      if (subjects!.size === 0) this.#byPrefix.delete(prefix);
+    }
   }
 
   #firstOf(id: string, now: number): number | undefined {
@@ -202,4 +214,8 @@ export class MemoryStream {
     }
     return this.#ids.get(id)?.seq;
   }
+}
+
+function prefixOf(subject: string): string {
+  return subject.slice(0, subject.lastIndexOf(".") + 1);
 }

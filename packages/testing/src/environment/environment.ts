@@ -408,7 +408,7 @@ export class TestEnvironment implements AsyncDisposable {
   #situation(): string {
     const { subjects } = this.#server;
     const lines: string[] = [];
-    for (const subject of this.#server.stream("EVENTS").list(`${subjects.namespace}.inbox.>`).keys()) {
+    for (const subject of this.#server.stream("EVENTS").list(`${subjects.namespace}.inbox.*.*.client`).keys()) {
       const run = subjects.parse(subject)?.run;
       if (run === undefined) continue;
       const last = this.#server.last(subjects.journal(run), 0);

@@ -1,4 +1,4 @@
-import type { Decision, InboxMessage } from "@stepstream/contracts";
+import { type Decision, fromStart, type InboxMessage, isStart } from "@stepstream/contracts";
 import type { EventLog, Stored } from "@stepstream/event-log";
 
 /** The whole history of a run: what came in, what was decided, by stream sequence. */
@@ -8,7 +8,7 @@ export interface Told {
 }
 
 export async function tell(log: EventLog, run: string): Promise<Told> {
-  const inbox = await log.read(log.subjects.inbox(run), { fresh: true });
+  const inbox = fromStart(await log.read(log.subjects.inbox(run), { fresh: true }));
   const journal = await log.read(log.subjects.journal(run), { fresh: true });
   const parse = (stored: Stored) => JSON.parse(stored.text);
   const decisions = journal.map((stored) => ({ seq: stored.seq, decision: parse(stored) as Decision }));
@@ -21,8 +21,7 @@ export async function tell(log: EventLog, run: string): Promise<Told> {
 
 /** Decisions about messages from before the start of a run are of another that had its id: they count for nothing. */
 export function firstSeq(inbox: readonly Stored[]): number {
-  const [first] = inbox;
-  return first?.text.includes('"type":"RunStarted"') ? first.seq : 0;
+  return inbox.find(isStart)?.seq ?? 0;
 }
 
 /** A history as text, one line for each message. */

@@ -25,7 +25,7 @@ beforeEach(async () => {
     workflows: [],
     excused: (run) => excused(run),
   });
-  server.append(server.subjects.inbox("r1"), JSON.stringify({ type: "RunStarted", workflow: "w" }));
+  server.append(server.subjects.inboxFrom("client", "r1"), JSON.stringify({ type: "RunStarted", workflow: "w" }));
 });
 
 /** Somebody takes what is in the inbox, and is done with it. */

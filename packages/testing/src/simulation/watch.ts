@@ -1,4 +1,4 @@
-import { type Decision, type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
+import { type Decision, fromStart, type InboxMessage, isTerminal, type RunEvent } from "@stepstream/contracts";
 import type { MemoryServer } from "@stepstream/event-log/memory";
 import type { AnyWorkflow } from "@stepstream/sdk";
 import { firstSeq } from "./history.ts";
@@ -162,7 +162,8 @@ export class Watch {
     const { server } = this.#world;
     const inboxes = `${server.subjects.namespace}.inbox.>`;
     const subjects = [...server.stream("EVENTS").list(inboxes).keys()];
-    return subjects.flatMap((subject) => server.subjects.parse(subject)?.run ?? []).filter((run) => this.#started(run));
+    const runs = new Set(subjects.flatMap((subject) => server.subjects.parse(subject)?.run ?? []));
+    return [...runs].filter((run) => this.#started(run));
   }
 
   ended(run: string): boolean {
@@ -176,7 +177,7 @@ export class Watch {
 
   inbox(run: string): InboxMessage[] {
     const { server } = this.#world;
-    const stored = server.stream("EVENTS").of(server.subjects.inbox(run));
+    const stored = fromStart(server.stream("EVENTS").of(server.subjects.inbox(run)));
     return stored.map(({ text }) => JSON.parse(text) as InboxMessage);
   }
 

@@ -4,6 +4,7 @@ import type { Deps } from "./deps.ts";
 import { eachRun } from "./each-run.ts";
 import { reportEnd } from "./ended.ts";
 import { type History, startOf } from "./history.ts";
+import { lastOfInboxes } from "./inboxes.ts";
 import { type Awaited, historyOf, isEnd, type LiveRuns, type Mailboxes } from "./live-runs.ts";
 import { listStored, type Stored } from "./stored.ts";
 import { reportSwept } from "./swept.ts";
@@ -154,7 +155,7 @@ export class Auditor {
     const isTurn = (i: number) => (i - first + all.length) % all.length < CHILDREN_PER_LOOK;
     const chosen = all.filter((run, i) => isTurn(i) || this.#suspectedChildren.has(run));
     const [inboxes, journals] = await Promise.all([
-      log.lasts(chosen.map((run) => log.subjects.inbox(run))),
+      lastOfInboxes(log, chosen),
       log.lasts(chosen.map((run) => log.subjects.journal(run))),
     ]);
     this.#suspectedChildren.clear();
@@ -162,7 +163,7 @@ export class Auditor {
       let journal = journals.get(log.subjects.journal(run));
       if (journal?.isReference) journal = await log.last(journal.subject);
       const isOver = journal !== undefined && isEnd(journal.text);
-      const state = !inboxes.has(log.subjects.inbox(run)) ? "unstarted" : isOver ? "over" : "running";
+      const state = !inboxes.has(run) ? "unstarted" : isOver ? "over" : "running";
       states.set(run, state);
       if (state !== "running") this.#suspectedChildren.add(run);
     }

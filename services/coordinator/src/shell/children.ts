@@ -1,8 +1,8 @@
 import {
   type ChildEnded,
   type ChildScheduled,
-  decode,
-  InboxMessage,
+  decodeInbox,
+  type InboxMessage,
   isOfNewerVersion,
   LogUnavailableError,
   RunAlreadyExistsError,
@@ -17,7 +17,7 @@ import type { ChildSlot, Slot } from "../run/slot.ts";
 import type { Deps } from "./deps.ts";
 import { retrying } from "./retrying.ts";
 
-/** What a parent does with its children is messages in their inboxes; all of it is safe to do again. */
+/** What a parent does with its children is messages in their inboxes, as their client; all of it is safe to do again. */
 
 /** A run, as its children know it. */
 export interface Parent {
@@ -74,7 +74,7 @@ export async function startChild(
     ...(delayMs !== undefined && { delayMs }),
     ...(timeoutMs !== undefined && { timeoutMs }),
   };
-  const subject = log.subjects.inbox(child.run);
+  const subject = log.subjects.inboxFrom("client", child.run);
   const append = async (): Promise<"started" | "taken"> => {
     try {
       await log.append(subject, JSON.stringify(start), { expectLast: 0, id });
@@ -96,7 +96,7 @@ export async function startChild(
 /** @returns undefined if it is no start of a run, or cannot be read. */
 function readStart(text: string, subject: string): Pick<RunStarted, "id"> | undefined {
   try {
-    const message = decode(InboxMessage, text, subject);
+    const message = decodeInbox(subject, text);
     return message.type === "RunStarted" ? message : undefined;
   } catch (error) {
     // A newer release may have started it.
@@ -117,7 +117,7 @@ export async function stopChild(
   const id = `${parent.mark}.${child.slot}.stop`;
   const type = child.onParentClose === "terminate" ? "TerminateRequested" : "CancelRequested";
   const message: InboxMessage = { v: 1, type, id, reason: `its parent ${parent.runId}: ${reason}` };
-  const append = () => log.append(log.subjects.inbox(child.run), JSON.stringify(message), { id });
+  const append = () => log.append(log.subjects.inboxFrom("client", child.run), JSON.stringify(message), { id });
   await retrying(deps, "stop a child", append, wanted, parent.runId);
 }
 

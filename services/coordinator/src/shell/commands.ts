@@ -1,6 +1,6 @@
 import type { Trace } from "@stepstream/contracts";
-import { InboxMessage, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
-import type { Appended, EventLog } from "@stepstream/event-log";
+import { decodeInbox, LogUnavailableError, WrongLastSequenceError } from "@stepstream/contracts";
+import type { Appended, EventLog, Stored } from "@stepstream/event-log";
 import { type AnyStep, policiesOf } from "@stepstream/sdk";
 import type { RunExecution } from "../run/execution.ts";
 import type { Slot, StepSlot } from "../run/slot.ts";
@@ -207,13 +207,13 @@ export function timeoutOf({ definition, options }: StepSlot) {
 /** Is the outcome of the slot's attempt in the run's inbox? */
 async function isAnswered({ log }: Deps, run: string, slot: Slot): Promise<boolean> {
   const inbox = await log.read(log.subjects.inbox(run), { fromSeq: slot.after + 1, fresh: true });
-  return inbox.some(({ text }) => answers(text, slot));
+  return inbox.some((stored) => answers(stored, slot));
 }
 
 /** Does an inbox message say what became of the slot's command? */
-export function answers(text: string, slot: Slot): boolean {
+export function answers({ subject, text }: Pick<Stored, "subject" | "text">, slot: Slot): boolean {
   try {
-    const message = InboxMessage.parse(JSON.parse(text));
+    const message = decodeInbox(subject, text);
     if (!("slot" in message) || message.slot !== slot.slot || message.type === "TimerFired") return false;
     if ("after" in message && message.after !== undefined && message.after !== slot.after) return false;
     return message.type !== "RetryLater" || message.attempt > slot.attempt;

@@ -26,7 +26,9 @@ export async function takeDueTimers(deps: Deps): Promise<Consumption> {
     }
     const message: InboxMessage = { v: 1, type: "TimerFired", slot: slot > DEADLINE ? slot - DEADLINE : slot };
     const append = () =>
-      log.append(log.subjects.inbox(run), JSON.stringify(message), { id: `due.${run}.${slot}.${delivery.seq}` });
+      log.append(log.subjects.inboxFrom("coordinator", run), JSON.stringify(message), {
+        id: `due.${run}.${slot}.${delivery.seq}`,
+      });
     const told = await retrying(deps, "append a fired timer to an inbox", append, () => !stopped, run);
     if (told) inHand.get(delivery.seq)?.ack();
   }

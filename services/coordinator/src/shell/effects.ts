@@ -415,7 +415,7 @@ export class Effects {
     const wanted = () => this.#wanted() && (this.#run.slots.get(message.slot)?.state ?? "done") !== "done";
     const { after } = this.#run.slots.get(message.slot) ?? {};
     const text = JSON.stringify({ ...message, after });
-    const append = () => log.append(log.subjects.inbox(runId), text, { id });
+    const append = () => log.append(log.subjects.inboxFrom("coordinator", runId), text, { id });
     return (await retrying(this.#deps, `append ${message.type} to an inbox`, append, wanted, runId)) !== undefined;
   }
 

@@ -45,7 +45,8 @@ export async function afterEnd(
   if (!parent) return;
   const { log } = deps;
   const message = JSON.stringify(endOfChild(run.runId, parent, end));
-  const append = () => log.append(log.subjects.inbox(parent.run), message, { id: `${run.mark}.${parent.slot}.ended` });
+  const append = () =>
+    log.append(log.subjects.inboxFrom("coordinator", parent.run), message, { id: `${run.mark}.${parent.slot}.ended` });
   const told = await retrying(deps, "report the end of a child to its parent", append, wanted, run.runId);
   if (!(told && told.seq > 0) && wanted())
     throw new InvariantError("ended Z1", `run ${parent.run} was not told of its end`, { run: run.runId });

@@ -1,5 +1,7 @@
 import {
+  fromStart,
   InboxMessage,
+  isFromItsSender,
   isTerminal,
   type RunEvent,
   RunId,
@@ -49,13 +51,15 @@ export async function endByForce(
   wanted: () => boolean,
 ): Promise<ForcedEnd | undefined> {
   const { log } = deps;
-  const [journal, inbox] = await Promise.all([
+  const [journal, all] = await Promise.all([
     log.read(log.subjects.journal(run), { fresh: true }),
     log.read(log.subjects.inbox(run), { fresh: true }),
   ]);
+  const inbox = fromStart(all);
   const messages = inbox.flatMap((stored) => {
     const read = InboxMessage.safeParse(jsonOf(stored));
-    return read.success ? [{ seq: stored.seq, at: stored.at, message: read.data }] : [];
+    const counts = read.success && isFromItsSender(stored.subject, read.data);
+    return counts ? [{ seq: stored.seq, at: stored.at, message: read.data }] : [];
   });
   const stored = journal.map((one) => ({ json: jsonOf(one), events: readableEvents(one.text) }));
   // Its first decision may be one of a deleted run that had the id: see readHistory.

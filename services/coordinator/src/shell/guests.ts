@@ -1,9 +1,10 @@
 import {
   decode,
+  decodeInbox,
   encode,
   GuestDone,
   GuestMessage,
-  InboxMessage,
+  type InboxMessage,
   isTooLong,
   MAX_QUERY_BYTES,
   type QueryAnswer,
@@ -143,7 +144,7 @@ export class Guests {
     if (stored?.seq !== seq) return this.#done(run, seq);
     let message: InboxMessage;
     try {
-      message = decode(InboxMessage, stored.text, place(stored));
+      message = decodeInbox(stored.subject, stored.text, place(stored));
     } catch {
       return this.#done(run, seq);
     }

@@ -1,7 +1,9 @@
 import {
   type Decision,
-  decode,
-  InboxMessage,
+  decodeInbox,
+  fromStart,
+  type InboxMessage,
+  isStart,
   LogUnavailableError,
   MalformedMessageError,
   type RunContinued,
@@ -84,7 +86,8 @@ export async function readHistory(deps: Reading, run: string, holds: number, fre
       journal = journal.filter(({ seq }) => seq > (segment?.journalAfter ?? 0));
     }
     const inboxAfter = segment?.inboxAfter ?? 0;
-    const inbox = await log.read(subjects.inbox(run), { ...options, fromSeq: inboxAfter + 1 });
+    const stored = await log.read(subjects.inbox(run), { ...options, fromSeq: inboxAfter + 1 });
+    const inbox = segment ? stored : fromStart(stored);
     const decisions = own(
       journal.flatMap((stored) => readDecision(stored) ?? []),
       inbox[0],
@@ -99,7 +102,7 @@ export async function readHistory(deps: Reading, run: string, holds: number, fre
     // It has gone on as new while it was read.
     const moved = !whole && decisions.at(-1)?.segment?.journalAfter !== segment?.journalAfter;
     const upTo = decisions.at(-1)?.upTo ?? 0;
-    const complete = (inbox.at(-1)?.seq ?? inboxAfter) >= Math.max(holds, upTo);
+    const complete = (stored.at(-1)?.seq ?? inboxAfter) >= Math.max(holds, upTo);
     // What the leader does not have is gone: the run was purged.
     if ((moved || !complete) && attempt < TRIES - 1) continue;
     const messages = readable(inbox);
@@ -132,10 +135,6 @@ function own(decisions: Decision[], first: Stored | undefined): Decision[] {
   return decisions.filter(({ upTo }) => upTo >= first.seq);
 }
 
-function isStart({ text }: Stored): boolean {
-  return text.includes('"type":"RunStarted"');
-}
-
 /** The rest of an inbox, under the same rule. */
 export async function readInbox(deps: Deps, run: string, fromSeq: number, holds: number): Promise<Inbox[]> {
   const { log, clock } = deps;
@@ -147,10 +146,10 @@ export async function readInbox(deps: Deps, run: string, fromSeq: number, holds:
 }
 
 /** Messages that cannot be read are in the dead letters; to the run they never happened. */
-function readable(inbox: Stored[]): Inbox[] {
+function readable(inbox: readonly Stored[]): Inbox[] {
   return inbox.flatMap((stored) => {
     try {
-      return [{ seq: stored.seq, at: stored.at, message: decode(InboxMessage, stored.text, place(stored)) }];
+      return [{ seq: stored.seq, at: stored.at, message: decodeInbox(stored.subject, stored.text, place(stored)) }];
     } catch (error) {
       if (error instanceof MalformedMessageError) return [];
       throw error;

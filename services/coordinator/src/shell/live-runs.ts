@@ -1,7 +1,7 @@
 import {
   DEADLINE,
   decode,
-  InboxMessage,
+  decodeInbox,
   isTerminal,
   LogRefusedError,
   LogUnavailableError,
@@ -14,7 +14,7 @@ import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
 import { eachRun } from "./each-run.ts";
 import { place, type Reading, readHistory, startOf } from "./history.ts";
-import { listInboxes } from "./inboxes.ts";
+import { lastOfInboxes, listInboxes } from "./inboxes.ts";
 
 /** What a run in memory waits for, and the last message of its inbox that this takes into account. */
 export interface Awaited {
@@ -197,7 +197,7 @@ export class LiveRuns {
         if (run === undefined || this.#known.has(run) || this.#mailboxes.awaited(run) !== undefined) continue;
         if (last.isReference) this.#large.add(run);
         if (last.isReference || isEnd(last.text)) continue;
-        if (journals.get(subject) === 1 && inboxes.get(subjects.inbox(run)) === 1) short.set(run, last);
+        if (journals.get(subject) === 1 && inboxes.get(run) === 1) short.set(run, last);
         else this.#unread.add(run);
       }
       await this.#readShort(short);
@@ -216,10 +216,10 @@ export class LiveRuns {
     if (journals.size === 0) return;
     const { log } = this.#deps;
     await this.#deps.pace.turn(journals.size);
-    const inboxes = await log.lasts([...journals.keys()].map((run) => log.subjects.inbox(run)));
+    const inboxes = await lastOfInboxes(log, [...journals.keys()]);
     await this.#payFor(inboxes.values());
     for (const [run, journal] of journals) {
-      const inbox = inboxes.get(log.subjects.inbox(run));
+      const inbox = inboxes.get(run);
       const short = shortHistory(inbox, journal);
       const seq = inbox?.seq ?? 0;
       if (!short) (inbox?.isReference ? this.#large : this.#unread).add(run);
@@ -290,7 +290,7 @@ function shortHistory(inbox: Stored | undefined, journal: Stored): Recorded | un
   if (!inbox) return undefined;
   try {
     const decision = readDecision(journal);
-    const message = decode(InboxMessage, inbox.text, place(inbox));
+    const message = decodeInbox(inbox.subject, inbox.text, place(inbox));
     if (!decision || decision.segment || decision.upTo !== inbox.seq || message.type !== "RunStarted") return undefined;
     return { events: decision.events, inbox: [{ ...inbox, message }] };
   } catch {

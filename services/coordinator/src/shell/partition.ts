@@ -1,7 +1,7 @@
 import {
-  decode,
+  decodeInbox,
   type GuestDone,
-  InboxMessage,
+  type InboxMessage,
   MalformedMessageError,
   type StepstreamError,
 } from "@stepstream/contracts";
@@ -206,7 +206,7 @@ export class Partition {
       );
     let message: InboxMessage;
     try {
-      message = decode(InboxMessage, delivery.text, place(delivery));
+      message = decodeInbox(delivery.subject, delivery.text, place(delivery));
     } catch (error) {
       return this.#deadLetter(delivery, error as StepstreamError);
     }

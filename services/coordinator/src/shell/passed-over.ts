@@ -1,6 +1,6 @@
 import type { Deps } from "./deps.ts";
 import { eachRun } from "./each-run.ts";
-import type { Inboxes } from "./inboxes.ts";
+import { type Inboxes, lastOfInboxes } from "./inboxes.ts";
 import type { LiveRuns, Mailboxes } from "./live-runs.ts";
 
 /** What loading a run costs, compared with reading one of a chunk: see LiveRuns. */
@@ -36,17 +36,16 @@ export class PassedOver {
     const { subjects } = log;
     const { ackFloor } = await log.progress("EVENTS", `inbox-${this.#partition}`);
     const doubtful: string[] = [];
-    for (const [subject, messages] of inboxes) {
-      const run = subjects.parse(subject)?.run;
-      if (run === undefined || this.#mailboxes.awaited(run) !== undefined) continue;
+    for (const [run, messages] of inboxes) {
+      if (this.#mailboxes.awaited(run) !== undefined) continue;
       const known = this.#runs.get(run);
       if (known ? known.messages !== messages : !journals.has(subjects.journal(run))) doubtful.push(run);
       if (known) known.messages = messages;
     }
     if (doubtful.length === 0) return;
-    const lasts = await log.lasts(doubtful.map((run) => subjects.inbox(run)));
+    const lasts = await lastOfInboxes(log, doubtful);
     const passedOver = doubtful.filter((run) => {
-      const last = lasts.get(subjects.inbox(run))?.seq ?? 0;
+      const last = lasts.get(run)?.seq ?? 0;
       return last > (this.#runs.get(run)?.handled ?? 0) && last <= ackFloor;
     });
     await eachRun(this.#deps, "read an inbox", passedOver, 1, (run) => this.#load(run), this.#wanted);

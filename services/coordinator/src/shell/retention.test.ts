@@ -65,7 +65,7 @@ async function run(id: string, outcome?: Outcome, workflow = "order", parent?: s
   const { subjects } = log;
   const start = { v: 1, type: "RunStarted", id, workflow, version: 1, input: {} } as const;
   const whole: InboxMessage = { ...start, ...(parent && { parent: { run: parent, slot: 1 } }) };
-  const { seq } = await log.append(subjects.inbox(id), JSON.stringify(whole), { expectLast: 0 });
+  const { seq } = await log.append(subjects.inboxFrom("client", id), JSON.stringify(whole), { expectLast: 0 });
   const decide = (events: RunEvent[]) =>
     log.append(subjects.journal(id), JSON.stringify({ v: 1, type: "Decision", upTo: seq, by: "c", events }));
   await decide([{ type: "StepScheduled", slot: 1, step: "charge", input: {} }]);
@@ -168,7 +168,7 @@ describe("ended runs", () => {
   });
 
   it("that cannot be read are left alone", async () => {
-    await log.append(log.subjects.inbox("a"), "what is this");
+    await log.append(log.subjects.inboxFrom("client", "a"), "what is this");
     await log.append(log.subjects.journal("a"), '{"v":1,"type":"Decision","events":[{"type":"RunCompleted"}]}');
     await run("b", "completed");
     keep();
@@ -205,7 +205,7 @@ describe("a child", () => {
     await looks();
     expect(await left()).toEqual(["kid", "mum"]);
     const ended = { v: 1, type: "ChildEnded", slot: 1, child: "kid", outcome: "completed", output: 1 };
-    await log.append(log.subjects.inbox("mum"), JSON.stringify(ended));
+    await log.append(log.subjects.inboxFrom("coordinator", "mum"), JSON.stringify(ended));
     await until(["mum"]);
   });
 });

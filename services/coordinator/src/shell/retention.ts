@@ -1,7 +1,7 @@
 import {
   ChildEnded,
   decode,
-  InboxMessage,
+  decodeInbox,
   type Outcome,
   type Retention,
   RunNotFoundError,
@@ -141,10 +141,10 @@ export class RetentionKeeper {
     const { log } = this.#deps;
     const run = log.subjects.parse(subject)?.run;
     if (run === undefined) return undefined;
-    const [first] = await log.scan("EVENTS", log.subjects.inbox(run), 1, 1);
+    const [first] = await log.scan("EVENTS", log.subjects.inboxFrom("client", run), 1, 1);
     if (!first) return undefined;
     try {
-      const message = decode(InboxMessage, first.text, `${first.subject} #${first.seq}`);
+      const message = decodeInbox(first.subject, first.text);
       return message.type === "RunStarted" ? message : undefined;
     } catch {
       return undefined;

@@ -575,10 +575,9 @@ export class RunActor {
       const late = new Set((await this.#commandsOut()).values());
       const after = Math.min(...lost.map((n) => execution.slots.get(n)!.after));
       const inbox = await log.read(log.subjects.inbox(this.run), { fromSeq: after + 1, fresh: true });
-      const texts = inbox.map((stored) => stored.text);
       for (const n of lost) {
         const slot = execution.slots.get(n)!;
-        if (texts.some((text) => answers(text, slot))) answered.add(n);
+        if (inbox.some((stored) => answers(stored, slot))) answered.add(n);
         else if (late.has(n) && !stranded.has(n)) out.add(n);
         else if (slot.state === "cancelling") unsent.add(n);
         else out.delete(n);

@@ -1,8 +1,8 @@
-import { decode, InboxMessage } from "@stepstream/contracts";
+import { decodeInbox } from "@stepstream/contracts";
 import type { Deps } from "./deps.ts";
 import { eachRun } from "./each-run.ts";
 import { place } from "./history.ts";
-import type { Inboxes } from "./inboxes.ts";
+import { type Inboxes, lastOfInboxes } from "./inboxes.ts";
 import type { LiveRuns, Mailboxes } from "./live-runs.ts";
 import { reportSwept } from "./swept.ts";
 
@@ -61,7 +61,7 @@ export class Strays {
     const left = new Map<string, string[]>();
     for (const subject of [...journals.keys(), ...attempts.keys(), ...parked.keys()]) {
       const run = subjects.parse(subject)?.run;
-      if (run === undefined || inboxes.has(subjects.inbox(run)) || this.#mailboxes.awaited(run) !== undefined) continue;
+      if (run === undefined || inboxes.has(run) || this.#mailboxes.awaited(run) !== undefined) continue;
       left.set(run, [...(left.get(run) ?? []), subject]);
     }
     const before = this.#gone;
@@ -80,10 +80,8 @@ export class Strays {
     const { log } = this.#deps;
     const { subjects } = log;
     const doubtful = new Set<string>();
-    for (const subject of inboxes.keys()) {
-      const run = subjects.parse(subject)?.run;
-      if (run === undefined || journals.has(subjects.journal(run)) || this.#mailboxes.awaited(run) !== undefined)
-        continue;
+    for (const run of inboxes.keys()) {
+      if (journals.has(subjects.journal(run)) || this.#mailboxes.awaited(run) !== undefined) continue;
       const known = this.#runs.get(run);
       if (!known || known.over) doubtful.add(run);
     }
@@ -93,7 +91,7 @@ export class Strays {
       const inbox = await log.read(subjects.inbox(run), { fresh: true });
       const last = inbox.at(-1);
       if (!last || !inbox.every(isStray)) return;
-      reportSwept(this.#deps, run, { message: await log.remove(last.subject, { upTo: last.seq }) });
+      reportSwept(this.#deps, run, { message: await log.remove(subjects.inbox(run), { upTo: last.seq }) });
     });
   }
 
@@ -102,8 +100,8 @@ export class Strays {
     const { contents } = log;
     if (!contents) return;
     const runs = [...(await contents.runs())];
-    const lasts = await log.lasts(runs.map((run) => log.subjects.inbox(run)));
-    const gone = runs.filter((run) => !lasts.has(log.subjects.inbox(run)));
+    const lasts = await lastOfInboxes(log, runs);
+    const gone = runs.filter((run) => !lasts.has(run));
     const before = this.#contents;
     this.#contents = new Set(gone);
     const isGone = async (run: string) => !(await log.last(log.subjects.inbox(run), { fresh: true }));
@@ -125,7 +123,7 @@ export class Strays {
 /** A message that no run begins with. One that cannot be read may be the start of one, by a newer version. */
 function isStray(stored: { subject: string; seq: number; text: string }): boolean {
   try {
-    return decode(InboxMessage, stored.text, place(stored)).type !== "RunStarted";
+    return decodeInbox(stored.subject, stored.text, place(stored)).type !== "RunStarted";
   } catch {
     return false;
   }

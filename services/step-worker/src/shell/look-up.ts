@@ -1,4 +1,4 @@
-import { AttemptRecord, decode, InboxMessage, type RunStep } from "@stepstream/contracts";
+import { AttemptRecord, decode, decodeInbox, type InboxMessage, type RunStep } from "@stepstream/contracts";
 import type { Stored } from "@stepstream/event-log";
 import { explained, type Recorded, type Standing, settles, standing } from "../attempt/standing.ts";
 import type { Deps } from "./deps.ts";
@@ -99,7 +99,7 @@ export async function outcomeOf(deps: Deps, command: RunStep): Promise<InboxMess
   for (const stored of messages) {
     if (!stored.text.includes(mark)) continue;
     try {
-      const message = decode(InboxMessage, stored.text, inbox);
+      const message = decodeInbox(stored.subject, stored.text);
       if (settles(message, command)) return message;
     } catch {
       // Not ours to bury.

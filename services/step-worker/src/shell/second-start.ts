@@ -1,4 +1,4 @@
-import { decode, InboxMessage } from "@stepstream/contracts";
+import { decodeInbox, type InboxMessage } from "@stepstream/contracts";
 import type { Clock } from "@stepstream/event-log";
 import { explained } from "../attempt/standing.ts";
 import { idsOf, type Job } from "./job.ts";
@@ -44,10 +44,10 @@ export function isOfStart(message: InboxMessage): boolean {
 
 /** The message that took the id of this job's outcome. */
 export async function onDisplaced(job: Job, text: string): Promise<void> {
-  const subject = job.deps.log.subjects.inbox(job.where.run);
+  const subject = job.deps.log.subjects.inboxFrom("worker", job.where.run);
   let first: InboxMessage;
   try {
-    first = decode(InboxMessage, text, subject);
+    first = decodeInbox(subject, text);
   } catch {
     return; // No worker's.
   }
