@@ -136,7 +136,7 @@ describe.skipIf(noGuardedServer)("a server that asks for a name and a password, 
     const write = await start(`--nats nats://reader:x@${url}`);
     expect(write).toMatchObject({ code: 4, out: "" });
     expect(write.err).toMatch(
-      /permission denied to publish to "shop\.inbox\.\d+\.r\d+"\. Allow this user to publish to "shop\.inbox\.>"\. Nothing was written/,
+      /permission denied to publish to "shop\.inbox\.\d+\.r\d+\.client"\. Allow this user to publish to "shop\.inbox\.\*\.\*\.client"\. Nothing was written/,
     );
     const hear = await start(`--nats nats://deaf:x@${url}`);
     expect(hear).toMatchObject({ code: 4, out: "" });

@@ -83,7 +83,7 @@ describe("dead", () => {
     const subject = (await run.history()).length > 0 ? `${scene.namespace}.inbox` : "";
     const jsm = await jetstreamManager(nc);
     const { state } = await jsm.streams.info(`${scene.namespace}_EVENTS`, {
-      subjects_filter: `${subject}.*.${run.id}`,
+      subjects_filter: `${subject}.*.${run.id}.*`,
     });
     await nc.request(Object.keys(state.subjects!)[0]!, '{"v":1,"type":"Nonsense"}');
     await nc.close();

@@ -41,7 +41,7 @@ describe("a message that cannot be read", { timeout: 60_000 }, () => {
     expect(out).toMatch(/r1 {2}sum@1 {2}completed/);
     expect(out).toContain("2 messages cannot be read");
     for (const [kind, seq] of Object.entries(odd))
-      expect(out).toMatch(new RegExp(`#${seq} {2}\\S+\\.${kind}\\.\\d+\\.r1: .+`));
+      expect(out).toMatch(new RegExp(`#${seq} {2}\\S+\\.${kind}\\.\\d+\\.r1(\\.client)?: .+`));
     const { unreadable } = JSON.parse((await scene.run("show r1 --json")).out);
     expect(unreadable).toEqual(
       Object.entries(odd).map(([kind, seq]) => ({

@@ -60,11 +60,11 @@ describe.skipIf(noGuardedServer)("what the server does not permit", () => {
     }) as const;
 
   it.each<[string, Denied, string, () => Promise<unknown>]>([
-    ["an append", { publish: ["shop.inbox.>"] }, "shop.inbox.>", () => eva.append(inbox(), "{}")],
+    ["an append", { publish: ["shop.inbox.>"] }, "shop.inbox.*.*.client", () => eva.append(inbox(), "{}")],
     [
       "a fenced append",
       { publish: ["shop.inbox.>"] },
-      "shop.inbox.>",
+      "shop.inbox.*.*.client",
       () => eva.append(inbox(), "{}", { expectLast: 1, id: "a" }),
     ],
     ["a large append", { publish: ["shop.blob.>"] }, "shop.blob.>", () => eva.append(inbox(), large)],

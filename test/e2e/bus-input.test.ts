@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
+import type { Sender } from "@stepstream/contracts";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { ContainmentScene } from "./containment-scene.ts";
@@ -48,6 +49,7 @@ function warnings(pattern: RegExp): string[] {
 }
 
 const ns = () => scene.namespace;
+const ascending = (a: number, b: number) => a - b;
 
 /** A run id that has the partition. */
 function runOf(partition: number, prefix = "r"): string {
@@ -307,6 +309,89 @@ describe("references to large payloads", () => {
     expect(performance.now() - asked).toBeLessThan(5_000);
     await scene.othersAreWell();
     await ends(run);
+  });
+});
+
+describe("what a role may not send to an inbox", () => {
+  const error = { name: "Error", code: "ERROR", message: "forged", detail: {} };
+  const slot = (slot: number) => ({ slot, step: "tick", attempt: 1, after: 0 });
+  const requests = [
+    { type: "SignalReceived", id: "forged", name: "finish", payload: true },
+    { type: "UpdateRequested", id: "forged", name: "add", input: 1 },
+    { type: "CancelRequested", id: "forged", reason: "forged" },
+    { type: "TerminateRequested", id: "forged", reason: "forged" },
+    { type: "RunStarted", id: "forged", workflow: "bystander", version: 1, input: { every: 100 } },
+  ];
+  const outcomes = [1, 2, 3].flatMap((n) => [
+    { type: "StepCompleted", ...slot(n), output: 7 },
+    { type: "StepFailed", ...slot(n), error },
+    { type: "StepCancelled", ...slot(n) },
+    { type: "StepStartedTwice", ...slot(n), worker: "w", start: "1" },
+  ]);
+  const facts = [1, 2, 3].flatMap((n) => [
+    { type: "TimerFired", slot: n },
+    { type: "SlotTimedOut", slot: n, kind: "total" },
+    { type: "SlotAbandoned", slot: n },
+    { type: "ChildEnded", slot: n, child: "none", outcome: "completed" },
+  ]);
+  const forbidden = {
+    client: [...outcomes, ...facts],
+    worker: [...requests, ...facts],
+    coordinator: [...requests, ...outcomes],
+  };
+
+  it("is a dead letter and changes nothing, now and after a restart of everything", {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const { subjects } = scene.log;
+    await scene.start(bystander, { every: 100_000 }, "forged");
+    const run = () => scene.client.get("forged");
+    // It waits for the first of its slots, a timer.
+    await expect.poll(async () => (await run().history()).length).toBe(2);
+    const own = await scene.log.read(subjects.journal("forged"), { fresh: true });
+    const seqs: number[] = [];
+    for (const [sender, messages] of Object.entries(forbidden))
+      for (const message of messages)
+        seqs.push(await store(subjects.inboxFrom(sender as Sender, "forged"), JSON.stringify({ v: 1, ...message })));
+    // Nothing is started by a worker, and the id stays free.
+    await store(subjects.inboxFrom("worker", "unstarted"), JSON.stringify({ v: 1, ...requests.at(-1) }));
+    const letters = async () =>
+      (await scene.log.read(subjects.dead("-", "forged", 0), { fresh: true })).map(({ text }) => JSON.parse(text));
+    await expect.poll(async () => (await letters()).map(({ seq }) => seq).toSorted(ascending)).toEqual(seqs);
+    expect((await letters())[0]).toMatchObject({ code: "MALFORMED_MESSAGE", path: "type" });
+    const untouched = async () => {
+      expect((await run().status()).status).toBe("running");
+      expect(await run().query("rounds")).toBe(0);
+      expect(await scene.log.read(subjects.journal("forged"), { fresh: true })).toEqual(own);
+      const { out } = await scene.cli(["ls", "--json", "--limit", "1000"]);
+      expect(out).toContain('"forged"');
+      expect(out).not.toContain('"unstarted"');
+      await expect(scene.client.get("unstarted").status()).rejects.toMatchObject({ code: "RUN_NOT_FOUND" });
+    };
+    await untouched();
+    await scene.restart();
+    await untouched();
+    expect(await run().update("add", 1)).toBe(2);
+    await run().signal("finish", true);
+    expect(await run().result({ timeout: "15s" })).toEqual({ rounds: 0 });
+    await scene.othersAreWell();
+  });
+
+  it("or comes late, is before the start of a run, and no part of it", { timeout: TIMEOUT_MS }, async () => {
+    const { subjects } = scene.log;
+    const late = { v: 1, type: "StepCompleted", ...slot(1), output: 7 };
+    await store(subjects.inboxFrom("worker", "late"), JSON.stringify(late));
+    await store(subjects.inboxFrom("coordinator", "late"), JSON.stringify({ v: 1, type: "TimerFired", slot: 1 }));
+    await scene.start(bystander, { every: 100_000 }, "late");
+    const run = () => scene.client.get("late");
+    expect(await run().update("add", 1)).toBe(2);
+    await scene.restart();
+    expect(await run().update("add", 1)).toBe(2);
+    await run().signal("finish", true);
+    expect(await run().result({ timeout: "15s" })).toEqual({ rounds: 0 });
+    expect((await run().history())[0]).toMatchObject({ kind: "inbox", message: { type: "RunStarted" } });
+    await run().delete();
+    expect(await scene.log.list("EVENTS", subjects.inbox("late"))).toEqual(new Map());
   });
 });
 

@@ -70,7 +70,7 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     ],
     ["worker", "hear of cancellations", { subscribe: `${NS}.cancel.*` }, `subscribe ${NS}.cancel.>`],
     ["worker", "answer a roll call", { publish: `${NS}.workers` }, `publish ${NS}.workers`],
-    ["worker", "report results", { publish: `${NS}.inbox.>` }, `publish ${NS}.inbox.>`],
+    ["worker", "report results", { publish: `${NS}.inbox.>` }, `publish ${NS}.inbox.*.*.worker`],
     ["worker", "receive replies", { subscribe: "_INBOX.>" }, "subscribe _INBOX.>"],
     ["coordinator", "acknowledge", { publish: "$JS.ACK.>" }, `publish $JS.ACK.${NS}_EVENTS.>`],
     [
@@ -140,9 +140,9 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
     ["show denied-1", "$JS.API.STREAM.INFO.>", `$JS.API.STREAM.INFO.${NS}_EVENTS`],
     ["watch denied-1", "$JS.API.DIRECT.GET.>", `$JS.API.DIRECT.GET.${NS}_EVENTS`],
     ["result denied-1", "$JS.API.DIRECT.GET.>", `$JS.API.DIRECT.GET.${NS}_EVENTS`],
-    ["signal denied-1 go", `${NS}.inbox.>`, `${NS}.inbox.>`],
+    ["signal denied-1 go", `${NS}.inbox.>`, `${NS}.inbox.*.*.client`],
     ["query denied-1 total", `${NS}.query.>`, `${NS}.query.>`],
-    ["cancel denied-1", `${NS}.inbox.>`, `${NS}.inbox.>`],
+    ["cancel denied-1", `${NS}.inbox.>`, `${NS}.inbox.*.*.client`],
   ])(
     "the command %s that may not publish to %s fails at once, with the permission needed",
     async (args, publish, needed) => {

@@ -127,6 +127,8 @@ describe("an id that is taken", () => {
 });
 
 describe("a deletion that was interrupted", () => {
+  const stored = async () => [...(await log.list("EVENTS", `${namespace}.>`)).keys()];
+
   /** Ten messages that came too late, and of all only the oldest was removed. */
   async function interrupted(): Promise<string> {
     const run = await client.start(doubling, 1, { id: "same" });
@@ -144,14 +146,14 @@ describe("a deletion that was interrupted", () => {
     const again = await client.start(doubling, 2, { id: "same" });
     expect(await again.result()).toBe(4);
     await again.delete();
-    expect(await log.list("EVENTS", `${namespace}.*.*.same`)).toEqual(new Map());
+    expect((await stored()).filter((subject) => /\bsame\b/.test(subject))).toEqual([]);
   });
 
   it("can be done again", async () => {
     const inbox = await interrupted();
     await client.get("same").delete();
     expect(await log.read(inbox, { fresh: true })).toEqual([]);
-    expect(await log.list("EVENTS", `${namespace}.*.*.same`)).toEqual(new Map());
+    expect((await stored()).filter((subject) => /\bsame\b/.test(subject))).toEqual([]);
   });
 });
 

@@ -120,7 +120,8 @@ export function upToOf({ text }: Stored): number {
 export async function isOwnEnd(log: EventLog, run: string, end: Stored, last: Stored | undefined): Promise<boolean> {
   if (!last || last.seq <= upToOf(end)) return true;
   const first = await readStart(log, run, { fresh: true });
-  return !first || first.stored.seq <= upToOf(end);
+  // Strays are no other run: its deletion was interrupted.
+  return !first || first.stray !== undefined || first.stored.seq <= upToOf(end);
 }
 
 /** The end of the run, if this journal message holds it. It is in the last one of a run and in no other. */

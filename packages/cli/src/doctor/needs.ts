@@ -1,4 +1,4 @@
-import type { Subjects } from "@stepstream/contracts";
+import { type Subjects, senderOf } from "@stepstream/contracts";
 import { probeSubjects } from "./probe.ts";
 
 /** The kinds of processes that connect to a namespace. */
@@ -41,9 +41,11 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
   ) as [string, string, string, string];
   const blobs = `${ns}_BLOBS`;
   const needs: Need[] = [];
+  const allowed = (kind: string, subject: string) =>
+    kind === "inbox" ? `${ns}.inbox.*.*.${senderOf(subject)}` : `${ns}.${kind}.>`;
   const of = (role: Role) => ({
     stores: (subject: string, kind: string, why: string) =>
-      needs.push({ role, does: "publish", subject, allow: `${ns}.${kind}.>`, body: INVALID, stored: true, why }),
+      needs.push({ role, does: "publish", subject, allow: allowed(kind, subject), body: INVALID, stored: true, why }),
     sends: (subject: string, allow: string, why: string, body = INVALID, stored = false) =>
       needs.push({ role, does: "publish", subject, allow, body, stored, why }),
     asks: (name: string, stream: string, why: string, rest = "") =>
@@ -72,7 +74,11 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
   }
 
   for (const client of [of("client"), of("operator")]) {
-    client.stores(subjects.inbox(RUN), "inbox", "runs cannot be started, signalled, updated or cancelled");
+    client.stores(
+      subjects.inboxFrom("client", RUN),
+      "inbox",
+      "runs cannot be started, signalled, updated or cancelled",
+    );
     client.stores(`${ns}.blob.${RUN}`, "blob", "large inputs are refused");
     client.sends(`${ns}.query.doctor.${RUN}`, `${ns}.query.>`, "queries get no answer");
     client.sends(
@@ -86,7 +92,7 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
   }
 
   const worker = of("worker");
-  worker.stores(subjects.inbox(RUN), "inbox", "results of steps cannot be reported");
+  worker.stores(subjects.inboxFrom("worker", RUN), "inbox", "results of steps cannot be reported");
   worker.stores(subjects.attempts(RUN, 1), "attempts", "failed attempts and heartbeats cannot be recorded");
   worker.stores(subjects.dead("doctor", RUN, 1), "dead", "commands that cannot be read come again and again");
   worker.stores(`${ns}.blob.${RUN}`, "blob", "large outputs are refused");
@@ -101,7 +107,12 @@ export function needsOf(subjects: Subjects, inboxPrefix: string): Need[] {
 
   const coordinator = of("coordinator");
   coordinator.stores(subjects.journal(RUN), "journal", "no run continues");
-  coordinator.stores(subjects.inbox(RUN), "inbox", "child runs cannot start or report their end");
+  coordinator.stores(subjects.inboxFrom("client", RUN), "inbox", "child runs cannot start");
+  coordinator.stores(
+    subjects.inboxFrom("coordinator", RUN),
+    "inbox",
+    "timers do not fire, child runs cannot report their end",
+  );
   coordinator.stores(subjects.attempts(RUN, 1), "attempts", "attempts cannot be recorded");
   coordinator.stores(subjects.parked(RUN), "parked", "runs cannot be parked");
   coordinator.stores(subjects.command("doctor", RUN, 1), "command", "steps cannot start");
