@@ -1,52 +1,48 @@
 /** `doctor` for a user that may not do what it should, on a server with permissions. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { Subjects } from "@stepstream/contracts";
-import { createCoordinator } from "@stepstream/coordinator";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
-import { connect as connectClient } from "@stepstream/sdk";
-import { createWorker } from "@stepstream/step-worker";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Need, needsOf, ROLES } from "../../../packages/cli/src/doctor/needs.ts";
+import { type Need, ROLES, type Role } from "../../../packages/cli/src/permissions/need.ts";
+import { roleUser } from "../../../packages/cli/src/permissions/users.ts";
 import { type GuardedServer, noGuardedServer, startGuardedServer } from "../../support/guarded.ts";
-import { add, sum } from "../scene.ts";
 import { doctor, SECONDS_MS } from "./scene.ts";
 
 const NAMESPACE = "shop";
-const needs = needsOf(new Subjects(NAMESPACE, 4), "_INBOX");
+/** The steps that the worker of the tests has a user for. */
+const STEPS = ["add"];
+const users = ROLES.map((role) => roleUser(NAMESPACE, role, role === "worker" ? { steps: STEPS } : {}));
 
-/** One for each permission that a role needs. */
-const denials = [...new Map(needs.map((need) => [`${need.role} ${need.does} ${need.allow}`, need])).values()];
+/** One for each permission that a role needs, as far as doctor can try it. */
+const denials = users.flatMap(({ needs, permissions }) =>
+  [...new Map(needs.map((need) => [`${need.does} ${need.allow}`, need])).values()].filter(
+    ({ does, allow, probe }) => probe && permissions[does].allow.includes(allow),
+  ),
+);
 
-interface Permissions {
-  publish: object;
-  subscribe: object;
-}
-
-const user = (name: string, { publish, subscribe }: Partial<Permissions>) =>
-  `{ user: "${name}", password: x, permissions: { publish: ${JSON.stringify(publish ?? { allow: ">" })}, subscribe: ${JSON.stringify(subscribe ?? { allow: ">" })} } }`;
+const user = (name: string, permissions: object) =>
+  `{ user: "${name}", password: x, permissions: ${JSON.stringify(permissions)} }`;
 const nameOf = (need: Need) => `no-${denials.indexOf(need)}`;
-/** Of a role: what it needs, and nothing more. */
-function least(role: string): string {
-  const its = needs.filter((need) => need.role === role);
-  const of = (does: string) => ({
-    allow: [...new Set(its.filter((need) => need.does === does).map(({ allow }) => allow))],
-  });
-  return user(role, { publish: of("publish"), subscribe: of("subscribe") });
-}
+/** With the replies where the user of a role may receive them, whatever else the user may. */
+const inbox = (role: Role) => `--inbox-prefix ${users.find((one) => one.role === role)!.inboxPrefix}`;
+const steps = (role: Role) => (role === "worker" ? `--steps ${STEPS.join(",")}` : "");
+const asRole = (name: string, role: Role, args: string) => doctor(as(name), NAMESPACE, `${args} ${inbox(role)}`);
 
 let server: GuardedServer;
 let admin: NatsConnection;
 beforeAll(async () => {
   if (noGuardedServer) return;
-  const users = [
+  const all = [
     '{ user: "admin", password: x }',
     ...denials.map((need) => {
-      const { does, allow } = need;
-      return user(nameOf(need), { [does]: { allow: ">", deny: [allow] } });
+      const { permissions } = users.find(({ role }) => role === need.role)!;
+      const { does, allow: lacking } = need;
+      const allow = permissions[does].allow.filter((one) => one !== lacking);
+      return user(nameOf(need), { ...permissions, [does]: { allow } });
     }),
-    ...ROLES.map(least),
+    ...users.map(({ role, permissions }) => user(role, permissions)),
+    user("holey", { publish: { allow: ">", deny: `${NAMESPACE}.journal.>` }, subscribe: { allow: ">" } }),
   ];
-  server = await startGuardedServer(`authorization { users: [ ${users.join("\n")} ] }`);
+  server = await startGuardedServer(`authorization { users: [ ${all.join("\n")} ] }`);
   admin = await connect({ servers: server.address, user: "admin", pass: "x" });
   await (await connectEventLog({ nats: admin, namespace: NAMESPACE, partitions: 4 })).close();
 });
@@ -63,7 +59,7 @@ describe.skipIf(noGuardedServer)("a permission that a role lacks", () => {
   it.each(denials.map((need) => [need.role, need.does, need.allow, need] as const))(
     "%s, %s %s: is named, with what to allow",
     async (role, does, allow, need) => {
-      const { code, wrong, tookMs } = await doctor(as(nameOf(need)), NAMESPACE, `--role ${role}`);
+      const { code, wrong, tookMs } = await asRole(nameOf(need), role, `--role ${role} ${steps(role)}`);
       expect(code).toBe(1);
       expect(new Set(wrong.map(({ check }) => check))).toEqual(new Set(["permissions"]));
       expect(wrong).toContainEqual(
@@ -71,7 +67,7 @@ describe.skipIf(noGuardedServer)("a permission that a role lacks", () => {
           seen: expect.stringMatching(
             new RegExp(`^${escaped(`${does} to ${allow} is denied`)}.*${escaped(`${role}: ${need.why}`)}`),
           ),
-          todo: `Allow the user to ${does} to ${allow}.`,
+          todo: `Allow the user to ${does} to ${allow}. "stepstream namespace permissions ${NAMESPACE}" prints all that each role needs.`,
         }),
       );
       expect(tookMs).toBeLessThan(SECONDS_MS);
@@ -81,33 +77,43 @@ describe.skipIf(noGuardedServer)("a permission that a role lacks", () => {
 
 describe.skipIf(noGuardedServer)("the permissions that roles need", () => {
   it.each(ROLES)("are enough: doctor --role %s finds nothing", async (role) => {
-    expect(await doctor(as(role), NAMESPACE, `--role ${role}`)).toMatchObject({ code: 0, wrong: [] });
+    const { code, all } = await asRole(role, role, `--role ${role} ${steps(role)}`);
+    expect({ code, all }).toMatchObject({ code: 0, all: [{ level: "ok" }] });
   });
 
-  it("let a client, a worker and a coordinator do their work, each with its own user", async () => {
-    const coordinator = await createCoordinator({
-      nats: as("coordinator"),
-      namespace: NAMESPACE,
-      workflows: [sum],
-    }).start();
-    const worker = await createWorker({ nats: as("worker"), namespace: NAMESPACE })
-      .handle(add, ({ a, b }) => a + b)
-      .start();
-    const client = await connectClient({ nats: as("client"), namespace: NAMESPACE });
-    const run = await client.start(sum, [1, 2, 3]);
-    expect(await run.result()).toBe(6);
-    const { wrong } = await doctor(as("operator"), NAMESPACE, "--accept durability permissions");
+  it.each(ROLES)("of %s are found where a user of another role has them", async (role) => {
+    for (const other of ROLES.filter((one) => one !== role)) {
+      const { code, all, wrong } = await asRole(role, role, `--role ${other} ${steps(other)}`);
+      const says = all.filter(({ seen }) => seen.includes(`what no ${other} needs`));
+      // An operator may do what a client and a viewer do.
+      const isPart = other === "operator" && (role === "client" || role === "viewer");
+      expect(
+        says.map(({ level }) => level),
+        other,
+      ).toEqual(isPart ? [] : ["warn"]);
+      const hasAll = role === "operator" && (other === "client" || other === "viewer");
+      expect(wrong.length > 0, other).toBe(!hasAll);
+      expect(code).toBe(hasAll ? 0 : 1);
+    }
+  });
+
+  it.each(["operator", "viewer"] as const)("of %s are what doctor expects of it, without being told", async (role) => {
+    const { wrong, all } = await asRole(role, role, "--accept durability,coordinators,workers");
     expect(wrong).toEqual([]);
-    await client.close();
-    await worker.stop();
-    await coordinator.stop();
+    expect(all).toContainEqual(
+      expect.objectContaining({ level: "ok", seen: `this user may do what these do: ${role}` }),
+    );
   });
 
   it("says which permission is missing, and still examines the rest", async () => {
-    const blind = denials.find(({ allow }) => allow === `$JS.API.CONSUMER.LIST.${NAMESPACE}_COMMANDS`)!;
-    const { code, wrong, all, tookMs } = await doctor(as(nameOf(blind)), NAMESPACE);
+    const blind = denials.find(
+      ({ role, allow }) => role === "operator" && allow === `$JS.API.CONSUMER.LIST.${NAMESPACE}_COMMANDS`,
+    )!;
+    const { code, wrong, all, tookMs } = await asRole(nameOf(blind), "operator", "");
     expect(code).toBe(1);
-    expect(wrong.find(({ check }) => check === "permissions")!.seen).toContain(blind.allow);
+    const [missing, ...more] = wrong.filter(({ check }) => check === "permissions");
+    expect(missing!.seen).toContain(blind.allow);
+    expect(more).toEqual([]);
     const unexamined = wrong.filter(({ seen }) => seen.startsWith("could not be examined"));
     expect(unexamined.map(({ check }) => check)).toContain("workers");
     expect(unexamined[0]!.todo).toBe(`Allow the user of this command to publish to ${blind.allow}.`);
@@ -115,5 +121,12 @@ describe.skipIf(noGuardedServer)("the permissions that roles need", () => {
       expect.arrayContaining(["server", "streams", "storage", "partitions"]),
     );
     expect(tookMs).toBeLessThan(SECONDS_MS);
+  });
+
+  it("are those of all roles where one user is for all", async () => {
+    const { wrong } = await doctor(as("holey"), NAMESPACE);
+    const [missing, ...more] = wrong.filter(({ check }) => check === "permissions");
+    expect(missing!.seen).toBe(`publish to ${NAMESPACE}.journal.> is denied (coordinator: no run continues)`);
+    expect(more).toEqual([]);
   });
 });

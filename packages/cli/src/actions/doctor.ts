@@ -6,10 +6,10 @@ import type { Check } from "../doctor/check.ts";
 import { CHECKS } from "../doctor/checks/index.ts";
 import { permissions } from "../doctor/checks/permissions.ts";
 import { type Examined, examine } from "../doctor/examine.ts";
-import { ROLES } from "../doctor/needs.ts";
 import { type Options, openTarget } from "../doctor/target.ts";
 import { CliError, EXIT, Exit } from "../exit.ts";
 import type { Io } from "../io.ts";
+import { ROLES, type Role } from "../permissions/need.ts";
 import { painter } from "../print/colour.ts";
 import { printLine } from "../print/json.ts";
 
@@ -41,12 +41,13 @@ interface Asked {
 }
 
 /** @throws {CliError} One of them is not valid. */
-function readFlags({ monitor = [], accept = [], role, maxWait }: Flags): Asked {
+function readFlags({ monitor = [], accept = [], role, steps = [], maxWait }: Flags): Asked {
   const names = CHECKS.map(({ name }) => name);
   const accepted = accept.flatMap((text) => text.split(","));
   for (const name of accepted) if (!names.includes(name)) throw invalid("--accept", name, `one of ${names.join(", ")}`);
   const isRole = (ROLES as readonly string[]).includes(role ?? ROLES[0]);
   if (!isRole) throw invalid("--role", role!, `one of ${ROLES.join(", ")}`);
+  if (steps.length > 0 && role !== "worker") throw new CliError("--steps goes with --role worker.", EXIT.usage);
   const monitors = monitor.flatMap((text) => text.split(","));
   for (const url of monitors)
     if (!/^https?:/.test(url) || !URL.canParse(url))
@@ -55,7 +56,8 @@ function readFlags({ monitor = [], accept = [], role, maxWait }: Flags): Asked {
     const options = {
       monitors,
       maxWaitMs: durationMs(maxWait as Duration, "--max-wait"),
-      roles: role ? [role] : ROLES,
+      ...(role && { role: role as Role }),
+      steps: steps.flatMap((text) => text.split(",")),
     };
     return { checks: role ? [permissions] : CHECKS, accepted: new Set(accepted), options };
   } catch (cause) {

@@ -11,13 +11,19 @@ Examples:
   $ stepstream namespace update shop --replicas 3 --placement-tag ssd
   $ stepstream namespace update shop --retain none
   $ stepstream namespace delete shop
+  $ stepstream namespace permissions shop --steps charge,refund > shop-users.conf
+  $ stepstream namespace permissions shop --role worker --steps charge --user shop-charge
+  $ stepstream namespace permissions shop --role client --json | jq '.users[0].permissions'
 
 Without a name it is that of --namespace (STEPSTREAM_NAMESPACE). "create" changes nothing that exists: with the same settings
 it succeeds, so that it can be part of every deployment.
 
 A retention rule is <workflow>/<outcome>=<age>,<count>: ended runs are removed when they ended longer ago, or when more than
 <count> of that workflow and outcome ended later. * stands for all, the most specific rule counts, and what no rule is for is
-kept. Coordinators do it in the background. A run that is removed leaves nothing behind: its id is free.`;
+kept. Coordinators do it in the background. A run that is removed leaves nothing behind: its id is free.
+
+"permissions" prints configuration of nats-server, and connects to nothing: a user for each role, with what that role needs.
+Roles: client, worker, coordinator, viewer (an operator who looks), operator.`;
 
 export interface SettingFlags {
   partitions?: string;
@@ -26,6 +32,13 @@ export interface SettingFlags {
   placementTag?: string[];
   retain?: string[];
   archive?: boolean;
+  json?: boolean;
+}
+
+export interface PermissionFlags {
+  role?: string[];
+  steps?: string[];
+  user?: string;
   json?: boolean;
 }
 
@@ -55,6 +68,13 @@ export function define(namespace: Command, io: Io): void {
     async (name: string | undefined, flags: SettingFlags, command: Command) =>
       (await actions()).update(command, io, name, flags),
   );
+  add("permissions [name]", "what nats-server needs to know of its users: one for each role, least privilege")
+    .option("--role <role...>", "client, worker, coordinator, viewer, operator (default: all)")
+    .option("--steps <step...>", "the steps of the worker (default: all)")
+    .option("--user <name>", "the name of the user, for one role (default: <namespace>-<role>)")
+    .action(async (name: string | undefined, flags: PermissionFlags, command: Command) =>
+      (await import("../actions/permissions.ts")).permissions(command, io, name, flags),
+    );
   add("delete <name>", "delete it with all that is stored in it")
     .option("-y, --yes", "do not ask")
     .option("--force", "also while coordinators or workers are up, or runs are not over")

@@ -8,6 +8,7 @@ import {
 import type { NatsConnection } from "@nats-io/transport-node";
 import { NamespaceNotFoundError, type StreamKind, Subjects } from "@stepstream/contracts";
 import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "@stepstream/event-log/jetstream";
+import type { Role } from "../permissions/need.ts";
 import { type Present, rollCall } from "../roll-call.ts";
 import { type Monitored, readMonitor } from "./monitor.ts";
 
@@ -28,8 +29,10 @@ export interface Options {
   readonly dev: boolean;
   /** From here on a command that no worker has taken is a finding, in milliseconds. */
   readonly maxWaitMs: number;
-  /** The roles whose permissions are examined. */
-  readonly roles: readonly string[];
+  /** The role whose permissions are examined. Absent: that of an operator, or all. */
+  readonly role?: Role;
+  /** The steps of the worker whose permissions are examined. Empty: all. */
+  readonly steps: readonly string[];
 }
 
 /** The namespace under examination. What several checks need is read once, when the first asks for it. */

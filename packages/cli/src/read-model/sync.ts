@@ -1,26 +1,21 @@
 import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import {
-  DeliverPolicy,
-  JetStreamApiCodes,
-  JetStreamApiError,
-  type JetStreamManager,
-  jetstream,
-  jetstreamManager,
-  type StreamInfo,
-} from "@nats-io/jetstream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
+import type { EventLog, Stored } from "@stepstream/event-log";
 import type { Bus } from "../connection.ts";
-import { CliError, EXIT } from "../exit.ts";
 import type { Seen } from "./fold.ts";
 import { RunStore } from "./store.ts";
 
+/** Messages that are read at once. */
+const PAGE = 1_000;
 /** Messages that are folded in one transaction. */
 const BATCH = 10_000;
-/** After which it is worth asking whether anything more comes. */
-const IDLE_MS = 500;
-/** Tells a reference to a large payload from a message; see the event log. */
-const REF_HEADER = "Stepstream-Ref";
+/** All of a stream. With a filter of its own the server would look at every subject. */
+const ALL = ">";
+/** After which a replica that lags behind is asked again. */
+const LAG_MS = 50;
 
 export interface Synced {
   store: RunStore;
@@ -98,98 +93,63 @@ async function isOfAnotherPast(jsm: JetStreamManager, stream: string, store: Run
   return message !== null && Math.abs(message.time.getTime() - at) > 1;
 }
 
+/**
+ * Pages of direct gets, not a consumer: whoever looks at runs needs no permission to make one. (A consumer delivers what is stored
+ * to any subject that its maker names, whatever he may publish himself.)
+ */
 async function catchUp(
-  bus: Bus,
+  { log }: Bus,
   store: RunStore,
   end: { seq: number; at: number },
   { onProgress = () => {}, signal }: { onProgress?: (done: number, all: number) => void; signal?: AbortSignal },
 ): Promise<number> {
-  const { log, nc } = bus;
-  const { subjects } = log;
-  const from = store.cursor.seq + 1;
-  if (from > end.seq) return 0;
-  // Without a filter, although failed attempts do not matter here: with several the server works out how much is pending
-  // by looking at every subject (2.15.1: 4 s for 2,000 runs, and more than minutes for 100,000).
-  const consumer = await jetstream(nc).consumers.get(subjects.streamName("EVENTS"), {
-    deliver_policy: DeliverPolicy.StartSequence,
-    opt_start_seq: from,
-  });
-  const all = (await consumer.info(true)).num_pending;
-  let batch: Seen[] = [];
-  let strays: number[] = [];
-  let done = 0;
-  let last = { seq: from - 1, at: 0 };
-  /** Else it was ended in the middle, with its connection, say: what was not read is read the next time. */
-  let isWhole = true;
+  const begin = store.cursor.seq;
+  let last = { seq: begin, at: 0 };
+  let folded = 0;
+  let batch: Stored[] = [];
   const flush = () => {
-    store.take(batch, last, strays);
+    fold(log, store, batch, last);
+    folded += batch.length;
     batch = [];
-    strays = [];
-    onProgress(done, all);
+    onProgress(Math.min(last.seq, end.seq) - begin, end.seq - begin);
   };
-  if (all > 0) {
-    const messages = await consumer.consume({ max_messages: BATCH });
-    // The last of them may be deleted before they come: then nothing more does.
-    let seen = -1;
-    let lost: Error | undefined;
-    isWhole = false;
-    const idle = setInterval(async () => {
-      const still = done === seen;
-      seen = done;
-      if (signal?.aborted) messages.stop();
-      if (!still) return;
-      try {
-        if ((await consumer.info()).num_pending > 0) return;
-        isWhole = true;
-        messages.stop();
-      } catch (error) {
-        // Without an answer it may still go on; without the stream, or this look at it, nothing more comes.
-        if (!isGone(error)) return;
-        lost = error;
-        messages.stop();
-      }
-    }, IDLE_MS);
-    try {
-      for await (const msg of messages) {
-        const parts = subjects.parse(msg.subject);
-        const { seq } = msg;
-        const at = msg.time.getTime();
-        if (!parts) strays.push(seq);
-        else if (parts.kind !== "attempts" && (parts.sender ?? "client") === "client") {
-          const text = msg.headers?.has(REF_HEADER) ? await whole(bus, msg.subject, seq) : msg.string();
-          batch.push({ kind: parts.kind as Seen["kind"], run: parts.run, seq, at, text });
-        }
-        last = { seq, at };
-        done++;
-        if (done % BATCH === 0) flush();
-        isWhole = msg.info.pending === 0 || seq >= end.seq;
-        if (isWhole) break;
-      }
-    } finally {
-      clearInterval(idle);
+  let next = pageFrom(log, begin + 1);
+  try {
+    while (last.seq < end.seq) {
+      const page = await next;
+      signal?.throwIfAborted();
+      // A replica may lag behind, and shows nothing then. The leader knows whether there is more.
+      if (page.length > 0) last = { seq: page.at(-1)!.seq, at: page.at(-1)!.at };
+      else if (await log.oldest("EVENTS", ALL, last.seq + 1)) await sleep(LAG_MS);
+      else last = end;
+      if (last.seq < end.seq) next = pageFrom(log, last.seq + 1);
+      batch.push(...page);
+      if (batch.length >= BATCH) flush();
     }
-    if (signal?.aborted || lost) flush();
-    signal?.throwIfAborted();
-    if (lost)
-      throw new CliError(`The runs could not be read to the end: ${lost.message}. Try again.`, EXIT.bus, {
-        cause: lost,
-      });
+  } finally {
+    // What was read stays read, also where the rest was not.
+    if (last.seq > begin) flush();
   }
-  // Failed attempts may come after the last message that matters here.
-  if (isWhole && last.seq < end.seq) last = end;
-  flush();
-  return done;
+  return folded;
 }
 
-function isGone(error: unknown): error is Error {
-  const { ConsumerNotFound, StreamNotFound } = JetStreamApiCodes;
-  return error instanceof JetStreamApiError && (error.code === ConsumerNotFound || error.code === StreamNotFound);
+/** Read while the page before it is folded. What it throws is thrown where it is awaited. */
+function pageFrom(log: EventLog, seq: number): Promise<Stored[]> {
+  const page = log.scan("EVENTS", ALL, seq, PAGE);
+  page.catch(() => {});
+  return page;
 }
 
-/** The text of a message that is kept elsewhere for its size. Rare. */
-async function whole({ log }: Bus, subject: string, seq: number): Promise<string> {
-  const [stored] = await log.read(subject, { fromSeq: seq, fresh: true });
-  return stored?.seq === seq ? stored.text : "";
+function fold(log: EventLog, store: RunStore, page: readonly Stored[], last: { seq: number; at: number }): void {
+  const batch: Seen[] = [];
+  const strays: number[] = [];
+  for (const { subject, seq, at, text } of page) {
+    const parts = log.subjects.parse(subject);
+    if (!parts) strays.push(seq);
+    else if (parts.kind !== "attempts" && (parts.sender ?? "client") === "client")
+      batch.push({ kind: parts.kind as Seen["kind"], run: parts.run, seq, at, text });
+  }
+  store.take(batch, last, strays);
 }
 
 async function runsStored(bus: Bus): Promise<Set<string>> {

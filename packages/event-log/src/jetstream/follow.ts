@@ -4,6 +4,7 @@ import type { Stored, Subscription } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
 import { added, headerBlock } from "./incoming.ts";
 import type { Link } from "./link.ts";
+import { wasRelayed } from "./relayed.ts";
 
 /**
  * A run's journal as it is stored: the stream republishes each message on core NATS, with where and
@@ -38,8 +39,9 @@ export function followStored(
     const block = headerBlock(msg);
     const seq = Number(added(block, "Nats-Sequence"));
     const at = Date.parse(added(block, "Nats-Time-Stamp"));
-    // Anybody may publish here; what the server republishes has both.
+    // What the server republishes has both, and comes from the journal itself.
     if (!Number.isSafeInteger(seq) || seq < 1 || Number.isNaN(at)) return;
+    if (added(block, "Nats-Subject") !== subject || wasRelayed(block)) return;
     const text = blobs.resolve(subject, msg.string(), () => block);
     if (typeof text === "string" && waiting === 0) return onStored({ subject, seq, at, text });
     waiting++;

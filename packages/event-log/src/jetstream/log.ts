@@ -19,12 +19,14 @@ import { backlogOf, progressOf } from "./consumer.ts";
 import { createContents } from "./contents.ts";
 import { ensureNamespace } from "./ensure.ts";
 import { followStored } from "./follow.ts";
+import { headerBlock } from "./incoming.ts";
 import { keepTime } from "./keep-time.ts";
 import { type FoundStream, Keeper } from "./keeper.ts";
 import { anotherLike, type NatsTarget, openLink } from "./link.ts";
 import { createPublisher, type PublishOptions } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
+import { isRelayed } from "./relayed.ts";
 import { createRemover } from "./remover.ts";
 import { createRequests, granted } from "./requests.ts";
 import { retentionIn } from "./streams.ts";
@@ -180,9 +182,10 @@ async function connectOnce(options: ConnectOptions, like?: readonly FoundStream[
   }
 
   function listen(subject: string, onMessage: (text: string, subject: string) => void): Subscription {
-    const sub = link.subscribe(subject, (msg) =>
-      callbacks.call(`a listener on ${subject}`, () => onMessage(msg.string(), msg.subject)),
-    );
+    const sub = link.subscribe(subject, (msg) => {
+      if (isRelayed(headerBlock(msg))) return;
+      callbacks.call(`a listener on ${subject}`, () => onMessage(msg.string(), msg.subject));
+    });
     return kept({ stop: () => sub.end() });
   }
 
@@ -202,6 +205,7 @@ async function connectOnce(options: ConnectOptions, like?: readonly FoundStream[
 
   function answer(subject: string, reply: (text: string, subject: string) => Promise<string | undefined>) {
     const respond = async (msg: Msg) => {
+      if (isRelayed(headerBlock(msg))) return;
       try {
         const text = await reply(msg.string(), msg.subject);
         if (text !== undefined && !link.dead()) msg.respond(text);

@@ -4,6 +4,7 @@ import { LogRefusedError } from "@stepstream/contracts";
 import type { Glimpse, ReadOptions, Stored } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
 import { added, header, headerBlock, statusOfAnswer } from "./incoming.ts";
+import { isRelayed, relayedText, wasRelayed } from "./relayed.ts";
 import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
 
 /**
@@ -77,11 +78,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   /** All of a subject from `fromSeq` on, as a replica has it. */
   async function direct(stream: string, subject: string, fromSeq: number): Promise<(Stored | Promise<Stored>)[]> {
     const found: (Stored | Promise<Stored>)[] = [];
-    const isFilter = subject.endsWith(".*");
-    await pages(stream, subject, fromSeq, (seq, msg, block) => {
-      const own = isFilter ? added(block, "Nats-Subject") : subject;
-      found.push(stored(own, seq, added(block, "Nats-Time-Stamp"), msg.string(), block));
-    });
+    await pages(stream, subject, fromSeq, (seq, msg, block) => found.push(given(seq, msg, block)));
     return found;
   }
 
@@ -129,8 +126,14 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     return { last, more };
   }
 
-  function stored(subject: string, seq: number, time: string, raw: string, block: string) {
-    const text = blobs.resolve(subject, raw, () => block);
+  /** A message of a direct get: with what the server has added to its headers. */
+  function given(seq: number, msg: Msg, block: string) {
+    const subject = added(block, "Nats-Subject");
+    return stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block, wasRelayed(block));
+  }
+
+  function stored(subject: string, seq: number, time: string, raw: string, block: string, relayed: boolean) {
+    const text = relayed ? relayedText(block) : blobs.resolve(subject, raw, () => block);
     const at = Date.parse(time);
     if (typeof text === "string") return { subject, seq, at, text };
     return text.then((whole) => ({ subject, seq, at, text: whole }));
@@ -146,7 +149,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   function ofLeader(raw: RawMessage): Stored | Promise<Stored> {
     const text = Buffer.from(raw.data ?? "", "base64").toString("utf8");
     const block = raw.hdrs ? Buffer.from(raw.hdrs, "base64").toString("utf8") : "";
-    return stored(raw.subject, raw.seq, raw.time, text, block);
+    return stored(raw.subject, raw.seq, raw.time, text, block, isRelayed(block));
   }
 
   /** The last message of a subject, as a replica has it. */
@@ -188,7 +191,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
           }
           const subject = added(block, "Nats-Subject");
           last = Number(added(block, "Nats-Sequence"));
-          const text = msg.string();
+          const text = wasRelayed(block) ? relayedText(block) : msg.string();
           const at = Date.parse(added(block, "Nats-Time-Stamp"));
           const glimpse: Glimpse = { subject, seq: last, at, text };
           if (blobs.isReference(text, block)) glimpse.isReference = true;
@@ -239,8 +242,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       }
       let found: Stored | Promise<Stored> | undefined;
       await directLast(subject, (msg, block) => {
-        const seq = Number(added(block, "Nats-Sequence"));
-        found = stored(added(block, "Nats-Subject"), seq, added(block, "Nats-Time-Stamp"), msg.string(), block);
+        found = given(Number(added(block, "Nats-Sequence")), msg, block);
       });
       return found;
     },
@@ -290,8 +292,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       const found: (Stored | Promise<Stored>)[] = [];
       const stream = subjects.streamName(kind);
       await page(stream, filter, Math.max(1, fromSeq), Math.min(BATCH, limit), (seq, msg, block) => {
-        const subject = added(block, "Nats-Subject");
-        found.push(stored(subject, seq, added(block, "Nats-Time-Stamp"), msg.string(), block));
+        found.push(given(seq, msg, block));
       });
       return Promise.all(found);
     },

@@ -2,6 +2,7 @@ import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
 import { Subjects } from "@stepstream/contracts";
 import { streamsOf } from "@stepstream/event-log/jetstream";
 import { describe, expect, it } from "vitest";
+import type { Need } from "../../permissions/need.ts";
 import type { SeenCoordinator, SeenWorker } from "../../roll-call.ts";
 import type { Check, Finding } from "../check.ts";
 import type { StreamState } from "../target.ts";
@@ -35,6 +36,7 @@ const state = (name: string, settings: object = {}, more: object = {}): StreamSt
   const config = { ...wished, ...settings };
   return { wished, found: { config, state: { messages: 10, bytes: 1_000 }, ...more } as unknown as StreamInfo };
 };
+const need: Need = { role: "worker", does: "publish", allow: "", why: "" };
 const peer = (said: object = {}) => ({ name: "b", current: true, active: 0, ...said });
 const replicated = (said: object, cluster: object = { leader: "a" }) => ({
   name: "shop_EVENTS",
@@ -70,7 +72,7 @@ const healthy = {
   server: { name: "n", version: "2.15.1", maxPayload: 1_048_576, jetstream: true },
   health: [{ url: "http://n:8222", server: "n", sync: "always", store: { max: 100, used: 10 } }],
   account: { storage: 1_000, maxStorage: -1, consumers: 4, maxConsumers: -1, streams: 5, maxStreams: -1 },
-  permissions: { roles: ["client"], denied: [] },
+  permissions: { namespace: "shop", roles: ["client"], denied: [], excess: [] },
   denied: { coordinators: new Map([["c-1", coordinator()]]), workers: new Map([["w", worker()]]) },
   streams: specs.map(({ name }) => state(name)),
   replicas: { first: [replicated({})], second: [replicated({})] },
@@ -184,16 +186,11 @@ describe("an error, with what to do, is", () => {
     [
       "a permission that is missing",
       found(permissions, {
-        roles: ["worker"],
-        denied: [
-          {
-            ...{ role: "worker", does: "publish", subject: "$JS.ACK.shop_COMMANDS.doctor.1", body: "", stored: false },
-            ...{ allow: "$JS.ACK.shop_COMMANDS.>", why: "each command is redelivered" },
-          },
-        ],
+        ...{ namespace: "shop", roles: ["worker"], excess: [] },
+        denied: [{ ...need, allow: "$JS.ACK.shop_COMMANDS.step-a.*.*.*.*.*", why: "each command is redelivered" }],
       }),
       "worker: each command is redelivered",
-      "Allow the user to publish to $JS.ACK.shop_COMMANDS.>.",
+      "Allow the user to publish to $JS.ACK.shop_COMMANDS.step-a.*.*.*.*.*.",
     ],
     [
       "what a process was denied",
@@ -438,6 +435,21 @@ describe("advice is given about", () => {
     ],
     ["no worker at all", found(workers, { workers: new Map(), commands: new Map(), consumers: [] }), "Start one"],
     ["old dead letters", found(deadLetters, { count: 2, ageMs: 90_000_000 }), "stepstream dead ls"],
+    [
+      "a user that may do more than its role needs",
+      found(permissions, {
+        ...{ namespace: "shop", roles: ["worker"], denied: [] },
+        excess: [{ ...need, role: "coordinator", allow: "shop.journal.>", why: "no run continues" }],
+      }),
+      "stepstream namespace permissions shop",
+    ],
+    [
+      "a store that is not tried",
+      found(storage, [
+        { stream: "shop_DEAD", tookMs: 1, fault: { at: "store", kind: "forbidden", code: 0, why: "denied" } },
+      ]),
+      "as an operator",
+    ],
     ["a server whose time is not known", found(clocks, { here: undefined, processes: [] }), "streams"],
   ])("%s", (_, findings, todo) => {
     expect(findings.map(({ level }) => level)).toEqual(["warn"]);

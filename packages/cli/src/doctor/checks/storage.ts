@@ -1,5 +1,5 @@
 import { streamsOf } from "@stepstream/event-log/jetstream";
-import { check, error, type Finding, ok } from "../check.ts";
+import { check, error, type Finding, ok, warn } from "../check.ts";
 import { type Probed, probeStream } from "../probe.ts";
 
 /** Whether each stream really stores a message, and removes it. A look at its settings does not show a full disk. */
@@ -39,6 +39,8 @@ function ofStream({ stream, fault }: Probed): Finding[] {
   const { at, kind, code, why } = fault;
   const did = at === "store" ? "a message was not stored" : "a message was stored and could not be removed";
   const seen = `${did}: ${why}${code > 0 ? ` (${code})` : ""}`;
+  if (kind === "forbidden" && at === "store")
+    return [warn(about, "not tried: this user may not store messages", "Run doctor as an operator to try it.")];
   if (kind === "forbidden") return [error(about, seen, "Allow it: see the findings about permissions.")];
   if (kind === "refused")
     return [error(about, seen, NO_ROOM[code] ?? "See docs/server-errors.md for what this code means.")];
