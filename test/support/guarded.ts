@@ -39,9 +39,14 @@ async function binary(): Promise<{ path?: string; why?: string }> {
  *
  * @param config - What stands in its configuration beside the port and the store.
  * @param jetstream - What stands in its block "jetstream" beside the store.
+ * @param onLine - Called with each line that it logs.
  * @throws {Error} It has ended before; with its last lines.
  */
-export async function startGuardedServer(config: string, jetstream = ""): Promise<GuardedServer> {
+export async function startGuardedServer(
+  config: string,
+  jetstream = "",
+  onLine: (line: string) => void = () => {},
+): Promise<GuardedServer> {
   const folder = await mkdtemp(join(tmpdir(), "stepstream-guarded-"));
   const file = join(folder, "nats.conf");
   const store = join(folder, "store");
@@ -66,7 +71,9 @@ export async function startGuardedServer(config: string, jetstream = ""): Promis
     const said: string[] = [];
     await new Promise<void>((resolve, reject) => {
       createInterface({ input: child.stderr! }).on("line", (line) => {
+        onLine(line);
         said.push(line);
+        if (said.length > 100) said.shift();
         const port = /Starting http monitor on (\S+)/.exec(line)?.[1];
         if (port) monitor = `http://${port}`;
         listens = /Listening for client connections on (\S+)/.exec(line)?.[1] ?? listens;

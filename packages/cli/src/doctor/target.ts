@@ -8,9 +8,11 @@ import {
 import type { NatsConnection } from "@nats-io/transport-node";
 import { NamespaceNotFoundError, type StreamKind, Subjects } from "@stepstream/contracts";
 import { DEFAULT_PARTITIONS, PARTITIONS_KEY, type StreamSpec, streamsOf } from "@stepstream/event-log/jetstream";
-import type { Role } from "../permissions/need.ts";
+import { type Need, ROLES, type Role, type Scope } from "../permissions/need.ts";
+import { forbiddenTo, needsOf } from "../permissions/table.ts";
 import { type Present, rollCall } from "../roll-call.ts";
 import { type Monitored, readMonitor } from "./monitor.ts";
+import { inboxPrefixOf, tryNeeds } from "./tried.ts";
 
 /** A stream as it should be, and as it is. */
 export interface StreamState {
@@ -50,6 +52,10 @@ export interface Target extends Options {
   /** The subjects that hold messages, with how many. */
   list(kind: StreamKind, filter: string): Promise<ReadonlyMap<string, number>>;
   monitored(): Promise<readonly Monitored[]>;
+  /** The namespace as the user of this connection sees it. */
+  readonly scope: Scope;
+  /** What the server does not permit of what the role, or any, needs, and of what the role must not. */
+  refused(): Promise<(need: Need) => boolean>;
 }
 
 /** A process on a busy machine takes a while to answer, and must not be called missing for that. */
@@ -80,8 +86,17 @@ export async function openTarget(nc: NatsConnection, namespace: string, options:
     }
   }
 
+  const scope = { subjects, inbox: inboxPrefixOf(nc), steps: options.steps };
+  const { role } = options;
   const target: Target = {
     ...options,
+    scope,
+    refused: once(() =>
+      tryNeeds(
+        nc,
+        role ? [...needsOf(role, scope), ...forbiddenTo(role, scope)] : ROLES.flatMap((one) => needsOf(one, scope)),
+      ),
+    ),
     nc,
     jsm,
     namespace,

@@ -18,7 +18,6 @@ function writes(needs: Needs): void {
   needs.stores(subjects.journal(NONE), `${ns}.journal.>`, "no run continues");
   inbox("coordinator", "timers do not fire, and child runs cannot report their end");
   inbox("client", "child runs cannot start, or be cancelled");
-  needs.stores(subjects.attempts(NONE, 1), `${ns}.attempts.>`, "attempts cannot be recorded");
   needs.stores(subjects.parked(NONE), `${ns}.parked.>`, "runs cannot be parked");
   needs.stores(subjects.command(NONE, NONE, 1), `${ns}.command.>`, "steps cannot start");
   needs.stores(subjects.timer(NONE, 1), `${ns}.timer.>`, "timers, time-outs and retries do not fire");

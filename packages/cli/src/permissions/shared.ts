@@ -12,13 +12,13 @@ export function everyone(needs: Needs): void {
   for (const stream of [events, commands, timers, dead, blobs])
     needs.asks("STREAM.INFO", stream, "it cannot connect to the namespace");
   needs.asks("STREAM.MSG.GET", events, "histories cannot be read");
+  needs.asks("DIRECT.GET", events, "histories cannot be read");
   needs.asks("DIRECT.GET", blobs, "large values cannot be read", { rest: `${ns}.blob.-`, allow: `${ns}.blob.>` });
   needs.asks("STREAM.MSG.GET", blobs, "large values that one replica lacks cannot be read");
 }
 
-/** Reads histories as one does who does not handle them: whole ones, from any replica. */
+/** Reads the last message of a subject from any replica. */
 export function readsHistories(needs: Needs): void {
   const { ns, events } = needs;
-  needs.asks("DIRECT.GET", events, "histories cannot be read");
   needs.asks("DIRECT.GET", events, "histories cannot be read", { rest: `${ns}.-`, allow: `${ns}.>` });
 }

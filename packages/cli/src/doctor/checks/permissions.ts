@@ -1,11 +1,4 @@
-import {
-  type ConnectionOptions,
-  connect,
-  headers,
-  type NatsConnection,
-  PermissionViolationError,
-} from "@nats-io/transport-node";
-import { type Need, type Probe, ROLES, type Role } from "../../permissions/need.ts";
+import { type Need, ROLES, type Role } from "../../permissions/need.ts";
 import { forbiddenTo, needsOf } from "../../permissions/table.ts";
 import { check, error, type Finding, ok, some, warn } from "../check.ts";
 
@@ -24,18 +17,15 @@ interface Facts {
 export const permissions = check<Facts>({
   name: "permissions",
 
-  async look({ nc, subjects, role, steps, namespace }) {
-    const scope = { subjects, inbox: prefixOf(nc), steps };
-    const asked = role ? [role] : ROLES;
-    const others = role ? forbiddenTo(role, scope) : [];
-    const refused = await probeApart(nc, [...asked.flatMap((one) => needsOf(one, scope)), ...others]);
-    const isRefused = ({ does, probe }: Need) => probe !== undefined && refused.has(`${does} ${probe.subject}`);
+  async look({ role, namespace, scope, refused }) {
+    const isRefused = await refused();
     const lackedBy = (one: Role) => needsOf(one, scope).filter(isRefused);
     // A user that may do what those who run doctor do, and nothing else, is theirs.
     const [own] = OF_PEOPLE.filter((one) => !role && forbiddenTo(one, scope).every(isRefused)).sort(
       (a, b) => lackedBy(a).length - lackedBy(b).length,
     );
-    const roles = own ? [own] : asked;
+    const roles = role ? [role] : own ? [own] : ROLES;
+    const others = role ? forbiddenTo(role, scope) : [];
     return { namespace, roles, denied: roles.flatMap(lackedBy), excess: others.filter((need) => !isRefused(need)) };
   },
 
@@ -73,49 +63,4 @@ function byPermission(needs: readonly Need[]): [does: string, allow: string, nee
     found.set(key, [...(found.get(key) ?? []), need]);
   }
   return [...found.values()].map((its) => [its[0]!.does, its[0]!.allow, its]);
-}
-
-/** "_INBOX", or what the connection was given instead. */
-function prefixOf(nc: NatsConnection): string {
-  const { inboxPrefix } = (nc as unknown as { options?: { inboxPrefix?: string } }).options ?? {};
-  return inboxPrefix ?? "_INBOX";
-}
-
-/** On a connection of its own: what it is denied is nothing that another check asked for. */
-async function probeApart(like: NatsConnection, needs: readonly Need[]): Promise<Set<string>> {
-  const nc = await connect({
-    ...(like as unknown as { options: ConnectionOptions }).options,
-    name: "stepstream doctor",
-  });
-  try {
-    return await probe(nc, needs);
-  } finally {
-    await nc.close();
-  }
-}
-
-/** @returns Which of them the server did not allow. It says so before it answers the ping that follows. */
-async function probe(nc: NatsConnection, needs: readonly Need[]): Promise<Set<string>> {
-  const refused = new Set<string>();
-  const statuses = nc.status();
-  const watching = (async () => {
-    for await (const status of statuses)
-      if (status.type === "error" && status.error instanceof PermissionViolationError) {
-        const { operation, subject } = status.error;
-        refused.add(`${operation === "publish" ? "publish" : "subscribe"} ${subject}`);
-      }
-  })();
-  const elsewhere = headers();
-  elsewhere.set("Nats-Expected-Stream", "none");
-  const probes = (does: Need["does"]) =>
-    needs.flatMap((need): Probe[] => (need.does === does && need.probe ? [need.probe] : []));
-  const subscriptions = probes("subscribe").map(({ subject }) => nc.subscribe(subject, { callback() {} }));
-  for (const { subject, body, stored } of probes("publish"))
-    nc.publish(subject, body, { ...(stored && { headers: elsewhere }), reply: `${prefixOf(nc)}.doctor.none` });
-  await nc.flush();
-  for (const subscription of subscriptions) if (!subscription.isClosed()) subscription.unsubscribe();
-  await nc.flush();
-  (statuses as { stop?(): void }).stop?.();
-  await Promise.race([watching, new Promise((resolve) => setTimeout(resolve, 50))]);
-  return refused;
 }

@@ -1,4 +1,5 @@
 import { streamsOf } from "@stepstream/event-log/jetstream";
+import { probeNeeds } from "../../permissions/people.ts";
 import { check, error, type Finding, ok, warn } from "../check.ts";
 import { type Probed, probeStream } from "../probe.ts";
 
@@ -8,6 +9,10 @@ export const storage = check<readonly Probed[]>({
 
   async look(target) {
     const specs = streamsOf(target.subjects, 1);
+    // One who may store nowhere is not the one to try it: a denial would be logged for each stream.
+    const isRefused = await target.refused();
+    const stores = probeNeeds(target.scope);
+    if (stores.every(isRefused)) return specs.map(({ name }) => notTried(name));
     // At once: a stream without a leader answers neither.
     const [probed, states] = await Promise.all([
       Promise.all(specs.map((spec) => probeStream(target, spec))),
@@ -24,6 +29,10 @@ export const storage = check<readonly Probed[]>({
     return [ok("storage", `each stream stores and removes a message, in ${Math.round(slowest)} ms or less`)];
   },
 });
+
+function notTried(stream: string): Probed {
+  return { stream, tookMs: 0, fault: { at: "store", kind: "forbidden", code: 0, why: "not permitted" } };
+}
 
 /** The server's codes for "there is no room". */
 const NO_ROOM: Record<number, string> = {

@@ -1,0 +1,334 @@
+/**
+ * What users of the roles try beyond their permissions. The tables say what each may do, in the order of the roles; they are written
+ * down here again, so that a change of packages/cli/src/permissions is seen as what it is.
+ */
+import {
+  type ConnectionOptions,
+  connect,
+  headers,
+  type NatsConnection,
+  PermissionViolationError,
+} from "@nats-io/transport-node";
+import { type Coordinator, createCoordinator } from "@stepstream/coordinator";
+import { connectEventLog } from "@stepstream/event-log/jetstream";
+import { connect as connectClient } from "@stepstream/sdk";
+import { createWorker } from "@stepstream/step-worker";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { noGuardedServer } from "../support/guarded.ts";
+import { NS, OTHER, RoleServer, type Who } from "./roles/scene.ts";
+import { counter, refund, special } from "./roles/workflows.ts";
+
+const WHO = ["client", "charge", "coordinator", "viewer", "operator"] as const satisfies readonly Who[];
+
+/** `charge` is a worker of the steps charge and hold. */
+const MAY_PUBLISH = `
+  subject                                                  client charge coordinator viewer operator
+  shop.inbox.0.r.client                                    yes    -      yes         -      yes
+  shop.inbox.0.r.worker                                    -      yes    -           -      -
+  shop.inbox.0.r.coordinator                               -      -      yes         -      -
+  shop.inbox.0.r                                           -      -      -           -      -
+  shop.inbox.0.r.client.x                                  -      -      -           -      -
+  shop.journal.0.r                                         -      -      yes         -      -
+  shop.live.journal.0.r                                    -      -      -           -      -
+  shop.attempts.0.r.1                                      -      yes    -           -      -
+  shop.parked.0.r                                          -      -      yes         -      -
+  shop.command.charge.0.r.1                                -      -      yes         -      -
+  shop.timer.0.r.1                                         -      -      yes         -      -
+  shop.due.0.r.1                                           -      -      -           -      -
+  shop.dead.-.0.r.0                                        -      -      yes         -      -
+  shop.dead.charge.0.r.1                                   -      yes    yes         -      -
+  shop.dead.refund.0.r.1                                   -      -      yes         -      -
+  shop.blob.r.0.1                                          yes    yes    yes         -      yes
+  shop.cancel.r                                            -      -      yes         -      -
+  shop.presence                                            -      -      yes         -      -
+  shop.roll-call                                           yes    -      -           yes    yes
+  shop.workers                                             -      yes    -           -      -
+  shop.breaker.charge                                      -      yes    -           -      -
+  shop.breaker.refund                                      -      -      -           -      -
+  shop.query.0.r                                           yes    -      -           -      yes
+  shop.guest.c                                             -      -      yes         -      -
+  shop.guest-query.c.r                                     -      -      yes         -      -
+  _INBOX.shop.shop-batch.x                                 -      -      yes         -      -
+  _INBOX.shop_EVENTS.shop_EVENTS-operator.x                -      -      -           -      -
+  shop_EVENTS.inbox.0.r.client                             -      -      -           -      -
+  shop_EVENTS.journal.0.r                                  -      -      -           -      -
+  $JS.ACK.shop_COMMANDS.step-charge.1.1.1.1.0              -      yes    -           -      -
+  $JS.ACK.shop_COMMANDS.step-refund.1.1.1.1.0              -      -      -           -      -
+  $JS.ACK.shop_EVENTS.inbox-0.1.1.1.1.0                    -      -      yes         -      -
+  $JS.ACK.shop_TIMERS.due.1.1.1.1.0                        -      -      yes         -      -
+  $JS.ACK.shop_EVENTS.inbox-0.shop_COMMANDS.step-charge.1.1.1  -  -      yes         -      -
+  $JS.ACK.shop_EVENTS.inbox-0.shop_COMMANDS.step-charge.1.1.1.1  -  -    -           -      -
+  $JS.ACK._.HASH.shop_COMMANDS.step-refund.1.1.1.1.0       -      -      -           -      -
+  $JS.FC.shop_EVENTS.inbox-0.x                             -      -      -           -      -
+  $JS.API.CONSUMER.CREATE.shop_COMMANDS.step-charge.shop.command.charge.>  -  yes  - -      -
+  $JS.API.CONSUMER.CREATE.shop_COMMANDS.step-charge        -      -      -           -      -
+  $JS.API.CONSUMER.CREATE.shop_COMMANDS.step-charge.shop.command.refund.>  -  -  -   -      -
+  $JS.API.CONSUMER.CREATE.shop_COMMANDS.step-refund.shop.command.refund.>  -  -  -   -      -
+  $JS.API.CONSUMER.CREATE.shop_COMMANDS.other.shop.command.charge.>  -  -  -         -      -
+  $JS.API.CONSUMER.CREATE.shop_EVENTS                      -      -      -           -      -
+  $JS.API.CONSUMER.CREATE.shop_EVENTS.x                    -      -      -           -      -
+  $JS.API.CONSUMER.CREATE.shop_EVENTS.x.shop.journal.>     -      -      -           -      -
+  $JS.API.CONSUMER.CREATE.shop_EVENTS.x.shop.inbox.0.>     -      -      yes         -      -
+  $JS.API.CONSUMER.DURABLE.CREATE.shop_EVENTS.x            -      -      -           -      -
+  $JS.API.CONSUMER.MSG.NEXT.shop_COMMANDS.step-refund      -      -      -           -      -
+  $JS.API.CONSUMER.DELETE.shop_COMMANDS.step-charge        -      -      -           -      -
+  $JS.API.CONSUMER.PAUSE.shop_COMMANDS.step-charge         -      -      -           -      -
+  $JS.API.CONSUMER.UNPIN.shop_COMMANDS.step-charge         -      -      -           -      -
+  $JS.API.CONSUMER.RESET.shop_COMMANDS.step-charge         -      -      -           -      -
+  $JS.API.STREAM.PURGE.shop_EVENTS                         -      -      -           -      -
+  $JS.API.STREAM.PURGE.shop_COMMANDS                       -      -      -           -      -
+  $JS.API.STREAM.PURGE.shop_TIMERS                         -      -      yes         -      -
+  $JS.API.STREAM.MSG.DELETE.shop_EVENTS                    -      -      yes         -      yes
+  $JS.API.STREAM.MSG.DELETE.shop_DEAD                      -      -      -           -      yes
+  $JS.API.STREAM.CREATE.shop_EVENTS                        -      -      -           -      yes
+  $JS.API.STREAM.CREATE.other                              -      -      -           -      -
+  $JS.API.STREAM.UPDATE.shop_EVENTS                        -      -      -           -      yes
+  $JS.API.STREAM.DELETE.shop_EVENTS                        -      -      -           -      yes
+  $JS.API.STREAM.SNAPSHOT.shop_EVENTS                      -      -      -           -      -
+  $JS.API.STREAM.RESTORE.shop_EVENTS                       -      -      -           -      -
+  $JS.API.STREAM.LEADER.STEPDOWN.shop_EVENTS               -      -      -           -      -
+  $JS.API.META.LEADER.STEPDOWN                             -      -      -           -      -
+  $JS.API.STREAM.LIST                                      -      -      -           -      -
+  $JS.API.STREAM.NAMES                                     -      -      -           -      -
+  $JS.API.STREAM.INFO.shop_EVENTS_EVENTS                   -      -      -           -      -
+  $JS.API.STREAM.INFO.shop_EVENTS_BLOBS                    -      -      -           -      -
+  $JS.API.STREAM.MSG.GET.shop_EVENTS_EVENTS                -      -      -           -      -
+  $JS.API.DIRECT.GET.shop_EVENTS_EVENTS                    -      -      -           -      -
+  $JS.API.STREAM.DELETE.shop_EVENTS_EVENTS                 -      -      -           -      -
+  $JS.API.DIRECT.GET.shop_COMMANDS                         -      -      yes         yes    yes
+  $JS.API.STREAM.MSG.GET.shop_DEAD                         -      -      -           yes    yes
+  $SYS.REQ.SERVER.PING                                     -      -      -           -      -
+  anything                                                 -      -      -           -      -
+`;
+const MAY_SUBSCRIBE = `
+  subject                                                  client charge coordinator viewer operator
+  >                                                        -      -      -           -      -
+  shop.>                                                   -      -      -           -      -
+  shop.live.journal.>                                      yes    -      -           yes    yes
+  shop.presence                                            yes    -      yes         yes    yes
+  shop.workers                                             -      -      -           yes    yes
+  shop.roll-call                                           -      yes    yes         -      -
+  shop.cancel.*                                            -      yes    -           -      -
+  shop.query.*.*                                           -      -      yes         -      -
+  shop.guest.*                                             -      -      yes         -      -
+  shop.guest-query.*.*                                     -      -      yes         -      -
+  shop.journal.>                                           -      -      -           -      -
+  shop.inbox.>                                             -      -      -           -      -
+  shop.attempts.>                                          -      -      -           -      -
+  shop.command.>                                           -      -      -           -      -
+  shop.blob.>                                              -      -      -           -      -
+  shop.breaker.>                                           -      -      -           -      -
+  shop_EVENTS.>                                            -      -      -           -      -
+  shop_EVENTS.live.journal.>                               -      -      -           -      -
+  _INBOX.>                                                 -      -      -           -      -
+  _INBOX.shop.>                                            -      -      -           -      -
+  _INBOX.shop.*.>                                          -      -      -           -      -
+  _INBOX.shop.shop-batch.>                                 -      -      -           -      -
+  _INBOX.shop.shop-coordinator.>                           -      -      yes         -      -
+  _R_.>                                                    -      -      -           -      -
+  $JS.>                                                    -      -      -           -      -
+  $JS.API.>                                                -      -      -           -      -
+  $JS.ACK.>                                                -      -      -           -      -
+  $JS.EVENT.>                                              -      -      -           -      -
+  $SYS.>                                                   -      -      -           -      -
+`;
+
+/** Rows of a table: the subject, and whether each role may. */
+function rows(table: string): [subject: string, may: boolean[]][] {
+  return table
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/ +/))
+    .map(([subject, ...cells]) => [subject!, cells.map((cell) => cell === "yes")]);
+}
+
+let roles: RoleServer;
+const open: NatsConnection[] = [];
+beforeAll(async () => {
+  if (noGuardedServer) return;
+  roles = await RoleServer.start();
+  for (const namespace of [NS, OTHER]) {
+    const nats = await roles.connect("admin");
+    open.push(nats);
+    await (await connectEventLog({ nats, namespace, partitions: 1 })).close();
+  }
+});
+afterAll(async () => {
+  for (const nc of open) await nc.close();
+  await roles?.server.stop();
+});
+
+async function as(who: Who, more: ConnectionOptions = {}): Promise<NatsConnection> {
+  const nc = await connect({ ...roles.options(who), ...more });
+  open.push(nc);
+  return nc;
+}
+
+/** Those that the server denies: it says so before it answers the ping behind them. Nothing of it is valid, so nothing is done. */
+async function denied(who: Who, does: "publish" | "subscribe", subjects: readonly string[]): Promise<Set<string>> {
+  const nc = await as(who);
+  const found = new Set<string>();
+  const statuses = nc.status();
+  const watching = (async () => {
+    for await (const status of statuses)
+      if (status.type === "error" && status.error instanceof PermissionViolationError) found.add(status.error.subject);
+  })();
+  const elsewhere = headers();
+  elsewhere.set("Nats-Expected-Stream", "none");
+  for (const subject of subjects) {
+    if (does === "publish") nc.publish(subject, "{attack", { headers: elsewhere });
+    else nc.subscribe(subject, { callback() {} });
+  }
+  await nc.flush();
+  await nc.close();
+  await watching;
+  return found;
+}
+
+describe.skipIf(noGuardedServer)("what each role may do on the server", () => {
+  it.each([
+    ["publish", MAY_PUBLISH],
+    ["subscribe", MAY_SUBSCRIBE],
+  ] as const)("%s: is what the table says, and all else is denied", async (does, table) => {
+    const all = rows(table);
+    for (const [at, who] of WHO.entries()) {
+      const refused = await denied(
+        who,
+        does,
+        all.map(([subject]) => subject),
+      );
+      const expected = all.flatMap(([subject, may]) => (may[at] ? [] : [subject]));
+      expect([...refused].sort(), who).toEqual(expected.sort());
+    }
+  });
+});
+
+describe.skipIf(noGuardedServer)("what permissions cannot see", () => {
+  let coordinator: Coordinator;
+  beforeAll(async () => {
+    const options = { nats: roles.options("coordinator"), namespace: NS, workflows: [counter, special] as never };
+    coordinator = await createCoordinator(options).start();
+  });
+  afterAll(() => coordinator?.stop());
+
+  it("an answer that a client has sent to a journal, to the coordinators, or to who waits, changes nothing", async () => {
+    const log = await roles.log("client");
+    const client = await connectClient({ log });
+    const run = await client.start(special, 1, { id: "forged-1" });
+    expect(await run.query("n")).toBe(1);
+    const { subjects } = log;
+    const end = { type: "RunCompleted", output: 666 };
+    const decision = { v: 1, type: "Decision", upTo: 1_000, by: "attacker", events: [end] };
+    const ghost = { v: 1, type: "Presence", id: "ghost", workflows: [], at: Date.now() };
+    const nc = await as("client");
+    for (const [forged, to] of [
+      [decision, subjects.journal("forged-1")],
+      [decision, subjects.liveJournal("forged-1")],
+      [ghost, subjects.presence],
+    ] as const) {
+      const source = subjects.inboxFrom("client", `source-${to.length}`);
+      await nc.request(source, JSON.stringify(forged));
+      nc.publish(`$JS.API.DIRECT.GET.${NS}_EVENTS.${source}`, "", { reply: to });
+    }
+    await nc.flush();
+    // The server has stored it: permissions do not keep it from that.
+    const journal = () => log.read(subjects.journal("forged-1"), { fresh: true });
+    await expect.poll(async () => (await journal()).some(({ text }) => text.includes("Relayed"))).toBe(true);
+    expect((await run.status()).status).toBe("running");
+    await run.signal("go", 1);
+    expect(await run.result({ timeout: "20s" })).toBe(2);
+    expect(coordinator.partitions).toEqual([0]);
+    await client.close();
+    await log.close();
+  });
+
+  it("a client cannot complete a step, and a worker cannot start or stop a run, by what they put into their messages", async () => {
+    const log = await roles.log("client");
+    const client = await connectClient({ log });
+    const run = await client.start(counter, 1, { id: "claimed-1" });
+    const terminate = { v: 1, type: "TerminateRequested", id: "t", after: 0 };
+    const started = { v: 1, type: "RunStarted", id: "s", workflow: "counter", version: 1, input: 1 };
+    const completed = { v: 1, type: "StepCompleted", slot: 1, step: "charge", attempt: 1, output: "x" };
+    const worker = await as("charge");
+    const sender = await as("client");
+    await worker.request(`${NS}.inbox.0.claimed-1.worker`, JSON.stringify(terminate));
+    await worker.request(`${NS}.inbox.0.claimed-2.worker`, JSON.stringify(started));
+    await sender.request(`${NS}.inbox.0.claimed-1.client`, JSON.stringify(completed));
+    const viewer = await roles.log("viewer");
+    await expect
+      .poll(async () => (await viewer.list("DEAD", `${NS}.dead.>`)).size, { timeout: 10_000 })
+      .toBeGreaterThan(1);
+    expect((await run.status()).status).toBe("running");
+    await expect(client.get("claimed-2").status()).rejects.toThrow();
+    await run.signal("more", 0);
+    expect(await run.result({ timeout: "20s" })).toBe(1);
+    for (const one of [viewer, log]) await one.close();
+    await client.close();
+  });
+
+  it("headers that would remove, schedule or replace what is stored are refused", async () => {
+    const nc = await as("client");
+    const request = async (name: string, value: string, subject = `${NS}.inbox.0.headers.client`) => {
+      const hdrs = headers();
+      hdrs.set(name, value);
+      return (await nc.request(subject, "{}", { headers: hdrs, timeout: 5_000 })).json<{ error?: object }>().error;
+    };
+    expect(await request("Nats-Rollup", "all")).toBeDefined();
+    expect(await request("Nats-Rollup", "sub")).toBeDefined();
+    expect(await request("Nats-Schedule", "@at 2020-01-01T00:00:00Z")).toBeDefined();
+    expect(await request("Nats-TTL", "1s")).toBeDefined();
+    // Content that is there stays as it is.
+    expect(await request("X-Any", "1", `${NS}.blob.r.hash.1`)).toBeUndefined();
+    expect(await request("X-Any", "1", `${NS}.blob.r.hash.1`)).toMatchObject({ err_code: 10077 });
+  });
+
+  it("a worker gets nothing but commands of its own steps out of the consumer that it may make", async () => {
+    const nc = await as("charge");
+    const create = async (config: object) => {
+      const subject = `$JS.API.CONSUMER.CREATE.${NS}_COMMANDS.step-charge.${NS}.command.charge.>`;
+      const body = JSON.stringify({ stream_name: `${NS}_COMMANDS`, config, action: "create" });
+      return (await nc.request(subject, body)).json<{ error?: { description: string } }>().error?.description;
+    };
+    expect(await create({ durable_name: "step-refund" })).toMatch(/name/);
+    expect(await create({ durable_name: "step-charge", filter_subject: `${NS}.command.>` })).toMatch(/filter/);
+    expect(await create({ durable_name: "step-charge", filter_subjects: [`${NS}.command.>`] })).toMatch(/filter/);
+    const elsewhere = JSON.stringify({ stream_name: `${NS}_EVENTS`, config: { durable_name: "step-charge" } });
+    const subject = `$JS.API.CONSUMER.CREATE.${NS}_COMMANDS.step-charge.${NS}.command.charge.>`;
+    expect((await nc.request(subject, elsewhere)).json<{ error: object }>().error).toBeDefined();
+  });
+});
+
+describe.skipIf(noGuardedServer)("a nats-server whose acknowledgements have their later form", () => {
+  it("has workers and coordinators that may acknowledge", async () => {
+    const later = await RoleServer.start("feature_flags { js_ack_fc_v2: true }");
+    try {
+      const nats = await later.connect("admin");
+      await (await connectEventLog({ nats, namespace: NS, partitions: 2 })).close();
+      const workflows = [(await import("./roles/workflows.ts")).item] as const;
+      const coordinator = await createCoordinator({
+        nats: later.options("coordinator"),
+        namespace: NS,
+        workflows,
+      }).start();
+      const worker = await createWorker({ nats: later.options("refund"), namespace: NS })
+        .handle(refund, ({ n }) => n)
+        .start();
+      const client = await connectClient({ nats: later.options("client"), namespace: NS });
+      const run = await client.start(workflows[0], 7);
+      expect(await run.result({ timeout: "20s" })).toBe(7);
+      await client.close();
+      await worker.stop();
+      await coordinator.stop();
+      await nats.close();
+      for (const who of ["coordinator", "refund"] as const) {
+        const acks = [...later.used.by(who, "publish")].filter((subject) => subject.startsWith("$JS.ACK."));
+        expect(acks.length).toBeGreaterThan(0);
+        for (const ack of acks) expect(ack.split("."), ack).toHaveLength(11);
+      }
+      expect(later.used.denied).toEqual([]);
+    } finally {
+      await later.server.stop();
+    }
+  });
+});
