@@ -286,7 +286,7 @@ describe.skipIf(noGuardedServer)("roles with users of their own", () => {
     for (const one of coordinators.splice(0)) await one.stop();
     // One that gets no answer asks who is there.
     await expect(client.get("breaking-1").terminate({ timeout: "2s" })).rejects.toThrow(/No coordinator answers/);
-    for (const one of workers.splice(0)) await one.stop();
+    for (const one of workers.splice(0)) await one.stop({ drainMs: 0 });
     await prints("operator", `namespace delete ${NS} --yes --force`, "is deleted");
   });
 

@@ -1,5 +1,5 @@
 import { probeSubjects } from "../doctor/probe.ts";
-import { NONE, type Need, Needs, type Scope } from "./need.ts";
+import { type Need, Needs, NONE, type Scope } from "./need.ts";
 import { ROLL_CALL } from "./shared.ts";
 
 /** Looks at everything in the namespace, and changes nothing. */
