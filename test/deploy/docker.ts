@@ -1,6 +1,6 @@
 /** Docker for tests: whether it answers, and a base image for machines that reach no registry of images. */
 import { execFile } from "node:child_process";
-import { cp, mkdir, realpath, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, realpath, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -46,6 +46,7 @@ export async function buildBase(tag: string, folder: string): Promise<void> {
   await cp(npm, join(folder, "root/usr/local/lib/npm"), { recursive: true, dereference: true });
   await copy(join(import.meta.dirname, "npm.sh"), join(folder, "root/usr/local/bin/npm"));
   await mkdir(join(folder, "root/tmp"), { recursive: true });
+  await chmod(join(folder, "root/tmp"), 0o1777);
   const env = Object.entries(process.env).filter(([name]) => NETWORK.test(name));
   await writeFile(
     join(folder, "Dockerfile"),

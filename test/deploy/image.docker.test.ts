@@ -85,6 +85,8 @@ describe.skipIf(why)("the image", () => {
     expect(JSON.parse(await stepstream("result", "order-1", "--json"))).toMatchObject({
       output: { parcel: "parcel-of-book" },
     });
+    // Nothing can be written, so its list of runs is in memory.
+    expect(JSON.parse(await stepstream("ls", "--json"))).toMatchObject({ run: "order-1", status: "completed" });
   });
 
   it("is not root, and the program is the first process, which gets the signals", async () => {

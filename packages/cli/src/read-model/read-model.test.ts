@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { RunState } from "@stepstream/sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { fold, type RunRow, type Seen } from "./fold.ts";
@@ -159,6 +159,17 @@ describe("the file", () => {
     expect(open({ rebuild: true }).cursor.seq).toBe(0);
     for (const store of stores.splice(0)) store.close();
     writeFileSync(path, "this is no database, but long enough to be looked at as one".repeat(100));
+    expect(open().cursor.seq).toBe(0);
+  });
+
+  it.each([
+    ["its folder cannot be created", () => writeFileSync(dirname(path), "a file, where the folder should be")],
+    ["it cannot be opened", () => mkdirSync(path, { recursive: true })],
+  ])("is in memory where %s, and empty each time", (_, prevent) => {
+    prevent();
+    const store = open();
+    take(store, start("a"), start("b"));
+    expect(ids(store.list({ limit: 10 }))).toEqual(["b", "a"]);
     expect(open().cursor.seq).toBe(0);
   });
 });

@@ -44,15 +44,23 @@ export class RunStore {
     this.#db = db;
   }
 
-  /** Opens the file, or makes it; one that is broken, or of another version, is made anew. */
+  /**
+   * Opens the file, or creates it; one that is broken, or of another version, is created again. Where nothing can be written
+   * (a container with a read-only file system), it is in memory, and everything is read again the next time.
+   */
   static open(path: string, options: { rebuild?: boolean } = {}): RunStore {
-    mkdirSync(dirname(path), { recursive: true });
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+    } catch {
+      return new RunStore(opened(":memory:"));
+    }
     try {
       const store = new RunStore(opened(path));
       // Others may have the file open: it is emptied, and not replaced.
       if (options.rebuild) store.#clear();
       return store;
     } catch (error) {
+      if (/unable to open database|readonly database/i.test(String(error))) return new RunStore(opened(":memory:"));
       if (!/not a database|malformed|schema version|disk image/i.test(String(error))) throw error;
       remove(path);
       return new RunStore(opened(path));
