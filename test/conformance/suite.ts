@@ -81,6 +81,56 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
       }
     });
 
+    it("of several subjects is read as if it were on one", async () => {
+      const { subjects } = log;
+      const all = subjects.inbox("r1");
+      for (const fresh of [false, true]) {
+        expect(await log.last(all, { fresh })).toBeUndefined();
+        expect(await log.read(all, { fresh })).toEqual([]);
+      }
+      const order = ["client", "worker", "client", "coordinator", "worker", "worker"] as const;
+      const seqs: number[] = [];
+      for (const [i, sender] of order.entries()) seqs.push(...(await write(subjects.inboxFrom(sender, "r1"), `${i}`)));
+      await write(subjects.inboxFrom("worker", "r2"), "another's");
+      for (const fresh of [false, true]) {
+        expect((await log.read(all, { fresh })).map(({ seq, subject }) => [seq, subject])).toEqual(
+          order.map((sender, i) => [seqs[i], subjects.inboxFrom(sender, "r1")]),
+        );
+        expect(texts(await log.read(all, { fresh, fromSeq: seqs[3]! }))).toEqual(["3", "4", "5"]);
+        expect(await log.read(all, { fresh, fromSeq: seqs[5]! + 1 })).toEqual([]);
+        expect(await log.last(all, { fresh })).toMatchObject({ seq: seqs[5], text: "5" });
+      }
+      expect(await log.remove(all, { upTo: seqs[2]! })).toBe(3);
+      expect(texts(await log.read(all, { fresh: true }))).toEqual(["3", "4", "5"]);
+      expect(await log.remove(all)).toBe(3);
+      expect(await log.last(all, { fresh: true })).toBeUndefined();
+      expect(texts(await log.read(subjects.inbox("r2")))).toEqual(["another's"]);
+    });
+
+    it("of several subjects lacks none that is older than its last, however many are written meanwhile", async () => {
+      const { subjects } = log;
+      const last = subjects.inboxFrom("worker", "r1");
+      let isOver = false;
+      /** One after the other: what lacks one has a hole. */
+      const writing = (async () => {
+        for (let i = 0; i < 600; i++)
+          await write(subjects.inboxFrom((["client", "worker", "coordinator"] as const)[i % 3]!, "r1"), `${i}`);
+        isOver = true;
+      })();
+      let looks = 0;
+      while (!isOver) {
+        for (const fresh of [false, true]) {
+          const read = await log.read(subjects.inbox("r1"), { fresh });
+          expect(texts(read)).toEqual(read.map((_, i) => `${i}`));
+          looks++;
+        }
+      }
+      await writing;
+      expect(looks).toBeGreaterThan(20);
+      expect(await log.read(subjects.inbox("r1"), { fresh: true })).toHaveLength(600);
+      expect((await log.read(last)).length).toBe(200);
+    });
+
     it("has a last message, if any", async () => {
       for (const fresh of [false, true]) {
         expect(await log.last(inbox, { fresh })).toBeUndefined();

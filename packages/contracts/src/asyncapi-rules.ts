@@ -38,8 +38,8 @@ Stepstream makes the streams; clients and workers of other languages **must not*
   An object that itself has a key \`$type\` is \`{"$type":"Object","value":<the object>}\`. Any other \`$type\` is a key like
   others. A worker **must** know the kinds that its steps are sent, and **should** refuse a tag whose value does not fit it.
 - **B6. Inbox.** What a worker appends to the inbox of a run goes to \`<ns>.inbox.<p>.<run>.worker\`, what a client appends to
-  \`<ns>.inbox.<p>.<run>.client\`, so that permissions of NATS can tell them apart. To read an inbox is to read
-  \`<ns>.inbox.<p>.<run>.*\`, by stream sequence. A message on a subject that is not its sender's is a dead letter.
+  \`<ns>.inbox.<p>.<run>.client\`, so that permissions of NATS can tell them apart. A run's inbox is
+  all of \`<ns>.inbox.<p>.<run>.*\`, by stream sequence; read it subject by subject, since a wildcard costs the server much. A message on a subject that is not its sender's is a dead letter.
 
 ## A worker
 
@@ -60,7 +60,7 @@ It handles one or more steps. Many workers may handle the same step; they share 
   is no attempt number. If it is above 1 or the command has \`republished\`, before running anything do what follows. Do it
   as well in the first 10 s of a connection for commands stored before it: a single server that is killed forgets its
   last deliveries.
-  1. Read the run's inbox (B6) from stream sequence \`after + 1\` on, from the stream's leader (\`$JS.API.STREAM.MSG.GET\`
+  1. Read the run's inbox, of workers and of coordinators (B6), from stream sequence \`after + 1\` on, from the stream's leader (\`$JS.API.STREAM.MSG.GET\`
      with \`next_by_subj\`, not a direct get). If it holds StepCompleted, StepFailed, StepCancelled, SlotTimedOut or
      SlotAbandoned of this slot, or a RetryLater of it whose \`attempt\` is above the command's: ack the command and do
      nothing else.

@@ -89,6 +89,7 @@ describe("docs/asyncapi.yaml", () => {
       "constructor",
       "partition",
       "parse",
+      "each",
       "inboxFrom",
       "runOfInbox",
       "streamOf",

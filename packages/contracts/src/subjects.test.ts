@@ -32,6 +32,14 @@ describe("the subjects of a namespace", () => {
     expect(() => subjects.streamOf("dev.cancel.order-1")).toThrow(RangeError);
   });
 
+  it("are told one by one where a filter names an inbox", () => {
+    expect(subjects.each(subjects.inbox("order-1"))).toEqual(
+      SENDERS.map((sender) => subjects.inboxFrom(sender, "order-1")),
+    );
+    for (const other of [subjects.all.attemptsOfRun("order-1"), subjects.all.inbox(5), subjects.journal("order-1")])
+      expect(() => subjects.each(other)).toThrow(RangeError);
+  });
+
   it("are read as they were built", () =>
     fc.assert(
       fc.property(name, name, slot, fc.integer({ min: 1, max: 64 }), (run, step, slot, partitions) => {

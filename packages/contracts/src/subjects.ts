@@ -1,8 +1,7 @@
 /**
  * The subjects of the bus. One subject per run and kind, so that a run is read with an exact
  * subject (2.8 ms among 700,000; a wildcard in the middle takes 44 ms). Only an inbox has three, one for each role that may
- * write to it, so that permissions of NATS can tell them apart; the role is the last token, since a wildcard at the end
- * costs next to nothing (docs/adr/0021).
+ * write to it, so that permissions of NATS can tell them apart: they are read one by one (docs/adr/0021).
  *
  *   <ns>.inbox.<p>.<run>.<sender>           what happened to a run, from outside: client, worker, coordinator
  *   <ns>.journal.<p>.<run>                  what the coordinator decided (fenced)
@@ -139,6 +138,14 @@ export class Subjects {
   }
   breaker(step: string): string {
     return `${this.namespace}.breaker.${step}`;
+  }
+
+  /** The subjects that a filter stands for which names all senders of an inbox. @throws {RangeError} It is another filter. */
+  each(filter: string): string[] {
+    const all = filter.slice(0, -1);
+    if (!filter.startsWith(`${this.namespace}${INBOX}`) || !filter.endsWith(".*"))
+      throw new RangeError(`"${filter}" names no inbox.`);
+    return SENDERS.map((sender) => all + sender);
   }
 
   /** The durable consumer of a step's commands. */

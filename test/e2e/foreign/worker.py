@@ -96,7 +96,7 @@ class Worker:
         tokens = message.reply.split(".")
         redelivered = int(tokens[4] if len(tokens) == 9 else tokens[6]) > 1
         if redelivered or command.get("republished"):  # W4
-            if self.has_outcome(f"{inbox}.*", command):
+            if any(self.has_outcome(f"{inbox}.{sender}", command) for sender in ("worker", "coordinator")):
                 return "+ACK"
             for last, data in self.nats.read(f"{self.ns}_EVENTS", attempts):
                 record = read_message(self.nats, self.ns, data)

@@ -15,12 +15,17 @@ import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
  * R2. `fresh` asks the leader for the subject's last sequence beside the read: a read that reaches it
  *     misses nothing that was acknowledged before the call. One that does not is repeated; what a
  *     lagging replica still lacks then is fetched from the leader, one by one.
- * R3. A listing is for people and takeovers: the server counts, page by page.
+ * R3. Several subjects are read as one, each exactly, because a wildcard takes the server thirty times as long: a replica says
+ *     what it has of each and up to which sequence that is all; then each is read, at least so far, and what is beyond is
+ *     left out. So what is returned lacks none that is older than its last, though the reads are made at different moments
+ *     and by different replicas.
+ * R4. A listing is for people and takeovers: the server counts, page by page.
  *
  * Checked elsewhere:
  *   R1  test/conformance/jetstream.test.ts: do not slow a long history's pages down, nor mix them up
  *   R2  test/conformance/suite.ts: is read from a sequence on, fresh or not
- *   R3  test/conformance/jetstream.test.ts: are listed, all of them, past the server's page of 100,000
+ *   R3  test/conformance/suite.ts: of several subjects lacks none that is older than its last
+ *   R4  test/conformance/jetstream.test.ts: are listed, all of them, past the server's page of 100,000
  */
 export interface Reader {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
@@ -49,11 +54,15 @@ export interface Reader {
 /** Messages per request. The server ends a batch earlier if it grows too large for it. */
 const BATCH = 1_000;
 /** Subjects of one request for the last messages of many. The server refuses more than 1,024. */
-const LASTS = 256;
+const LASTS = 768;
+/** Replicas that lag behind the leader are asked so often. */
+const SNAPSHOTS = 3;
 /** Listing hundreds of thousands of subjects takes the server a while. */
 const SLOW_MS = 30_000;
 /** Silence after which a listing is asked for again: a short one takes milliseconds, and of a long one answers come late. */
 const LISTING_MS = 1_000;
+
+const isFilter = (subject: string) => subject.endsWith(".*");
 
 /** Direct gets of a stream are answered one after the other. */
 const again = (stream: string) => ({ again: `DIRECT.GET.${stream}` });
@@ -155,10 +164,9 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   /** The last message of a subject, as a replica has it. */
   async function directLast(subject: string, onMessage: (msg: Msg, block: string) => void): Promise<void> {
     const stream = streamName(subject);
-    const isFilter = subject.endsWith(".*");
     await requests.many(
-      isFilter ? `$JS.API.DIRECT.GET.${stream}` : `$JS.API.DIRECT.GET.${stream}.${subject}`,
-      isFilter ? JSON.stringify({ last_by_subj: subject }) : "",
+      `$JS.API.DIRECT.GET.${stream}.${subject}`,
+      "",
       (msg) => {
         const block = headerBlock(msg);
         const { code, why } = msg.data.length === 0 ? statusOfAnswer(block) : { code: 0, why: "" };
@@ -170,9 +178,11 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     );
   }
 
-  async function lastsOf(all: readonly string[], found: Map<string, Glimpse>): Promise<void> {
+  /** @returns The last sequence of the stream that it knew of; 0 if it has no message of theirs. */
+  async function lastsOf(all: readonly string[], found: Map<string, Glimpse>): Promise<number> {
     const stream = streamName(all[0]!);
-    for (let from = 1, upTo = 0; ; ) {
+    let upTo = 0;
+    for (let from = 1; ; ) {
       let more = false;
       let last = 0;
       const ask = { seq: from, multi_last: all, batch: LASTS, ...(upTo > 0 && { up_to_seq: upTo }) };
@@ -200,8 +210,54 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
         },
         again(stream),
       );
-      if (!more || last === 0) return;
+      if (!more || last === 0) return upTo;
       from = last + 1;
+    }
+  }
+
+  /** All of a subject from `from` on, at least up to `upTo`, which the leader had. What is gone by now is left out. */
+  async function reaching(
+    stream: string,
+    subject: string,
+    from: number,
+    upTo: number,
+    first = direct(stream, subject, from),
+  ): Promise<Stored[]> {
+    let found = await Promise.all(await first);
+    const reaches = () => upTo < from || (found.at(-1)?.seq ?? 0) >= upTo;
+    if (!reaches()) found = await Promise.all(await direct(stream, subject, from));
+    if (!reaches()) await complete(stream, subject, (found.at(-1)?.seq ?? from - 1) + 1, upTo, found);
+    return found;
+  }
+
+  /** Adds what the leader has of a subject (wildcards allowed), one by one. */
+  async function complete(stream: string, subject: string, from: number, upTo: number, found: Stored[]): Promise<void> {
+    for (let next = from; next <= upTo; next = found.at(-1)!.seq + 1) {
+      const raw = await fromLeader(stream, { seq: next, next_by_subj: subject });
+      if (!raw) return; // purged meanwhile
+      found.push(await ofLeader(raw));
+    }
+  }
+
+  /** What is stored on several subjects, as if it were on one (R3). */
+  async function readSeveral(filter: string, from: number, fresh: boolean): Promise<Stored[]> {
+    const stream = streamName(filter);
+    for (let attempt = 1; ; attempt++) {
+      const lasts = new Map<string, Glimpse>();
+      const [leader, upTo] = await Promise.all([
+        fresh ? fromLeader(stream, { last_by_subj: filter }) : undefined,
+        lastsOf(subjects.each(filter), lasts),
+      ]);
+      const lags = leader !== undefined && leader.seq >= from && leader.seq > upTo;
+      if (lags && attempt < SNAPSHOTS) continue;
+      const wanted = [...lasts.values()].filter(({ seq }) => seq >= from);
+      const parts = await Promise.all(wanted.map(({ subject, seq }) => reaching(stream, subject, from, seq)));
+      const found = parts
+        .flat()
+        .filter(({ seq }) => seq <= upTo)
+        .sort((a, b) => a.seq - b.seq);
+      if (lags) await complete(stream, filter, Math.max(from, upTo + 1), leader.seq, found);
+      return found;
     }
   }
 
@@ -210,35 +266,29 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     return raw && { seq: raw.seq, text: Buffer.from(raw.data ?? "", "base64").toString("utf8") };
   }
 
-  return {
+  const reader: Reader = {
     rawLast,
 
     async read(subject, { fromSeq = 1, fresh = false } = {}) {
       const stream = streamName(subject);
       const from = Math.max(1, fromSeq);
+      if (isFilter(subject)) return readSeveral(subject, from, fresh);
       if (!fresh) return Promise.all(await direct(stream, subject, from));
-
-      const [leader, first] = await Promise.all([
-        fromLeader(stream, { last_by_subj: subject }),
-        direct(stream, subject, from),
-      ]);
-      let found = await Promise.all(first);
-      const upTo = leader?.seq ?? 0;
-      const reaches = () => upTo < from || (found.at(-1)?.seq ?? 0) >= upTo;
-      if (!reaches()) found = await Promise.all(await direct(stream, subject, from));
-      for (let next = (found.at(-1)?.seq ?? from - 1) + 1; !reaches(); ) {
-        const raw = await fromLeader(stream, { seq: next, next_by_subj: subject });
-        if (!raw) break; // purged meanwhile
-        found.push(await ofLeader(raw));
-        next = raw.seq + 1;
-      }
-      return found;
+      const first = direct(stream, subject, from);
+      const [leader] = await Promise.all([fromLeader(stream, { last_by_subj: subject }), first]);
+      return reaching(stream, subject, from, leader?.seq ?? 0, first);
     },
 
     async last(subject, { fresh = false } = {}) {
       if (fresh) {
         const raw = await fromLeader(streamName(subject), { last_by_subj: subject });
         return raw && ofLeader(raw);
+      }
+      if (isFilter(subject)) {
+        const lasts = new Map<string, Glimpse>();
+        await lastsOf(subjects.each(subject), lasts);
+        const last = [...lasts.values()].reduce<Glimpse | undefined>((a, b) => (a && a.seq > b.seq ? a : b), undefined);
+        return last?.isReference ? reader.last(last.subject) : last;
       }
       let found: Stored | Promise<Stored> | undefined;
       await directLast(subject, (msg, block) => {
@@ -298,6 +348,10 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
     },
 
     async sequences(subject) {
+      if (isFilter(subject)) {
+        const parts = await Promise.all(subjects.each(subject).map((one) => reader.sequences(one)));
+        return parts.flat().sort((a, b) => a - b);
+      }
       const stream = streamName(subject);
       const last = (await fromLeader(stream, { last_by_subj: subject }))?.seq ?? 0;
       if (last === 0) return [];
@@ -316,4 +370,5 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
       return found;
     },
   };
+  return reader;
 }

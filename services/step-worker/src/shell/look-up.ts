@@ -1,4 +1,11 @@
-import { AttemptRecord, decode, decodeInbox, type InboxMessage, type RunStep } from "@stepstream/contracts";
+import {
+  AttemptRecord,
+  decode,
+  decodeInbox,
+  type InboxMessage,
+  type RunStep,
+  type Sender,
+} from "@stepstream/contracts";
 import type { Stored } from "@stepstream/event-log";
 import { explained, type Recorded, type Standing, settles, standing } from "../attempt/standing.ts";
 import type { Deps } from "./deps.ts";
@@ -91,9 +98,11 @@ export async function isSettled(deps: Deps, command: RunStep): Promise<boolean> 
 /** What makes this command void, the first of several. */
 export async function outcomeOf(deps: Deps, command: RunStep): Promise<InboxMessage | undefined> {
   const { log } = deps;
-  const inbox = log.subjects.inbox(command.run);
   const options = { fromSeq: command.after + 1, fresh: true };
-  const messages = await retrying(deps, "read an inbox", () => log.read(inbox, options), command.run);
+  // Clients have no say in it.
+  const readOf = (sender: Sender) => log.read(log.subjects.inboxFrom(sender, command.run), options);
+  const read = () => Promise.all([readOf("worker"), readOf("coordinator")]);
+  const messages = (await retrying(deps, "read an inbox", read, command.run)).flat().sort((a, b) => a.seq - b.seq);
   // Most of a wide run's inbox is about other slots: parse only what names this one.
   const mark = `"slot":${command.slot}`;
   for (const stored of messages) {
