@@ -773,6 +773,26 @@ export function conformance(name: string, makeBed: () => Promise<Bed>): void {
     });
   });
 
+  describe(`${name}: a count`, () => {
+    it("has the number of messages whose subject matches, from a sequence on", async () => {
+      const { subjects } = log;
+      const filter = subjects.all.commandsOfPartition(subjects.partition("r1"));
+      expect(await log.count("COMMANDS", filter)).toBe(0);
+      await write(subjects.command("print", "r1", 1), "1");
+      const [second] = await write(subjects.command("print", "r1", 2), "2");
+      await write(subjects.command("mail", "r1", 3), "3");
+      const elsewhere = ["r2", "r3", "r4", "r5"].find((run) => subjects.partition(run) !== subjects.partition("r1"))!;
+      await write(subjects.command("mail", elsewhere, 1), "of another partition");
+      expect(await log.count("COMMANDS", filter)).toBe(3);
+      expect(await log.count("COMMANDS", filter, second!)).toBe(2);
+      expect(await log.count("COMMANDS", filter, second! + 100)).toBe(0);
+      await log.remove(subjects.command("print", "r1", 1));
+      expect(await log.count("COMMANDS", filter)).toBe(2);
+      await log.setTimer("r1", 1, Date.now() + 60_000);
+      expect(await log.count("TIMERS", subjects.all.timersOfPartition(subjects.partition("r1")))).toBe(1);
+    });
+  });
+
   describe(`${name}: a listing`, () => {
     it("counts the messages of the subjects that match", async () => {
       const { subjects } = log;

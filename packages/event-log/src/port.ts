@@ -75,6 +75,12 @@ export interface EventLog {
   /** The subjects (wildcards allowed) that hold messages, with how many. For people and takeovers, not the hot path. */
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
   /**
+   * How many messages are stored whose subject matches (wildcards allowed): one short answer, however many there are. May be
+   * stale, as `read`.
+   * @param fromSeq - Only those from this stream sequence on. Default 1.
+   */
+  count(stream: StreamKind, filter: string, fromSeq?: number): Promise<number>;
+  /**
    * The oldest message at or after a stream sequence whose subject matches (wildcards allowed), as the leader has it.
    * @param fromSeq - Default 1.
    */

@@ -66,6 +66,7 @@ function audits(needs: Needs): void {
   for (const stream of [events, commands]) needs.asks("CONSUMER.LIST", stream, "its metrics lack the queues");
   needs.asks("DIRECT.GET", commands, "the auditor does not find deadlines of commands");
   needs.asks("STREAM.MSG.GET", commands, "commands cannot be looked up");
+  needs.asks("DIRECT.GET", timers, "timers that are lost are set again after half a minute, not within 10 s");
   needs.asks("DIRECT.GET", timers, "the auditor does not know when timers fire", {
     rest: `${ns}.timer.-`,
     allow: `${ns}.timer.>`,

@@ -232,6 +232,7 @@ async function connectOnce(options: ConnectOptions, like?: readonly FoundStream[
     last: reader.last,
     lasts: reader.lasts,
     list: reader.list,
+    count: (stream, filter, fromSeq = 1) => reader.count(stream, filter, fromSeq),
     oldest: (stream, filter, fromSeq = 1) => reader.oldest(stream, filter, fromSeq),
     scan: reader.scan,
     async namespace() {

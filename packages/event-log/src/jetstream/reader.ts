@@ -20,12 +20,14 @@ import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
  *     left out. So what is returned lacks none that is older than its last, though the reads are made at different moments
  *     and by different replicas.
  * R4. A listing is for people and takeovers: the server counts, page by page.
+ * R5. A count is one direct get of one message, which says how many more there are.
  *
  * Checked elsewhere:
  *   R1  test/conformance/jetstream.test.ts: do not slow a long history's pages down, nor mix them up
  *   R2  test/conformance/suite.ts: is read from a sequence on, fresh or not
  *   R3  test/conformance/suite.ts: of several subjects lacks none that is older than its last
  *   R4  test/conformance/jetstream.test.ts: are listed, all of them, past the server's page of 100,000
+ *   R5  test/conformance/suite.ts: has the number of messages whose subject matches
  */
 export interface Reader {
   read(subject: string, options?: ReadOptions): Promise<Stored[]>;
@@ -39,6 +41,7 @@ export interface Reader {
   /** The last of a subject as it is on the bus, and as the leader has it. */
   rawLast(subject: string): Promise<{ seq: number; text: string } | undefined>;
   list(stream: StreamKind, filter: string): Promise<Map<string, number>>;
+  count(stream: StreamKind, filter: string, fromSeq: number): Promise<number>;
   /** The oldest message from `fromSeq` on whose subject matches, as the leader has it. */
   oldest(
     stream: StreamKind,
@@ -99,21 +102,21 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   ): Promise<void> {
     for (let from = fromSeq; ; ) {
       const { last, more } = await page(stream, subject, from, BATCH, onMessage);
-      if (!more || last === 0) return;
+      if (more === 0 || last === 0) return;
       from = last + 1;
     }
   }
 
-  /** @returns The last sequence, 0 for none; and whether there are more. */
+  /** @returns The last sequence, 0 for none; and how many more there are. */
   async function page(
     stream: string,
     subject: string,
     from: number,
     batch: number,
     onMessage: (seq: number, msg: Msg, block: string) => void,
-  ): Promise<{ last: number; more: boolean }> {
+  ): Promise<{ last: number; more: number }> {
     let last = 0;
-    let more = false;
+    let more = 0;
     const body = `{"seq":${from},"next_by_subj":${JSON.stringify(subject)},"batch":${batch}}`;
     await requests.many(
       `$JS.API.DIRECT.GET.${stream}`,
@@ -122,7 +125,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
         const block = headerBlock(msg);
         if (msg.data.length === 0) {
           const { code, why } = statusOfAnswer(block);
-          if (code === 204) more = Number(added(block, "Nats-Num-Pending")) > 0;
+          if (code === 204) more = Number(added(block, "Nats-Num-Pending"));
           else if (code !== 404) mustBeMessage(subject, code, why);
           if (code !== 0) return true;
         }
@@ -331,6 +334,14 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
         offset += counts.length;
         if (counts.length === 0 || offset >= (page.total ?? 0)) return found;
       }
+    },
+
+    async count(kind, filter, fromSeq) {
+      let first = 0;
+      const { more } = await page(subjects.streamName(kind), filter, Math.max(1, fromSeq), 1, () => {
+        first = 1;
+      });
+      return first + more;
     },
 
     async oldest(kind, filter, fromSeq) {

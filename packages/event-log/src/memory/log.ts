@@ -130,6 +130,10 @@ export class MemoryLog implements EventLog {
     return this.#ask(`list ${filter}`, () => this.server.stream(stream).list(filter));
   }
 
+  count(stream: StreamKind, filter: string, fromSeq = 1): Promise<number> {
+    return this.#ask(`count ${filter}`, () => this.server.stream(stream).count(matcher(filter), fromSeq));
+  }
+
   oldest(stream: StreamKind, filter: string, fromSeq = 1): Promise<Stored | undefined> {
     return this.#ask(`look for the oldest of ${filter}`, () => this.server.oldest(stream, filter, fromSeq));
   }

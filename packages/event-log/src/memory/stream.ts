@@ -179,6 +179,14 @@ export class MemoryStream {
     return found;
   }
 
+  /** How many there are on subjects that match, from a sequence on. Looks at every subject. */
+  count(matches: (subject: string) => boolean, fromSeq: number): number {
+    let count = 0;
+    for (const [subject, all] of this.#bySubject)
+      if (matches(subject)) for (const { seq } of all) if (seq >= fromSeq) count++;
+    return count;
+  }
+
   /** A server without fsync lost its tail: what was stored after `at` has never been, its sequences are used again. */
   forgetAfter(at: number): void {
     for (; this.#seq > 0; this.#seq--) {

@@ -54,7 +54,8 @@ function settledFirst(run: string, inbox: Told["inbox"], decisions: Told["decisi
     for (; read < inbox.length && inbox[read]!.seq <= decision.upTo; read++) {
       const { message } = inbox[read]!;
       // A cancelled step that was about to wait for its next attempt has no command out any more.
-      if ("slot" in message && message.type !== "TimerFired") open.delete(message.slot);
+      if ("slot" in message && message.type !== "TimerFired" && message.type !== "StepStartedTwice")
+        open.delete(message.slot);
     }
     for (const event of decision.events) {
       if (event.type === "StepScheduled" && event.compensation && open.size > 0)

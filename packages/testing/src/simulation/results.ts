@@ -184,7 +184,8 @@ function compensations(run: string, events: readonly RunEvent[], inbox: readonly
   if (slots.length === 0) return [];
   const faults: string[] = [];
   if (closing < 0 || slots.some(({ at }) => at < closing)) faults.push(`run ${run} compensates before it ends`);
-  const settled = new Set(inbox.flatMap((m) => ("slot" in m && m.type !== "TimerFired" ? [m.slot] : [])));
+  const isOutcome = ({ type }: InboxMessage) => type !== "TimerFired" && type !== "StepStartedTwice";
+  const settled = new Set(inbox.flatMap((m) => ("slot" in m && isOutcome(m) ? [m.slot] : [])));
   for (const { slot } of slots.slice(0, -1))
     if (!settled.has(slot)) faults.push(`run ${run} went past the compensation in slot ${slot}, which has no outcome`);
   return faults;

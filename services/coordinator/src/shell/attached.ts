@@ -39,6 +39,7 @@ export function attach(log: EventLog, clock: Clock, isStopping: () => boolean = 
       last: call(log.last),
       lasts: call(log.lasts),
       list: call(log.list),
+      count: call(log.count),
       oldest: call(log.oldest),
       scan: call(log.scan),
       ...(log.namespace && { namespace: call(log.namespace) }),

@@ -28,6 +28,11 @@ const AT_A_TIME = 16;
 const CHILDREN_PER_LOOK = 128;
 /** For so many looks a message that is on its way may be why something is absent. Then it is taken for passed over. */
 const PATIENCE = 6;
+/** Between two looks that have to agree. What is on its way between processes arrives within it. */
+const CONFIRM_MS = 2_000;
+/** A look costs as much as there is to compare, so it comes the less often: at least this, and so much for each item. */
+const EVERY_MS = 5_000;
+const EVERY_MS_PER_ITEM = 24;
 
 /**
  * The auditor of one partition. Every live run has a durable cause (guarantee 6); causes are messages, and messages can go missing:
@@ -39,6 +44,7 @@ const PATIENCE = 6;
  *   what is to be done     pure: ../audit
  *   repair                 the run is loaded as after a takeover: the ordinary fences keep that from doing anything twice
  *   sweep                  what no slot has use for is removed
+ *   when                   at intervals that grow with what is to be compared; at once where tally.ts counts too little
  *
  * N1. A repair needs two looks with the same result, and a fresh read. So does a removal. Where a stream is known to be lost, one
  *     look and a fresh read are enough for a repair.
@@ -78,15 +84,15 @@ export class Auditor {
     this.#losses.reported++;
   }
 
-  /** @returns Whether to look again soon. */
-  async look(): Promise<boolean> {
+  /** @returns In how many milliseconds to look again. */
+  async look(): Promise<number> {
     const losses = this.#losses.reported;
     const isLossKnown = losses > this.#losses.seen;
     const stored = await listStored(this.#deps, this.#partition);
     this.#losses.seen = losses;
     const runs = this.#awaited(stored);
     const children = await this.#children(runs);
-    if (!this.#wanted()) return false;
+    if (!this.#wanted()) return EVERY_MS;
 
     const before = this.#suspects;
     this.#suspects = new Map();
@@ -101,9 +107,13 @@ export class Auditor {
       if (known === suspect) confirmed.set(run, found);
       else if (isLossKnown && found.absent.length > 0) confirmed.set(run, { ...found, rest: NOTHING });
     }
+    const isToConfirm = this.#suspects.size > confirmed.size;
     const settle = (run: string) => this.#settle(run, confirmed.get(run)!, stored);
     await eachRun(this.#deps, "repair or sweep a run", confirmed.keys(), AT_A_TIME, settle, this.#wanted);
-    return this.#suspects.size > confirmed.size || this.#runs.isBehind;
+    const { auditMs, ackWaitMs } = this.#deps.settings;
+    if (isToConfirm) return Math.min(CONFIRM_MS, auditMs);
+    if (this.#runs.isBehind) return Math.min(ackWaitMs, auditMs);
+    return Math.min(auditMs, Math.max(EVERY_MS, EVERY_MS_PER_ITEM * (stored.size + runs.size)));
   }
 
   // ---------------------------------------------------------------- comparing
@@ -213,6 +223,8 @@ export class Auditor {
     if (gone.length === 0) return false;
     for (const need of gone) if (need.kind === "child") await reportEnd(this.#deps, need.run, this.#wanted);
     if (!(await this.#mailboxes.load(run)) || !this.#wanted()) return true;
+    // What is absent again later is another loss, and takes two looks again.
+    this.#suspects.delete(run);
     for (const need of gone) telemetry.repaired?.(need.kind);
     emit({ type: "repaired", run, missing: gone.map(describeNeed) });
     return true;

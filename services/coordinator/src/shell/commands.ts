@@ -214,7 +214,9 @@ async function isAnswered({ log }: Deps, run: string, slot: Slot): Promise<boole
 export function answers({ subject, text }: Pick<Stored, "subject" | "text">, slot: Slot): boolean {
   try {
     const message = decodeInbox(subject, text);
-    if (!("slot" in message) || message.slot !== slot.slot || message.type === "TimerFired") return false;
+    if (!("slot" in message) || message.slot !== slot.slot) return false;
+    // These say nothing of what became of it.
+    if (message.type === "TimerFired" || message.type === "StepStartedTwice") return false;
     if ("after" in message && message.after !== undefined && message.after !== slot.after) return false;
     return message.type !== "RetryLater" || message.attempt > slot.attempt;
   } catch {

@@ -69,7 +69,10 @@ export interface Settings {
   inFlight: number;
   /** How often parked runs are tried again. */
   unparkMs: number;
-  /** How often what runs wait for is compared with what is stored: commands, timers, children. 0: never, to measure what it costs. */
+  /**
+   * How often at least what runs wait for is compared with what is stored: commands, timers, children. It is done more often where
+   * there is little to compare, and where too little is stored. 0: never, to measure what it costs.
+   */
   auditMs: number;
   /** How often presence is said; a coordinator unheard of for three times that is gone. */
   presenceMs: number;
@@ -88,7 +91,7 @@ export const DEFAULTS: Settings = {
   hotRuns: 5_000,
   inFlight: 1_000,
   unparkMs: 30_000,
-  auditMs: 20_000,
+  auditMs: 30_000,
   presenceMs: 1_000,
   retentionMs: 60_000,
   removalsPerSecond: 100,

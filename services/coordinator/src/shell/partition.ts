@@ -18,10 +18,20 @@ import { Poll } from "./poll.ts";
 import { RetentionKeeper } from "./retention.ts";
 import { type Host, RunActor } from "./run-actor.ts";
 import { Strays } from "./strays.ts";
+import { Tally } from "./tally.ts";
 
 const CLOSED_KEPT = 10_000;
-/** Inboxes are looked at once in so many audits: that lists all runs, also those that are over. */
-const INBOXES_EVERY = 3;
+/**
+ * Inboxes are listed once in so many audits at most: that lists all runs, also those that are over. It costs as much as there are,
+ * so it comes the less often: at least this, and so much for each subject.
+ */
+const INBOXES_EVERY = 2;
+const INBOXES_MS = 5_000;
+const INBOXES_MS_PER_SUBJECT = 48;
+/** The same while not all runs are known yet. */
+const INBOXES_MS_BEHIND = 2;
+/** How often what is stored is counted. */
+const COUNT_MS = 3_000;
 /** After a server restart, runs that were journalled so recently are looked after: unsynced data may be gone. */
 const RECENT_MS = 180_000;
 
@@ -59,6 +69,8 @@ export class Partition {
   readonly #polls: Poll[];
   readonly #parked: Poll;
   readonly #audit: Poll;
+  readonly #inboxes: Poll;
+  readonly #passedOver: PassedOver;
   /** The one of partition 0 removes the ended runs of all. */
   readonly #retention: RetentionKeeper | undefined;
   #released = false;
@@ -99,24 +111,35 @@ export class Partition {
     this.#auditor = new Auditor(deps, number, this.#runs, mailboxes, wanted);
     const passedOver = new PassedOver(deps, number, this.#runs, mailboxes, wanted);
     const strays = new Strays(deps, number, this.#runs, mailboxes, wanted);
-    const { auditMs, ackWaitMs } = deps.settings;
+    const tally = new Tally(deps, number, this.#runs, mailboxes);
+    const { auditMs } = deps.settings;
     const poll = (what: string, look: () => Promise<number | void>) =>
       new Poll(deps.clock, look, (error) => this.#trouble(what, error));
+    this.#passedOver = passedOver;
     this.#parked = poll("look for parked runs", () => this.#unpark());
-    this.#audit = poll("compare what runs wait for with what is stored", async () =>
-      (await this.#auditor.look()) ? Math.min(ackWaitMs, auditMs) : auditMs,
-    );
+    this.#audit = poll("compare what runs wait for with what is stored", () => this.#auditor.look());
+    this.#inboxes = poll("look at inboxes", async () => {
+      const isBehind = this.#runs.isBehind;
+      const listed = await listInboxes(deps, number);
+      this.#runs.listed(listed.journals);
+      await passedOver.look(listed);
+      if (wanted()) await strays.look(listed);
+      const ms = (listed.inboxes.size + listed.journals.size) * (isBehind ? INBOXES_MS_BEHIND : INBOXES_MS_PER_SUBJECT);
+      return Math.min(INBOXES_EVERY * auditMs, Math.max(INBOXES_MS, ms));
+    });
     this.#polls = [
       this.#parked,
       this.#audit,
-      poll("look at inboxes", async () => {
-        const listed = await listInboxes(deps, number);
-        this.#runs.listed(listed.journals);
-        await passedOver.look(listed);
-        if (wanted()) await strays.look(listed);
-        return INBOXES_EVERY * auditMs;
-      }),
+      this.#inboxes,
       poll("read what runs wait for", () => this.#runs.read()),
+      poll("count what is stored", async () => {
+        if (await tally.check()) this.#audit.now();
+        return Math.min(COUNT_MS, auditMs);
+      }),
+      poll("count what was passed over", async () => {
+        if (await passedOver.check()) this.#inboxes.now();
+        return Math.min(2 * COUNT_MS, auditMs);
+      }),
     ];
   }
 
@@ -197,6 +220,7 @@ export class Partition {
       this.#deps.serverClock.observe(delivery.at);
     }
     this.#unacked.set(delivery, this.#deps.clock.now());
+    this.#passedOver.delivered(seq);
 
     const run = this.#deps.log.subjects.runOfInbox(delivery.subject);
     if (run === undefined)

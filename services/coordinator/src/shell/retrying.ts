@@ -21,6 +21,26 @@ export function retrying<T, O = undefined>(
   return act().catch((error) => again(deps, what, act, wanted, run, otherwise as O, error));
 }
 
+/** As often is a read tried that many others depend on. */
+const TRIES = 5;
+
+/**
+ * Tries a read a few times: one answer that is lost is not to cost all that was read before it.
+ *
+ * @throws What the last try has thrown, and what is not a transient error of the log.
+ */
+export async function triedAgain<T>({ clock }: Pick<Deps, "clock">, act: () => Promise<T>): Promise<T> {
+  const backoff = new Backoff(clock);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await act();
+    } catch (error) {
+      if (tries === TRIES || !isTransient(error)) throw error;
+      await sleep(clock, backoff.next());
+    }
+  }
+}
+
 async function again<T, O>(
   deps: Deps,
   what: string,

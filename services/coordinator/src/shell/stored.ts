@@ -18,6 +18,13 @@ export class Stored {
     return this.#runs.keys();
   }
 
+  /** How many commands and timers. */
+  get size(): number {
+    let size = 0;
+    for (const { commands, timers } of this.#runs.values()) size += commands.size + timers.size;
+    return size;
+  }
+
   has(run: string): boolean {
     return this.#runs.has(run);
   }

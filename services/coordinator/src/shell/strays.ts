@@ -9,7 +9,7 @@ import { reportSwept } from "./swept.ts";
 /** Chunks of large contents are looked at once in so many looks, by the coordinator that has partition 0. */
 const CHUNKS_EVERY = 3;
 /** Content is stored before the message that refers to it: what is younger than so many audits may still get its run. */
-const YOUNG_AUDITS = 30;
+const YOUNG_AUDITS = 20;
 /** Inboxes that are read in one look. */
 const READS_PER_LOOK = 100;
 /** Runs of which something is removed at a time. */
