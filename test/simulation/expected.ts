@@ -100,7 +100,12 @@ function readRun({ end, history }: SimulatedRun): Real | undefined {
   const booking = new Set(events.flatMap((e) => (e.type === "StepScheduled" && e.step === "book" ? [e.slot] : [])));
   const settled = new Map<number, string>();
   for (const message of inbox)
-    if ("slot" in message && message.type !== "StepStartedTwice" && booking.has(message.slot) && !settled.has(message.slot))
+    if (
+      "slot" in message &&
+      message.type !== "StepStartedTwice" &&
+      booking.has(message.slot) &&
+      !settled.has(message.slot)
+    )
       settled.set(message.slot, message.type);
   const timedOut = events.some(({ type }) => type === "RunTimedOut");
   return {

@@ -17,7 +17,11 @@ describe("what became of a slot's command", () => {
     ["is said by a wait for the next attempt", true, { v, type: "RetryLater", ...of, attempt: 3, delayMs: 1 }],
     ["is not said by a wait for this attempt", false, { v, type: "RetryLater", ...of, delayMs: 1 }],
     ["is not said by a timer", false, { v, type: "TimerFired", slot: 1, after: 7 }],
-    ["is not said by a second start, which changes nothing", false, { v, type: "StepStartedTwice", ...of, worker: "w" }],
+    [
+      "is not said by a second start, which changes nothing",
+      false,
+      { v, type: "StepStartedTwice", ...of, worker: "w" },
+    ],
     ["is not said by another slot's result", false, { v, type: "StepCompleted", ...of, slot: 2 }],
     ["is not said by one for a run that had the id before", false, { v, type: "StepCompleted", ...of, after: 3 }],
   ])("%s", (_sentence, isSaid, message) => {
