@@ -9,16 +9,19 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { apiPages } from "./api.ts";
 import { cliPage } from "./cli.ts";
 import { brokenLinks } from "./links.ts";
+import { permissionsPage } from "./permissions.ts";
 import { settingsPage } from "./settings.ts";
 
 const FOLDER = new URL("../reference/", import.meta.url);
 const HEAD = "<!-- Written by `npm run docs` from the code: change it there. -->\n\n";
 
 const pages = new Map(
-  [["cli.md", await cliPage()], ["settings.md", settingsPage()], ...(await apiPages())].map(([file, text]) => [
-    file!,
-    HEAD + text,
-  ]),
+  [
+    ["cli.md", await cliPage()],
+    ["permissions.md", permissionsPage()],
+    ["settings.md", settingsPage()],
+    ...(await apiPages()),
+  ].map(([file, text]) => [file!, HEAD + text]),
 );
 const there = new Set(await readdir(FOLDER).catch(() => []));
 const stale: string[] = [];

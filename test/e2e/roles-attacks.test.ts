@@ -16,7 +16,7 @@ import { createWorker } from "@stepstream/step-worker";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { noGuardedServer } from "../support/guarded.ts";
 import { NS, OTHER, RoleServer, type Who } from "./roles/scene.ts";
-import { counter, refund, special } from "./roles/workflows.ts";
+import { counter, item, refund, special } from "./roles/workflows.ts";
 
 const WHO = ["client", "charge", "coordinator", "viewer", "operator"] as const satisfies readonly Who[];
 
@@ -133,6 +133,8 @@ const MAY_SUBSCRIBE = `
   $SYS.>                                                   -      -      -           -      -
 `;
 
+const QUIET = { info() {}, warn() {}, error() {}, debug() {} } as never;
+
 /** Rows of a table: the subject, and whether each role may. */
 function rows(table: string): [subject: string, may: boolean[]][] {
   return table
@@ -207,7 +209,7 @@ describe.skipIf(noGuardedServer)("what each role may do on the server", () => {
 describe.skipIf(noGuardedServer)("what permissions cannot see", () => {
   let coordinator: Coordinator;
   beforeAll(async () => {
-    const options = { nats: roles.options("coordinator"), namespace: NS, workflows: [counter, special] as never };
+    const options = { nats: roles.options("coordinator"), namespace: NS, workflows: [counter, item, special] as never };
     coordinator = await createCoordinator(options).start();
   });
   afterAll(() => coordinator?.stop());
@@ -287,6 +289,22 @@ describe.skipIf(noGuardedServer)("what permissions cannot see", () => {
     expect(await request("X-Any", "1", `${NS}.blob.r.hash.1`)).toMatchObject({ err_code: 10077 });
   });
 
+  it("a stream that is gone is made again by an operator, and coordinators and workers go on", async () => {
+    const worker = await createWorker({ nats: roles.options("refund"), namespace: NS, logger: QUIET })
+      .handle(refund, ({ n }) => n)
+      .start();
+    const client = await connectClient({ nats: roles.options("client"), namespace: NS });
+    const [admin] = open;
+    await admin!.request(`$JS.API.STREAM.DELETE.${NS}_COMMANDS`, "");
+    const run = await client.start(item, 5);
+    await expect.poll(() => roles.used.denied.some((line) => line.includes(`STREAM.CREATE.${NS}_COMMANDS`))).toBe(true);
+    const made = await roles.cli("operator", `namespace create ${NS}`, "/nonexistent");
+    expect(made).toMatchObject({ code: 0 });
+    expect(await run.result({ timeout: "30s" })).toBe(5);
+    await client.close();
+    await worker.stop();
+  });
+
   it("a worker gets nothing but commands of its own steps out of the consumer that it may make", async () => {
     const nc = await as("charge");
     const create = async (config: object) => {
@@ -309,7 +327,7 @@ describe.skipIf(noGuardedServer)("a nats-server whose acknowledgements have thei
     try {
       const nats = await later.connect("admin");
       await (await connectEventLog({ nats, namespace: NS, partitions: 2 })).close();
-      const workflows = [(await import("./roles/workflows.ts")).item] as const;
+      const workflows = [item];
       const coordinator = await createCoordinator({
         nats: later.options("coordinator"),
         namespace: NS,
@@ -319,7 +337,7 @@ describe.skipIf(noGuardedServer)("a nats-server whose acknowledgements have thei
         .handle(refund, ({ n }) => n)
         .start();
       const client = await connectClient({ nats: later.options("client"), namespace: NS });
-      const run = await client.start(workflows[0], 7);
+      const run = await client.start(item, 7);
       expect(await run.result({ timeout: "20s" })).toBe(7);
       await client.close();
       await worker.stop();

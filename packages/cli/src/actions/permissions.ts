@@ -28,9 +28,9 @@ function usersOf(namespace: string, flags: PermissionFlags): RoleUser[] {
   const steps = split(flags.steps);
   if (steps.length > 0 && !chosen.includes("worker"))
     throw new CliError("--steps goes with --role worker.", EXIT.usage);
-  if (flags.user !== undefined && chosen.length !== 1)
-    throw new CliError("--user is for one role: say which with --role.", EXIT.usage);
-  const user = flags.user === undefined ? {} : { user: flags.user };
+  if (flags.name !== undefined && chosen.length !== 1)
+    throw new CliError("--name is for one role: say which with --role.", EXIT.usage);
+  const user = flags.name === undefined ? {} : { user: flags.name };
   try {
     return chosen.map((role) => roleUser(namespace, role, { ...user, ...(role === "worker" && { steps }) }));
   } catch (cause) {
@@ -48,7 +48,7 @@ function commandOf(namespace: string, flags: PermissionFlags): string {
   const words = ["stepstream namespace permissions", namespace];
   if (flags.role) words.push("--role", split(flags.role).join(","));
   if (flags.steps) words.push("--steps", split(flags.steps).join(","));
-  if (flags.user !== undefined) words.push("--user", flags.user);
+  if (flags.name !== undefined) words.push("--name", flags.name);
   return words.join(" ");
 }
 

@@ -12,7 +12,7 @@ Examples:
   $ stepstream namespace update shop --retain none
   $ stepstream namespace delete shop
   $ stepstream namespace permissions shop --steps charge,refund > shop-users.conf
-  $ stepstream namespace permissions shop --role worker --steps charge --user shop-charge
+  $ stepstream namespace permissions shop --role worker --steps charge --name shop-charge
   $ stepstream namespace permissions shop --role client --json | jq '.users[0].permissions'
 
 Without a name it is that of --namespace (STEPSTREAM_NAMESPACE). "create" changes nothing that exists: with the same settings
@@ -38,7 +38,7 @@ export interface SettingFlags {
 export interface PermissionFlags {
   role?: string[];
   steps?: string[];
-  user?: string;
+  name?: string;
   json?: boolean;
 }
 
@@ -71,7 +71,7 @@ export function define(namespace: Command, io: Io): void {
   add("permissions [name]", "what nats-server needs to know of its users: one for each role, least privilege")
     .option("--role <role...>", "client, worker, coordinator, viewer, operator (default: all)")
     .option("--steps <step...>", "the steps of the worker (default: all)")
-    .option("--user <name>", "the name of the user, for one role (default: <namespace>-<role>)")
+    .option("--name <user>", "the name of the user, for one role (default: <namespace>-<role>)")
     .action(async (name: string | undefined, flags: PermissionFlags, command: Command) =>
       (await import("../actions/permissions.ts")).permissions(command, io, name, flags),
     );

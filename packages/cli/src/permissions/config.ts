@@ -26,7 +26,7 @@ function definitionOf(one: RoleUser): string {
   return `# ${what}. Its processes need NATS_USER=${user}, NATS_PASSWORD
 # and NATS_INBOX_PREFIX=${inboxPrefix}
 ${variable} = {
-  user: ${user}
+  user: "${user}"
   password: $${passwordVariable}
   permissions {
     publish {

@@ -35,6 +35,11 @@ describe("the permission needed for", () => {
       "$JS.API.DIRECT.GET.shop_EVENTS.shop.journal.3.r1",
       "$JS.API.DIRECT.GET.shop_EVENTS.>",
     ],
+    [
+      "replies of a user with a prefix of its own",
+      "_INBOX.shop.shop-web.Q4GRCCN5G7QXWA3LJ2DU6Z.2.*",
+      "_INBOX.shop.shop-web.>",
+    ],
     ["a purge", "$JS.API.STREAM.PURGE.shop_TIMERS", "$JS.API.STREAM.PURGE.shop_TIMERS"],
     ["an append of a worker", "shop.inbox.3.r1.worker", "shop.inbox.*.*.worker"],
     ["an append that no role makes", "shop.inbox.3.r1", "shop.inbox.>"],

@@ -9,13 +9,18 @@ import type { Denial } from "../port.ts";
 export function permissionNeeded(subject: string): string {
   const t = subject.split(".");
   if (t[0] === "$JS") return t[1] === "ACK" ? ofAck(t) : ofApi(t);
-  // An inbox for replies: its second token is random.
-  if (t[0]!.startsWith("_")) return `${t[0]}.>`;
+  if (t[0]!.startsWith("_")) return ofReplies(t);
   // Of an inbox a role may have its own subjects alone.
   if (t[1] === "inbox" && senderOf(subject)) return `${t[0]}.inbox.*.*.${senderOf(subject)}`;
   // <ns>.<kind>.…: those of commands name the step, for which a worker may be the only one.
   const kept = t[1] === "command" ? 3 : 2;
   return t.length > kept ? `${t.slice(0, kept).join(".")}.>` : subject;
+}
+
+/** An inbox for replies: the prefix that the connection was given, and then random tokens. */
+function ofReplies(t: readonly string[]): string {
+  const random = t.findIndex((token) => /^[A-Za-z0-9]{22}$/.test(token));
+  return `${t.slice(0, Math.max(1, random)).join(".")}.>`;
 }
 
 /** `$JS.ACK.<stream>.<consumer>.…`, or with a domain and an account's hash before the stream. */
