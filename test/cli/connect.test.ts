@@ -143,7 +143,7 @@ describe.skipIf(noGuardedServer)("a server that asks for a name and a password, 
     expect(hear.err).toContain('Allow this user to subscribe to "_INBOX.>"');
   });
 
-  it("needs to permit no more than the guide to deploying says", async () => {
+  it("needs to permit no more than the subjects of the namespace, the API of JetStream, and replies, to one user for everything", async () => {
     const bus = { nats: `nats://needy:x@${url}`, namespace: NAMESPACE };
     const coordinator = await createCoordinator({ ...bus, workflows: [sum] }).start();
     const worker = await createWorker(bus)

@@ -133,9 +133,9 @@ describe.skipIf(noGuardedServer)("programs that are denied", () => {
   );
 
   it.each([
-    ["ls", "$JS.API.CONSUMER.MSG.NEXT.>", `$JS.API.CONSUMER.MSG.NEXT.${NS}_EVENTS`],
+    ["ls", "$JS.API.DIRECT.GET.>", `$JS.API.DIRECT.GET.${NS}_EVENTS`],
     // The look before has read nothing, and has not forgotten it.
-    ["ls", "$JS.API.CONSUMER.CREATE.>", `$JS.API.CONSUMER.CREATE.${NS}_EVENTS`],
+    ["ls", "$JS.API.STREAM.INFO.>", `$JS.API.STREAM.INFO.${NS}_EVENTS`],
     ["queue", "$JS.API.CONSUMER.LIST.>", `$JS.API.CONSUMER.LIST.${NS}_COMMANDS`],
     ["show denied-1", "$JS.API.STREAM.INFO.>", `$JS.API.STREAM.INFO.${NS}_EVENTS`],
     ["watch denied-1", "$JS.API.DIRECT.GET.>", `$JS.API.DIRECT.GET.${NS}_EVENTS`],

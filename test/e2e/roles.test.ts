@@ -26,6 +26,7 @@ import { LARGE } from "./roles/workflows.ts";
 /** Permissions that this test does not use, and why they are given all the same. */
 const REASONS: readonly (readonly [role: Role | "*", allow: RegExp, reason: string])[] = [
   ["*", /^\$JS\.ACK\.\*\.\*\./, "nats-server with js_ack_fc_v2: see roles-attacks.test.ts"],
+  ["worker", /DIRECT\.GET\..*_EVENTS$/, "looks up what was delivered before, if that was soon after it connected"],
   ["viewer", /CONSUMER\.INFO\..*_(EVENTS|TIMERS)\./, "doctor looks again at a consumer whose messages wait"],
   ["operator", /CONSUMER\.INFO\..*_(EVENTS|TIMERS)\./, "doctor looks again at a consumer whose messages wait"],
   ["operator", /DIRECT\.GET\..*_DEAD$/, "waits for what it sends as a client does"],

@@ -10,7 +10,7 @@ import type { Keeper } from "./keeper.ts";
 import { LateDeliveries } from "./late.ts";
 import { Lease } from "./lease.ts";
 import type { Link } from "./link.ts";
-import { isRelayed, relayedText } from "./relayed.ts";
+import { isRelayed, RELAYED } from "./relayed.ts";
 import type { Requests } from "./requests.ts";
 import type { LastingSubscription } from "./subscriptions.ts";
 
@@ -197,7 +197,7 @@ export async function startPuller(parts: PullerParts, options: ConsumeOptions): 
     if (options.stream === "EVENTS") link.serverClock.observe(info.at);
     lease.used();
     const block = headerBlock(msg);
-    const text = isRelayed(block) ? relayedText(block) : blobs.resolve(msg.subject, msg.string(), () => block);
+    const text = isRelayed(block) ? RELAYED : blobs.resolve(msg.subject, msg.string(), () => block);
     if (typeof text === "string" && resolving === 0) {
       const delivery = new JetStreamDelivery(source, msg.subject, reply, info, text, epoch, now - link.stallMs());
       if (isExpired) delivery.expired = true;

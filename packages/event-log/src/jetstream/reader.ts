@@ -4,7 +4,7 @@ import { LogRefusedError } from "@stepstream/contracts";
 import type { Glimpse, ReadOptions, Stored } from "../port.ts";
 import type { Blobs } from "./blobs.ts";
 import { added, header, headerBlock, statusOfAnswer } from "./incoming.ts";
-import { isRelayed, relayedText, wasRelayed } from "./relayed.ts";
+import { isRelayed, RELAYED, wasRelayed } from "./relayed.ts";
 import { granted, isFault, type Requests, Unavailable } from "./requests.ts";
 
 /**
@@ -145,7 +145,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
   }
 
   function stored(subject: string, seq: number, time: string, raw: string, block: string, relayed: boolean) {
-    const text = relayed ? relayedText(block) : blobs.resolve(subject, raw, () => block);
+    const text = relayed ? RELAYED : blobs.resolve(subject, raw, () => block);
     const at = Date.parse(time);
     if (typeof text === "string") return { subject, seq, at, text };
     return text.then((whole) => ({ subject, seq, at, text: whole }));
@@ -204,7 +204,7 @@ export function createReader(requests: Requests, subjects: Subjects, blobs: Blob
           }
           const subject = added(block, "Nats-Subject");
           last = Number(added(block, "Nats-Sequence"));
-          const text = wasRelayed(block) ? relayedText(block) : msg.string();
+          const text = wasRelayed(block) ? RELAYED : msg.string();
           const at = Date.parse(added(block, "Nats-Time-Stamp"));
           const glimpse: Glimpse = { subject, seq: last, at, text };
           if (blobs.isReference(text, block)) glimpse.isReference = true;
