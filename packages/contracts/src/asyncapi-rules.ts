@@ -116,8 +116,8 @@ It handles one or more steps. Many workers may handle the same step; they share 
 - **C5. Cancel:** append CancelRequested with an \`id\`. If the journal ends without CancelAccepted of that id, the run
   had closed before it took effect.
 - **C6. Terminate:** append TerminateRequested with an \`id\`; the run ends with RunTerminated. No workflow code is needed.
-  Both requests **should** say in \`after\` the sequence of the last message that you read of the inbox: then they do not
-  stop a run that was started later under the same id.
+  These requests, signals and updates **should** say in \`after\` the sequence of the last message that you read of the inbox:
+  then they do not reach a run that was started later under the same id.
 - **C7. Signal:** append SignalReceived with an \`id\`. The journal says SignalAccepted or SignalRefused of that id; if it
   ends without, the run had closed. The same id again is the same signal. A signal nobody waits for is kept.
 - **C8. Update:** append UpdateRequested with an \`id\`. The journal says UpdateRefused, or UpdateAccepted and later

@@ -226,13 +226,21 @@ export const TerminateRequested = z.object({
 });
 
 /** A signal for the run. It is kept until the workflow asks for it. */
-export const SignalReceived = z.object({ v, type: z.literal("SignalReceived"), ...Signal.shape });
+export const SignalReceived = z.object({
+  v,
+  type: z.literal("SignalReceived"),
+  ...Signal.shape,
+  /** As in CancelRequested: a run that was started after it is not the one that was meant. */
+  after: z.int().min(0).optional(),
+});
 
 /** Asks the run to change itself and to answer: see UpdateRefused, UpdateAccepted, UpdateCompleted, UpdateFailed. */
 export const UpdateRequested = z.object({
   v,
   type: z.literal("UpdateRequested"),
   ...Update.shape,
+  /** As in CancelRequested: a run that was started after it is not the one that was meant. */
+  after: z.int().min(0).optional(),
 });
 
 /** A child has ended, or could not be started. Said by the coordinator that has the child (or tried to start it). */

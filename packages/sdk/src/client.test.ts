@@ -670,7 +670,7 @@ describe("starting runs in other ways", () => {
     const sent = client.signalWithStart(deal, { cents: 2 }, { id: "r1", signal });
     await clock.go(10);
     const { id, ...message } = log.told("r1");
-    expect(message).toEqual({ v: 1, type: "SignalReceived", ...signal });
+    expect(message).toEqual({ v: 1, type: "SignalReceived", ...signal, after: 1 });
     log.decide("r1", { type: "SignalAccepted", id, name: "approve" });
     expect((await sent).id).toBe("r1");
     log.decide("r1", { type: "RunCompleted", output: { cents: 1 } });

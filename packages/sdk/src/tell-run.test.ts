@@ -18,7 +18,7 @@ import { MemoryServer } from "@stepstream/event-log/memory";
 import { beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { type Client, connect } from "./client.ts";
-import type { HandleOf } from "./run-handle.ts";
+import type { HandleOf, RunHandle } from "./run-handle.ts";
 import { workflow } from "./workflow.ts";
 
 const desk = workflow(
@@ -212,7 +212,7 @@ describe("a message to a run", () => {
   it("is stored under its own id, and answered by the journal", async () => {
     const heard = answer(({ id }) => [{ type: "SignalAccepted", id, name: "go" }]);
     await run.signal("go", 1, { id: "once" });
-    expect(heard).toEqual([{ v: 1, type: "SignalReceived", id: "once", name: "go", payload: 1 }]);
+    expect(heard).toEqual([{ v: 1, type: "SignalReceived", id: "once", name: "go", payload: 1, after: 1 }]);
   });
 
   it("is not taken for another that is answered meanwhile", async () => {
@@ -288,23 +288,34 @@ describe("a message to a run", () => {
     expect((await run.status()).status).toBe("terminated");
   });
 
-  it("says which run is to stop, and learns that it is gone where another was started under its id", async () => {
-    const inbox = server.subjects.inbox("r1");
-    for (const stop of ["cancel", "terminate"] as const) {
-      const { seq } = server.stream("EVENTS").of(inbox).at(-1)!;
-      const log = server.connect(`late-${stop}`);
-      const append = log.append.bind(log);
-      log.append = async (subject, text, options) => {
-        await log.remove(inbox);
-        await client.start(desk, undefined, { id: "r1" });
-        return append(subject, text, options);
-      };
-      const late = await connect({ log });
-      await expect(late.get("r1")[stop]()).rejects.toThrow(RunNotFoundError);
-      const sent = server.stream("EVENTS").of(inbox).at(-1)!;
-      expect(JSON.parse(sent.text).after).toBe(seq);
-    }
-  });
+  it.each<[string, (run: RunHandle) => Promise<unknown>]>([
+    ["cancel", (run) => run.cancel()],
+    ["terminate", (run) => run.terminate()],
+    ["signal", (run) => run.signal("go", 1)],
+    ["update", (run) => run.update("add", 1)],
+  ])(
+    "says which run it is for, and learns that it is gone where another was started under its id: %s",
+    async (what, call) => {
+      const inbox = server.subjects.inbox("r1");
+      for (const ends of [false, true]) {
+        const { seq } = server.stream("EVENTS").of(inbox).at(-1)!;
+        const log = server.connect(`late-${what}-${ends}`);
+        const append = log.append.bind(log);
+        log.append = async (subject, text, options) => {
+          await log.remove(inbox);
+          await client.start(desk, undefined, { id: "r1" });
+          const appended = await append(subject, text, options);
+          // Another's end is not an answer.
+          if (ends) decide(appended.seq, [{ type: "RunCompleted" }]);
+          return appended;
+        };
+        const late = await connect({ log });
+        await expect(call(late.get("r1"))).rejects.toThrow(RunNotFoundError);
+        const sent = server.stream("EVENTS").of(inbox).at(-1)!;
+        expect(JSON.parse(sent.text).after).toBe(seq);
+      }
+    },
+  );
 });
 
 describe("a query", () => {

@@ -35,8 +35,8 @@ interface Context {
  * T2. No answer from the bus is no failure: the same message is sent again, and its id makes it one.
  * T3. The sender of a message that was dead-lettered learns why; it does not wait for an answer.
  * T4. When the time is over, the sender learns whether the message is stored, and what keeps it from being handled.
- * T5. A request to stop reaches the run that it was meant for, or none: it may still be on its way after its call was given
- *     up, and the id may have been started again meanwhile. So it says what its sender had read of the inbox.
+ * T5. A message reaches the run that it was meant for, or none: it may still be on its way after its call was given up, and
+ *     the id may have been started again meanwhile. So it says what its sender had read of the inbox.
  *
  * @param what - For people, e.g. `signal "approve"`.
  * @param answer - What an event says to the message; undefined if it is about something else.
@@ -51,7 +51,7 @@ interface Context {
  *   T2  client.test.ts: once, where the bus does not answer: the same message again, with the same id
  *   T3  tell-run.test.ts: learns that its message is among the dead letters
  *   T4  tell-run.test.ts: ends with its time-out, and says that the message is stored and that no coordinator is there
- *   T5  tell-run.test.ts: says which run is to stop, and learns that it is gone where another was started under its id
+ *   T5  tell-run.test.ts: says which run it is for, and learns that it is gone where another was started under its id
  */
 export async function tellRun<T>(
   context: Context,
@@ -113,8 +113,7 @@ async function tell<T>(
   // The server compares ids across all runs, and another may have been sent something under an id of the caller's.
   // Then the run alone knows a repeat for one.
   const once = repeatable ? { ifLost: "resend" as const } : { id: message.id };
-  const stops = message.type === "CancelRequested" || message.type === "TerminateRequested";
-  const text = encode(`a message to run ${run}`, stops ? { ...message, after: last.seq } : message);
+  const text = encode(`a message to run ${run}`, { ...message, after: last.seq });
   sent.stage = "sent";
   const send = () => {
     // It may have been given up while the bus was away.
@@ -145,13 +144,18 @@ async function tell<T>(
       if (message.type !== "TerminateRequested") await existence.check();
     }
     if (message.type === "CancelRequested" && !answered) await mustNotBeParked(log, run, seq);
-    if (stops && looks > 1 && !answered) await mustBeThere(log, run, last.seq);
+    if (!isFirst && !answered) await mustBeThere(log, run, last.seq);
     return news;
   };
   await watchJournal({ ...context, reread: rereadAll, see });
   // The end came live, and what told of the answer may have been lost. What is stored counts.
   if (!found) for (const stored of await look(reread)) answerIn(stored);
-  if (!found) throw new RunClosedError(run, stateOf(end!));
+  if (!found) {
+    // The end may be that of another run, which was started under the id meanwhile.
+    const oldest = await look(() => log.oldest("EVENTS", log.subjects.inboxFrom("client", run)));
+    if (oldest && oldest.seq > last.seq) throw new RunNotFoundError(run, log.subjects.namespace, true);
+    throw new RunClosedError(run, stateOf(end!));
+  }
   return found.value;
 }
 

@@ -428,9 +428,9 @@ export class RunExecution {
         return;
       }
       case "SignalReceived":
-        return life.takes ? life.signals.receive(message) : undefined;
+        return this.#isToldTo(life, message) ? life.signals.receive(message) : undefined;
       case "UpdateRequested":
-        return life.takes ? life.updates.receive(message) : undefined;
+        return this.#isToldTo(life, message) ? life.updates.receive(message) : undefined;
       case "CancelRequested":
         if (isForEarlierRun(message, this.#startedBy)) return;
         return life.cancel(message.id, { ...message, graceMs: message.graceMs, cleanupMs: message.cleanupMs });
@@ -439,6 +439,10 @@ export class RunExecution {
       default:
         return message satisfies never;
     }
+  }
+
+  #isToldTo(life: Life, message: { after?: number | undefined }): boolean {
+    return life.takes && !isForEarlierRun(message, this.#startedBy);
   }
 
   #retryLater(slot: Slot, { attempt, delayMs }: Extract<InboxMessage, { type: "RetryLater" }>): void {

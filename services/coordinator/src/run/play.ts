@@ -70,11 +70,11 @@ export class Play {
   terminate(reason = "now", options: { after?: number } = {}) {
     return this.send({ v: 1, type: "TerminateRequested", id: `x${this.#seq}`, reason, ...options });
   }
-  signal(name: string, payload?: unknown, id = `s${this.#seq}`) {
-    return this.send({ v: 1, type: "SignalReceived", id, name, payload });
+  signal(name: string, payload?: unknown, id = `s${this.#seq}`, after?: number) {
+    return this.send({ v: 1, type: "SignalReceived", id, name, payload, after });
   }
-  update(name: string, input?: unknown, id = `u${this.#seq}`) {
-    return this.send({ v: 1, type: "UpdateRequested", id, name, input });
+  update(name: string, input?: unknown, id = `u${this.#seq}`, after?: number) {
+    return this.send({ v: 1, type: "UpdateRequested", id, name, input, after });
   }
   childEnded(slot: number, child: string, output?: unknown) {
     return this.send({ v: 1, type: "ChildEnded", slot, child, outcome: "completed", output });

@@ -169,7 +169,32 @@ describe("terminate", () => {
   });
 });
 
-describe("a request to stop that was meant for a run that had the id before", () => {
+describe("a message that was meant for a run that had the id before", () => {
+  const listening = workflow(
+    "listening",
+    {
+      input: z.any(),
+      output: z.any(),
+      signals: { go: z.any() },
+      updates: { add: { input: z.any(), output: z.any() } },
+    },
+    async (_n, w) => {
+      w.onUpdate("add", (n) => n);
+      return w.waitFor("go");
+    },
+  );
+  it.each([
+    ["signal", "go", "SignalAccepted"],
+    ["update", "add", "UpdateCompleted"],
+  ] as const)("changes nothing (%s); one to this run does", async (call, name, answer) => {
+    const play = new Play(listening);
+    await play.signal("go", 0, "stray");
+    await play.start();
+    expect(await play[call](name, 7, "late", 1)).toEqual([]);
+    expect((await play[call](name, 7, "in time", 2)).map(({ type }) => type)).toContain(answer);
+    expect(await play.replayed()).toBeUndefined();
+  });
+
   it.each(["cancel", "terminate"] as const)("changes nothing (%s); one to this run does", async (stop) => {
     const play = new Play(flow(async (_n, w) => w.run(a, 0)));
     // Sequence 1: it reached the stream after the run that was meant was deleted, and before this one was started.

@@ -60,7 +60,7 @@ export async function startChild(
   const { workflow, version, input, delayMs, timeoutMs, after } = child;
   const trace = telemetry.traceOf(parent.started, parent.runId);
   const { baggage } = parent.started;
-  const id = `${parent.mark}.${child.slot}.child`;
+  const id = startId(parent, child.slot);
   const start: RunStarted = {
     v: 1,
     type: "RunStarted",
@@ -93,6 +93,11 @@ export async function startChild(
   return retrying(deps, "start a child", append, wanted, parent.runId);
 }
 
+/** The id of the message that starts a child: it tells the child from other runs of its id. */
+function startId({ mark }: Parent, slot: number): string {
+  return `${mark}.${slot}.child`;
+}
+
 /** @returns undefined if it is no start of a run, or cannot be read. */
 function readStart(text: string, subject: string): Pick<RunStarted, "id"> | undefined {
   try {
@@ -104,7 +109,10 @@ function readStart(text: string, subject: string): Pick<RunStarted, "id"> | unde
   }
 }
 
-/** Asks a child to stop, as its policy says. */
+/**
+ * Asks a child to stop, as its policy says. Its id may have been given to another run, after it was deleted: that one is left
+ * alone, also if it is started while the request is on its way.
+ */
 export async function stopChild(
   deps: Deps,
   parent: Parent,
@@ -116,8 +124,16 @@ export async function stopChild(
   const { log } = deps;
   const id = `${parent.mark}.${child.slot}.stop`;
   const type = child.onParentClose === "terminate" ? "TerminateRequested" : "CancelRequested";
-  const message: InboxMessage = { v: 1, type, id, reason: `its parent ${parent.runId}: ${reason}` };
-  const append = () => log.append(log.subjects.inboxFrom("client", child.run), JSON.stringify(message), { id });
+  const subject = log.subjects.inboxFrom("client", child.run);
+  const append = async () => {
+    const inbox = await log.read(subject, { fresh: true });
+    const started = inbox[0] && readStart(inbox[0].text, subject);
+    if (started && started.id !== "" && started.id !== startId(parent, child.slot)) return;
+    const after = inbox.at(-1)?.seq;
+    const why = `its parent ${parent.runId}: ${reason}`;
+    const message: InboxMessage = { v: 1, type, id, reason: why, ...(after !== undefined && { after }) };
+    await log.append(subject, JSON.stringify(message), { id });
+  };
   await retrying(deps, "stop a child", append, wanted, parent.runId);
 }
 
