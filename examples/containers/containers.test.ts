@@ -17,7 +17,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-it("orders are charged, in spite of a bank that does not always answer, and shipped", async () => {
+it("orders are charged, in spite of a bank that does not always answer, and some come back", async () => {
   const bus = { nats: server.url, namespace: `containers-${process.pid}` };
   for (const [program, module] of [
     ["coordinator", "workflows"],
@@ -31,11 +31,9 @@ it("orders are charged, in spite of a bank that does not always answer, and ship
     await once(child, "message");
   }
   const client = await connect(bus);
-  const runs = Array.from({ length: 10 }, (_, i) => client.start(order, { item: `book ${i}`, cents: 995 }));
-  for (const [i, run] of runs.entries())
-    expect(await (await run).result()).toEqual({
-      receipt: expect.stringMatching(/^receipt-/),
-      parcel: `parcel-of-book ${i}`,
-    });
+  const runs = Array.from({ length: 100 }, (_, i) => client.start(order, { item: `book ${i}`, cents: 995 }));
+  const results = await Promise.all(runs.map(async (run) => (await run).result()));
+  for (const { receipt } of results) expect(receipt).toMatch(/^receipt-/);
+  expect(new Set(results.map(({ returned }) => returned))).toEqual(new Set([true, false]));
   await client.close();
 });

@@ -1,6 +1,6 @@
 /** What the workers of infra/compose.yaml run. */
 import type { Worker } from "@stepstream/step-worker";
-import { charge, ship } from "./workflows.ts";
+import { charge, refund } from "./workflows.ts";
 
 export function handlers(worker: Worker): void {
   worker
@@ -9,5 +9,5 @@ export function handlers(worker: Worker): void {
       if (Math.random() < 0.3) throw new Error("the bank does not answer");
       return { receipt: `receipt-${ctx.idempotencyKey}` };
     })
-    .handle(ship, async ({ item }) => ({ parcel: `parcel-of-${item}` }));
+    .handle(refund, async () => {});
 }

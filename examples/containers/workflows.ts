@@ -8,18 +8,20 @@ export const charge = step("charge", {
   retry: { maxAttempts: 10, backoff: exponential({ initial: "100ms", max: "2s" }) },
   timeout: { attempt: "10s" },
 });
-export const ship = step("ship", { input: z.object({ item: z.string() }), output: z.object({ parcel: z.string() }) });
+export const refund = step("refund", { input: z.object({ receipt: z.string() }), output: z.void() });
 
 export const order = workflow(
   "order",
   {
     input: z.object({ item: z.string(), cents: z.int() }),
-    output: z.object({ receipt: z.string(), parcel: z.string() }),
+    output: z.object({ receipt: z.string(), returned: z.boolean() }),
   },
   async (input, w) => {
     const { receipt } = await w.run(charge, input);
     await w.sleep("1s");
-    const { parcel } = await w.run(ship, { item: input.item });
-    return { receipt, parcel };
+    // Replayed, it is the same number: one order in five comes back.
+    const returned = Math.random() < 0.2;
+    if (returned) await w.run(refund, { receipt });
+    return { receipt, returned };
   },
 );

@@ -168,7 +168,7 @@ describe("autoscaling", () => {
     const [, object, all] = scaled.find(([name]) => name.endsWith("worker-default"))!;
     const subjects = new Subjects("shop", 16);
     expect(object.spec.triggers.map(({ metadata }: Manifest) => [metadata.stream, metadata.consumer])).toEqual(
-      ["charge", "ship"].map((step) => [subjects.streamName("COMMANDS"), subjects.stepConsumer(step)]),
+      ["charge", "refund"].map((step) => [subjects.streamName("COMMANDS"), subjects.stepConsumer(step)]),
     );
     const target = all.find(
       (one) => one.kind === "Deployment" && one.metadata.name === object.spec.scaleTargetRef.name,

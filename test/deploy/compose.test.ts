@@ -75,20 +75,51 @@ describe("infra/compose.yaml", () => {
   });
 });
 
-it("the nats-servers sync always, and know each other by the names of their services", async () => {
-  const conf = await read("infra/nats/production-cluster.conf");
-  expect(await read("infra/nats/compose.conf")).toContain("include ./production-cluster.conf");
-  expect(conf).toMatch(/^ +sync_interval: always$/m);
-  for (const [name, { environment, volumes, command }] of nats) {
-    expect(conf).toContain(`@${name}:6222`);
-    expect(environment!.NATS_NAME).toBe(name);
-    const variables = [...conf.replaceAll(/^ *#.*$/gm, "").matchAll(/\$([A-Z_]{4,})/g)].map(
-      ([, variable]) => variable!,
-    );
-    for (const variable of variables.filter((one) => one !== "SYS")) expect(environment, name).toHaveProperty(variable);
-    expect(volumes).toContain(`${name}:${/store_dir: "(.+)"/.exec(conf)![1]}`);
-    expect(command).toContain("/etc/nats/compose.conf");
-  }
+/** A configuration of nats-server with all that it includes, without comments. */
+async function natsConf(name: string): Promise<string> {
+  const text = (await read(`infra/nats/${name}`)).replaceAll(/^ *#.*$/gm, "");
+  const parts = text.split(/^include (\S+)$/m);
+  return (await Promise.all(parts.map((part, i) => (i % 2 ? natsConf(part) : part)))).join("\n");
+}
+
+describe("the nats-servers", async () => {
+  const conf = await natsConf("compose.conf");
+
+  it("sync always, and know each other by the names of their services", () => {
+    expect(conf).toMatch(/^ +sync_interval: always$/m);
+    for (const [name, { environment, volumes, command }] of nats) {
+      expect(conf).toContain(`@${name}:6222`);
+      expect(environment!.NATS_NAME).toBe(name);
+      expect(volumes).toContain(`${name}:${/store_dir: "(.+)"/.exec(conf)![1]}`);
+      expect(command).toContain("/etc/nats/compose.conf");
+    }
+  });
+
+  it("get every variable that their configuration asks for", () => {
+    const own = new Set([...conf.matchAll(/^([A-Z_]+) = \{/gm)].map(([, name]) => name!));
+    const asked = [...conf.matchAll(/\$([A-Z_]{4,})\b/g)].map(([, name]) => name!).filter((name) => !own.has(name));
+    expect(own.size).toBeGreaterThanOrEqual(5);
+    for (const [name, { environment }] of nats)
+      for (const variable of asked) expect(environment, name).toHaveProperty(variable);
+  });
+
+  it.each(ours)("have a user of its own for the role of %s", async (name, { environment }) => {
+    const { NATS_USER: user, NATS_PASSWORD: password, NATS_INBOX_PREFIX: inboxes } = environment!;
+    const role = user!.replace("production-", "");
+    expect(role).toBe(name === "coordinator" || name === "worker" ? name : "operator");
+    const file = await read(`infra/nats/roles/${role}.conf`);
+    expect(file).toMatch(new RegExp(`^ +user: "?${user}"?$`, "m"));
+    expect(file).toContain(`NATS_INBOX_PREFIX=${inboxes}\n`);
+    const variable = /password: \$(\w+)/.exec(file)![1]!;
+    expect(compose.services["nats-1"]!.environment![variable]).toBe(password);
+    expect(environment!.STEPSTREAM_NAMESPACE).toBe("production");
+  });
+
+  it("let the worker do the steps that there are", async () => {
+    const workflows = Object.values(await import("../../examples/containers/workflows.ts"));
+    const steps = workflows.filter(({ kind }) => kind === "step").map(({ name }) => name);
+    expect(await read("infra/nats/roles/worker.conf")).toContain(`--steps ${steps.join(",")}\n`);
+  });
 });
 
 it("Prometheus scrapes every coordinator, worker and nats-server where it has its metrics", async () => {

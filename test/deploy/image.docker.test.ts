@@ -83,7 +83,7 @@ describe.skipIf(why)("the image", () => {
     );
     await stepstream("start", "order", "--id=order-1", '--input={"item":"book","cents":995}');
     expect(JSON.parse(await stepstream("result", "order-1", "--json"))).toMatchObject({
-      output: { parcel: "parcel-of-book" },
+      output: { receipt: "receipt-order-1/1" },
     });
     // Nothing can be written, so its list of runs is in memory.
     expect(JSON.parse(await stepstream("ls", "--json"))).toMatchObject({ run: "order-1", status: "completed" });
