@@ -42,9 +42,9 @@ export async function header(example: string): Promise<string> {
 }
 
 /** @throws {Error} There is no Helm, or it refuses the chart. */
-export async function render(example: string): Promise<string> {
+export async function render(example: string, ...more: string[]): Promise<string> {
   const values = ["--values", join(EXAMPLES, `${example}.values.yaml`)];
-  const args = ["template", "shop", CHART, "--namespace", "shop", ...KUBERNETES, ...values];
+  const args = ["template", "shop", CHART, "--namespace", "shop", ...KUBERNETES, ...values, ...more];
   const { stdout } = await promisify(execFile)("helm", args);
   return `${await header(example)}${stdout}`;
 }
