@@ -60,7 +60,7 @@ describe("the rendered chart", () => {
   it.skipIf(!helm).each([
     ["coordinator.replcas=3", "additional properties 'replcas' not allowed"],
     ["image.repository=", "image.repository: the image with your modules in it"],
-    ["workers.default.modules=null", "workers.default.modules: files in the image that export handlers"],
+    ["workers.slow.replicas=1", "workers.slow.modules: files in the image that export handlers"],
     ["coordinator.auth.type=creds", "auth.secret: the Secret for auth.type creds"],
     ["workers.default.autoscaling.enabled=true", "workers.default.autoscaling.steps: the steps that its handlers do"],
   ])("is refused with --set %s, in words", async (value, words) => {
