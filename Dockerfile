@@ -15,7 +15,7 @@ COPY package.json /build/
 RUN cd /build && npm install --global --no-audit --no-fund "$(node -p 'require("./package.json").packageManager')"
 COPY . /modules/
 COPY . /build/
-# Twice, exactly as the lockfile says: what the programs need at run time, and what compiles them. Then both are laid out.
+# Two installations, exactly as in the lockfile: what the programs need at run time, and what compiles them.
 RUN cd /modules && pnpm install --frozen-lockfile --ignore-scripts --prod --filter-prod "@stepstream/cli..." \
  && cd /build && pnpm install --frozen-lockfile --ignore-scripts --filter "stepstream..." \
  && node scripts/pack/main.ts --modules /modules --image /image
@@ -25,7 +25,7 @@ COPY --from=image /image/ /
 ENV NODE_ENV=production \
     # Health for the check below and for probes. Metrics, where wanted: STEPSTREAM_METRICS_PORT.
     STEPSTREAM_HEALTH_PORT=8080 \
-    # The patience of "docker stop" and Compose. Kubernetes has 30 s: say so there.
+    # The time that "docker stop" and Compose give. Kubernetes gives 30 s: set it there.
     STEPSTREAM_SHUTDOWN_TIMEOUT=10s \
     # Files are written below /tmp only (the command line's list of runs), and nothing breaks where that fails.
     HOME=/tmp

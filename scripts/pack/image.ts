@@ -2,7 +2,7 @@
  * Lays out what the container image holds, below a folder:
  *
  *   stepstream/packages/… services/… infra    our packages, compiled, each with the links to what it depends on
- *   stepstream/node_modules/.pnpm             what others have written, as the lockfile says
+ *   stepstream/node_modules/.pnpm             packages of others, as in the lockfile
  *   stepstream/node_modules/<name>            links for the user's modules: every package of ours, and {@link SHARED}
  *   stepstream/health.cjs                     the health check
  *   stepstream/app                            where the user's modules go

@@ -1,6 +1,6 @@
 /**
  * The Helm chart, by what it makes of the values in infra/helm/examples: it agrees with itself and with what the programs
- * take. Where `helm` is on the path, the chart is linted and rendered again; else a line says that it was not.
+ * take. Where `helm` is on the path, the chart is linted and rendered again; else a line on standard error reports that it was not.
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";

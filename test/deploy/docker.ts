@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Runs docker. @returns What it prints. @throws {Error} With what it says, if it fails. */
+/** Runs docker. @returns What it prints. @throws {Error} It failed; the message has its output. */
 export async function docker(...args: string[]): Promise<string> {
   const { stdout } = await run("docker", args, { maxBuffer: 64 * 2 ** 20 });
   return stdout.trim();
@@ -22,7 +22,7 @@ export async function noDocker(): Promise<string | undefined> {
   );
 }
 
-/** Variables that say how this machine reaches a registry of packages. */
+/** Variables that define how this machine reaches a registry of packages. */
 const NETWORK = /^(https?_proxy|no_proxy|node_extra_ca_certs|node_use_\w+|npm_config_registry)$/i;
 
 /**

@@ -1,6 +1,6 @@
 /**
  * The image, built by its Dockerfile and started as a platform would: not root, no capabilities, nothing to write to.
- * Left out, with a line that says so, where Docker does not answer.
+ * Skipped, with a line on standard error, where Docker does not answer.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -116,7 +116,7 @@ capabilities: { drop: [ALL] }
 {{- end }}
 
 {{/*
-What goes on beside a Deployment: a disruption budget. Takes a dict: root, component, name, command, settings.
+A Deployment and its disruption budget. Takes a dict: root, component, name, command, settings.
 */}}
 {{- define "stepstream.deployment" -}}
 {{- $root := .root -}}
