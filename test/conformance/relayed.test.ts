@@ -1,4 +1,5 @@
 /** What nats-server publishes for a user that may not publish it itself: answers, with a reply subject of that user's choice. */
+import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { EventLog } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
@@ -96,5 +97,33 @@ describe("an answer of nats-server on a subject of our own", () => {
     await expect.poll(() => heard).toHaveLength(3);
     expect(heard.sort()).toEqual(['live {"true":true}', "presence true", "question true"]);
     for (const one of subscriptions) one.stop();
+  });
+});
+
+describe("an answer of a process of ours", () => {
+  it("is not sent to a subject of the namespace or of the server", async () => {
+    const question = log.subjects.query(RUN);
+    let asked = 0;
+    const answering = log.answer(question, async () => {
+      asked++;
+      return '{"v":1,"type":"QueryAnswer"}';
+    });
+    await log.last(source());
+    const sent: string[] = [];
+    const listening = nc.subscribe(`${log.subjects.namespace}.>`, {
+      callback: (_, msg) => void (msg.subject !== question && sent.push(msg.subject)),
+    });
+    const events = log.subjects.streamName("EVENTS");
+    const { messages } = await (await jetstreamManager(nc)).streams.info(events).then(({ state }) => state);
+    // A purge whose body is not empty removes everything, whatever else it says.
+    for (const reply of [log.subjects.journal(RUN), log.subjects.presence, `$JS.API.STREAM.PURGE.${events}`])
+      nc.publish(question, "{}", { reply });
+    expect((await nc.request(question, "{}")).string()).toContain("QueryAnswer");
+    await log.last(source());
+    await nc.flush();
+    expect({ asked, sent }).toEqual({ asked: 1, sent: [] });
+    expect((await (await jetstreamManager(nc)).streams.info(events)).state.messages).toBe(messages);
+    listening.unsubscribe();
+    answering.stop();
   });
 });

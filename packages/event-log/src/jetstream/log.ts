@@ -26,7 +26,7 @@ import { anotherLike, type NatsTarget, openLink } from "./link.ts";
 import { createPublisher, type PublishOptions } from "./publisher.ts";
 import { startPuller } from "./puller.ts";
 import { createReader } from "./reader.ts";
-import { isRelayed } from "./relayed.ts";
+import { isForReplies, isRelayed } from "./relayed.ts";
 import { createRemover } from "./remover.ts";
 import { createRequests, granted } from "./requests.ts";
 import { retentionIn } from "./streams.ts";
@@ -205,7 +205,7 @@ async function connectOnce(options: ConnectOptions, like?: readonly FoundStream[
 
   function answer(subject: string, reply: (text: string, subject: string) => Promise<string | undefined>) {
     const respond = async (msg: Msg) => {
-      if (isRelayed(headerBlock(msg))) return;
+      if (isRelayed(headerBlock(msg)) || !isForReplies(msg.reply, subjects.namespace)) return;
       try {
         const text = await reply(msg.string(), msg.subject);
         if (text !== undefined && !link.dead()) msg.respond(text);

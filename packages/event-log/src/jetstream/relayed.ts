@@ -9,10 +9,14 @@
  *     no process of ours publishes these. A message with them is treated as one that cannot be read: a text that no decoder accepts.
  * X2. What the server adds to a message when we ask for it, or when it republishes a journal, is told apart by its count.
  *
+ * X3. What a process of ours answers goes nowhere but to a subject for replies: not to a subject of the namespace, nor to an API of
+ *     the server, where it would be stored, or taken for a request, with this process's permissions.
+ *
  * Answers of the API in JSON need no such care: no decoder of ours accepts one.
  *
  * Checked elsewhere:
  *   X1 X2  test/conformance/relayed.test.ts: is not read as a message
+ *   X3  test/conformance/relayed.test.ts: is not sent to a subject of the namespace or of the server
  */
 const MARK = "\r\nNats-Sequence:";
 
@@ -29,3 +33,8 @@ export function wasRelayed(block: string): boolean {
 
 /** What is read in its place: the same in whatever way it is read. */
 export const RELAYED = '{"v":1,"type":"Relayed","why":"nats-server published it as an answer to a request"}';
+
+/** May an answer go there? The inbox of whoever asked may have any prefix but these. */
+export function isForReplies(subject: string | undefined, namespace: string): boolean {
+  return subject !== undefined && !subject.startsWith("$") && !subject.startsWith(`${namespace}.`);
+}
