@@ -66,8 +66,9 @@ describe("an answer of nats-server on a subject of our own", () => {
       },
       onInterrupted() {},
     });
-    relay(log.subjects.parked(RUN));
-    await handled();
+    const parked = log.subjects.parked(RUN);
+    relay(parked);
+    await expect.poll(async () => (await log.list("EVENTS", parked)).get(parked)).toBe(1);
     await nc.request(log.subjects.parked(RUN), FORGED);
     await two.promise;
     await consumption.stop();

@@ -34,7 +34,7 @@ describe("doctor", () => {
     const { code, out } = await scene.run("doctor --accept durability");
     expect(await stored()).toEqual(before);
     expect(out).toMatch(/^✓ server: nats-server 2\./m);
-    expect(out).toMatch(/^✓ permissions: this user may do what these do: client, worker, coordinator, operator$/m);
+    expect(out).toMatch(/^✓ permissions: this user may do what these do: client, worker, coordinator, viewer, operator$/m);
     expect(out).toMatch(/^✓ storage: each stream stores and removes a message, in \d+ ms or less$/m);
     expect(out).toContain("- durability: one replica, how often the server syncs to disk is not known");
     expect(out).toContain("approval@1, breaking@1, holding@1, parent@1, sum@1");
@@ -56,7 +56,7 @@ describe("doctor", () => {
 
   it.each([
     ["--accept everything", 'Invalid --accept "everything". Use one of server, health, account,'],
-    ["--role king", 'Invalid --role "king". Use one of client, worker, coordinator, operator.'],
+    ["--role king", 'Invalid --role "king". Use one of client, worker, coordinator, viewer, operator.'],
     ["--monitor 8222", 'Invalid --monitor "8222". Use a URL such as http://127.0.0.1:8222.'],
     ["--max-wait 5x", "Invalid"],
   ])("refuses %s", async (args, message) => {
