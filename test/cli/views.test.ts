@@ -125,6 +125,29 @@ describe("history", () => {
     expect([code, out.trimEnd().split("\n").at(-1)]).toEqual([0, expect.stringContaining("RunCompleted")]);
   });
 
+  it("is followed to its end when the run is deleted, and does not show what its id is used for next", async () => {
+    const run = await scene.client.start(holding, {}, { id: "history-5" });
+    let shown = "";
+    let again: Promise<unknown> | undefined;
+    const { code, out, err } = await scene.run("history history-5 --follow", {
+      onOut(text) {
+        shown += text;
+        if (again || !shown.includes("StepScheduled")) return;
+        again = (async () => {
+          await run.terminate({ reason: "its id is needed" });
+          await run.delete();
+          await scene.client.start(sum, [4, 5], { id: "history-5" });
+        })();
+      },
+    });
+    await again;
+    expect(await scene.client.get("history-5").result()).toBe(9);
+    expect(out).not.toContain("sum");
+    // It has seen the end, or was overtaken by the deletion.
+    if (code === 0) expect(out).toContain("RunTerminated");
+    else expect([code, err]).toEqual([3, expect.stringContaining("history-5")]);
+  });
+
   it("stops following when it is interrupted", async () => {
     const run = await scene.client.start(holding, {}, { id: "history-4" });
     const interrupt = new AbortController();

@@ -4,6 +4,7 @@ import { type ConnectionOptions, connect as connectNats, type NatsConnection } f
 import { NamespaceExistsError, NamespaceNotFoundError, retentionOf, Subjects } from "@stepstream/contracts";
 import { connectEventLog, type Namespaces, openNamespaces, streamsOf } from "@stepstream/event-log/jetstream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { cli } from "../cli/scene.ts";
 import { type Cluster, startCluster } from "../support/cluster.ts";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 
@@ -161,5 +162,32 @@ describe("on three servers", () => {
     expect((await admin.info(ns)).placement).toEqual({ cluster: "test" });
     await log.close();
     await admin.close();
+  }, 60_000);
+});
+
+describe("on three servers with tags", () => {
+  let cluster: Cluster | undefined;
+  beforeAll(async () => {
+    cluster = await startCluster({ tags: [["ssd"], ["ssd", "west"], []] });
+  });
+  afterAll(() => cluster?.stop());
+
+  it("streams are placed on those that have all the tags, and nowhere if there are too few", async ({ skip }) => {
+    if (!cluster) skip();
+    const env = { NATS_URL: cluster!.urls[0]! };
+    const on = async (ns: string) => {
+      const { out } = await cli(`namespace info ${ns} --json`, env);
+      return new Set(JSON.parse(out).streams.map(({ leader }: { leader: string }) => leader));
+    };
+    const both = some();
+    expect((await cli(`namespace create ${both} --placement-tag ssd west`, env)).code).toBe(0);
+    await expect.poll(() => on(both)).toEqual(new Set(["n1"]));
+    expect((await cli(`namespace info ${both}`, env)).out).toMatch(/^placement +tag ssd, tag west$/m);
+    const one = some();
+    expect((await cli(`namespace create ${one} --replicas 3 --placement-tag ssd`, env)).code).not.toBe(0);
+    expect((await cli(`namespace info ${one}`, env)).code).toBe(3);
+    // Moved while it exists.
+    expect((await cli(`namespace update ${both} --placement-tag ssd`, env)).code).toBe(0);
+    expect((await cli(`namespace info ${both}`, env)).out).toMatch(/^placement +tag ssd$/m);
   }, 60_000);
 });

@@ -132,6 +132,34 @@ describe("a client", () => {
   });
 });
 
+describe("two thousand runs", () => {
+  it("are cancelled, and retried, each within half a minute, and each run once", async () => {
+    const outcomes: BulkOutcome[] = [];
+    const onOutcome = (one: BulkOutcome) => void outcomes.push(one);
+    const seconds = async (act: () => Promise<unknown>, runs: number) => {
+      const from = performance.now();
+      expect(await act()).toEqual({ done: runs, skipped: 0, failed: 0 });
+      const took = (performance.now() - from) / 1_000;
+      expect(new Set(outcomes.splice(0).map(({ id }) => id)).size).toBe(runs);
+      expect(took).toBeLessThan(30);
+      return took.toFixed(1);
+    };
+    await startAll(count(2_000));
+    const cancelled = await seconds(() => client.cancelMany({ workflow: waits }, { onOutcome }), 2_000);
+    await expect
+      .poll(async () => Object.values(await states()).filter((state) => state === "cancelled").length, {
+        timeout: 30_000,
+      })
+      .toBe(2_000);
+    await startFailing(2_000);
+    const retried = await seconds(() => client.retryMany({ status: "failed" }, { onOutcome }), 2_000);
+    await expect
+      .poll(async () => Object.values(await states()).filter((state) => state === "failed").length, { timeout: 30_000 })
+      .toBe(4_000);
+    console.log(`2,000 runs: cancelled in ${cancelled} s, retried in ${retried} s`);
+  }, 120_000);
+});
+
 describe("a run", () => {
   it("is started again with its input, once for each end", async () => {
     const run = await client.start(fails, 7, { id: "first" });

@@ -10,8 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { connect as dial } from "@nats-io/transport-node";
+import { credsAuthenticator, connect as dial, nkeyAuthenticator } from "@nats-io/transport-node";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { certificates, operator, userKey } from "../support/credentials.ts";
 import { type GuardedServer, noGuardedServer, startGuardedServer } from "../support/guarded.ts";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { computes, waits } from "./programs/steps.ts";
@@ -161,6 +162,31 @@ it("a handler that computes for longer than its time-out has failed, although it
   expect(await scene.outcome("long")).toMatchObject({ type: "StepFailed", error: { code: "TIMEOUT" } });
 });
 
+/** A server that asks for certificates, a key or a JWT: its configuration, and how the test and the processes log in. */
+async function secured(how: "tls" | "nkey" | "creds", folder: string) {
+  const file = async (name: string, text: string) => {
+    await writeFile(join(folder, name), text);
+    return join(folder, name);
+  };
+  if (how === "tls") {
+    const files: Record<string, string> = {};
+    for (const [name, pem] of Object.entries(await certificates())) files[name] = await file(name, pem);
+    const [ca, cert, key] = [files["ca.pem"]!, files["client.pem"]!, files["client-key.pem"]!];
+    const config = `tls { cert_file: "${files["server.pem"]}", key_file: "${files["server-key.pem"]}", ca_file: "${ca}", verify: true }`;
+    const options = { tls: { caFile: ca, certFile: cert, keyFile: key, host: "127.0.0.1" } };
+    return { config, protocol: "tls", options, env: { TLS_FILES: [ca, cert, key].join(",") } };
+  }
+  if (how === "nkey") {
+    const { seed, publicKey } = userKey();
+    const config = `authorization { users: [ { nkey: ${publicKey} } ] }`;
+    const options = { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) };
+    return { config, protocol: "nats", options, env: { KEY_FILE: await file("key.nk", seed) } };
+  }
+  const { config, creds } = await operator();
+  const options = { authenticator: credsAuthenticator(new TextEncoder().encode(creds)) };
+  return { config, protocol: "nats", options, env: { KEY_FILE: await file("user.creds", creds) } };
+}
+
 describe("the keep-alive thread", { timeout: 60_000 }, () => {
   it.skipIf(noGuardedServer)(
     "logs in as the process does, with functions for credentials, which are asked again after they have changed",
@@ -205,6 +231,26 @@ describe("the keep-alive thread", { timeout: 60_000 }, () => {
       expect([...first.starts("computing"), ...second.starts("computing")]).toHaveLength(1);
       for (const computer of [first, second])
         expect(computer.lines.filter(({ event }) => event === "trouble")).toEqual([]);
+    },
+  );
+
+  it.skipIf(noGuardedServer).each(["tls", "nkey", "creds"] as const)(
+    "logs in with %s as the process does: what computes for longer than the ack wait runs once",
+    async (how) => {
+      const folder = await mkdtemp(join(tmpdir(), "stepstream-keep-alive-"));
+      ends.push(() => rm(folder, { recursive: true, force: true }));
+      const { config, protocol, options, env } = await secured(how, folder);
+      const guarded = await startGuardedServer(config);
+      ends.push(() => guarded.stop());
+      const nats = `${protocol}://${guarded.address}`;
+      const scene = await openScene({ servers: nats, ...options } as never);
+      const [first, second] = [0, 1].map(() => new Computer(scene, how, { env: { NATS_URL: nats, ...env } }));
+      for (const computer of [first!, second!]) await computer.says(({ ready }) => ready);
+      await scene.command(computes, "computing", { ms: 6_000 });
+      expect(await scene.outcome("computing")).toMatchObject({ type: "StepCompleted", attempt: 1 });
+      const lines = [...first!.lines, ...second!.lines];
+      expect(lines.filter(({ started }) => started === "computing")).toHaveLength(1);
+      expect(lines.filter(({ event }) => event === "trouble")).toEqual([]);
     },
   );
 

@@ -14,6 +14,8 @@ const NODES = [0, 1, 2] as const;
 export interface ClusterOptions {
   /** `sync_interval` of each server. Default: two minutes, as nats-server has it. */
   sync?: readonly ("2m" | "always")[];
+  /** `server_tags` of each server. Default: none. */
+  tags?: readonly (readonly string[])[];
 }
 
 /** Three nats-servers that are one cluster, named n0, n1 and n2, as child processes. */
@@ -36,7 +38,10 @@ export interface NatsCluster {
  *
  * @returns undefined where nats-server can only be run in Docker.
  */
-export async function startNatsCluster({ sync = [] }: ClusterOptions = {}): Promise<NatsCluster | undefined> {
+export async function startNatsCluster({
+  sync = [],
+  tags = [],
+}: ClusterOptions = {}): Promise<NatsCluster | undefined> {
   const { NATS_URL: _, ...env } = process.env;
   const found = await findNatsServer({ env });
   if (found.kind !== "binary") return undefined;
@@ -49,7 +54,8 @@ export async function startNatsCluster({ sync = [] }: ClusterOptions = {}): Prom
     // In quotes: without, nats-server takes 2m for two million seconds.
     writeFileSync(
       file,
-      `jetstream { sync_interval: "${sync[index] ?? "2m"}", store_dir: "${join(folder, `${index}`)}" }\n`,
+      `jetstream { sync_interval: "${sync[index] ?? "2m"}", store_dir: "${join(folder, `${index}`)}" }\n` +
+        `server_tags: ${JSON.stringify(tags[index] ?? [])}\n`,
     );
     const child = spawn(
       found.path,

@@ -6,8 +6,13 @@
  */
 import { readFileSync } from "node:fs";
 import worker_threads from "node:worker_threads";
-import { connect as dial, usernamePasswordAuthenticator } from "@nats-io/transport-node";
-import { connectEventLog } from "@stepstream/event-log/jetstream";
+import {
+  credsAuthenticator,
+  connect as dial,
+  nkeyAuthenticator,
+  usernamePasswordAuthenticator,
+} from "@nats-io/transport-node";
+import { connectEventLog, fromFile } from "@stepstream/event-log/jetstream";
 import type { Worker, WorkerOptions } from "@stepstream/step-worker";
 import { computes, waits } from "./steps.ts";
 
@@ -31,6 +36,18 @@ const connections: Record<string, () => WorkerOptions | Promise<WorkerOptions>> 
   settings: () => ({ nats, namespace }),
   functions: () => ({
     nats: { servers: nats, authenticator: usernamePasswordAuthenticator("eva", password) },
+    namespace,
+  }),
+  tls: () => {
+    const [caFile, certFile, keyFile] = process.env.TLS_FILES!.split(",");
+    return { nats: { servers: nats, tls: { caFile, certFile, keyFile, host: "127.0.0.1" } } as never, namespace };
+  },
+  nkey: () => ({
+    nats: { servers: nats, authenticator: nkeyAuthenticator(fromFile(process.env.KEY_FILE!)) },
+    namespace,
+  }),
+  creds: () => ({
+    nats: { servers: nats, authenticator: credsAuthenticator(fromFile(process.env.KEY_FILE!)) },
     namespace,
   }),
   connection: async () => ({ nats: await dial({ servers: nats }), namespace }),
