@@ -53,7 +53,7 @@ describe("a cluster all of whose servers are killed", () => {
     const runs = await Promise.all(Array.from({ length: RUNS }, (_, n) => client.start(four, n, { id: `r-${n}` })));
     // Some wait for their timer, others for a step.
     await expect
-      .poll(async () => (await runs[0]!.history()).some(({ message }) => message.type === "StepCompleted"), {
+      .poll(async () => (await runs[0]!.history()).some((x) => x.kind === "inbox" && x.message.type === "StepCompleted"), {
         timeout: 20_000,
       })
       .toBe(true);
