@@ -377,7 +377,10 @@ export function createWorker(options: WorkerOptions): Worker {
       if (change.state === "closed") worker.stop({ drainMs: 0 }).catch((error) => warn("stop", error));
     });
     const denied = log.onDenied?.((report) => emit({ type: "denied", ...report }));
-    for (const subscription of [connection, denied]) if (subscription) subscriptions.push(subscription);
+    // With a listener the log looks at the streams every few seconds. It closes where the namespace was made again with another
+    // number of partitions: results would go to inboxes that no coordinator reads.
+    const lost = log.onStreamsLost?.(() => {});
+    for (const subscription of [connection, denied, lost]) if (subscription) subscriptions.push(subscription);
     try {
       const patience = { waitMs: options.waitMs ?? 0, onWaiting, signal: stopping.signal };
       await Promise.all(lanes.map((lane) => untilServed(clock, patience, () => lane.start())));
