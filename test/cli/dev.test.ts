@@ -124,3 +124,29 @@ describe.skipIf(process.platform !== "linux")("stepstream dev that is killed", (
     expect(await marked.left()).toEqual([]);
   });
 });
+
+describe.skipIf(process.platform !== "linux")("stepstream dev whose data folder is deleted", () => {
+  it("begins with an empty one when it is started again, on another server, and its CLI finds it", async () => {
+    const first = await inPipe();
+    const client = await connect({ nats: first.url });
+    await (await client.start(order, { orderId: "1", cents: 995 }, { id: "order-1" })).result();
+    await client.close();
+    // While it runs: what it has stored is gone, and the next one must not mind.
+    await rm(join(project, ".stepstream"), { recursive: true, force: true });
+    first.child.kill("SIGTERM");
+    await first.exited;
+    expect(await marked.left()).toEqual([]);
+
+    const next = await inPipe();
+    const again = await connect({ nats: next.url });
+    expect(await again.list()).toEqual([]);
+    const run = await again.start(order, { orderId: "2", cents: 995 }, { id: "order-1" });
+    expect(await run.result()).toMatchObject({ parcel: "parcel-2" });
+    await again.close();
+    const told = await cli("result order-1 --json", {}, { cwd: project });
+    expect(told).toMatchObject({ code: 0, out: expect.stringContaining('"status":"completed"') });
+    next.child.kill("SIGTERM");
+    expect(await next.exited).toEqual([0, null]);
+    expect(await marked.left()).toEqual([]);
+  });
+});
