@@ -116,4 +116,19 @@ accounts {
     const env = { STEPSTREAM_SHOP_CHARGE_PASSWORD: "x", STEPSTREAM_7_SHOPS_WORKER_PASSWORD: "y" };
     expect(await check("accounts.conf", env)).toMatchObject({ code: 0 });
   });
+
+  it("takes what the guide says, and passwords in quotes whatever they begin with", async () => {
+    const guide = await readFile(new URL("../../docs/guides/permissions.md", import.meta.url), "utf8");
+    for (const [, args, file] of guide.matchAll(/^ +stepstream (namespace permissions .*) > (\S+)$/gm))
+      await writeFile(join(folder, file!), (await run(args!)).out);
+    const [, accounts] = /```text\n([\s\S]*?)```/.exec(guide)!;
+    const store = `jetstream { store_dir: "${join(folder, "js")}" }\n`;
+    await writeFile(join(folder, "guide.conf"), store + accounts);
+    const names = ["CLIENT", "COORDINATOR", "VIEWER", "OPERATOR", "PAYMENTS", "SHIPPING"];
+    const passwords = (password: string) =>
+      Object.fromEntries(names.map((name) => [`STEPSTREAM_SHOP_${name}_PASSWORD`, password]));
+    expect(await check("guide.conf", passwords("secret"))).toMatchObject({ code: 0 });
+    expect(await check("guide.conf", passwords('"7Qh5e#$x"'))).toMatchObject({ code: 0 });
+    expect((await check("guide.conf", passwords("7"))).code).not.toBe(0);
+  });
 });

@@ -176,7 +176,9 @@ describe.skipIf(noGuardedServer)("roles with users of their own", () => {
     await startCoordinator([...COMMON, special] as never);
     await Promise.all(coordinators.splice(0, 2).map((one) => one.stop()));
     await taken.cancel({ timeout: "20s" });
+    await admin.close();
     await roles.server.restart();
+    admin = await roles.connect("admin");
     const after = await client.start(item, 2, { id: "item-2" });
     expect(await after.result({ timeout: "30s" })).toBe(2);
     await lonely.cancel({ timeout: "20s" });

@@ -97,7 +97,7 @@ describe.skipIf(noGuardedServer)("the permissions that roles need", () => {
     }
   });
 
-  it.each(["operator", "viewer"] as const)("of %s are what doctor expects of it, without being told", async (role) => {
+  it.each(["operator", "viewer"] as const)("of %s are what doctor expects of it, also without --role", async (role) => {
     const { wrong, all } = await asRole(role, role, "--accept durability,coordinators,workers");
     expect(wrong).toEqual([]);
     expect(all).toContainEqual(

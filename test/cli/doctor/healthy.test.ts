@@ -34,7 +34,9 @@ describe("doctor", () => {
     const { code, out } = await scene.run("doctor --accept durability");
     expect(await stored()).toEqual(before);
     expect(out).toMatch(/^✓ server: nats-server 2\./m);
-    expect(out).toMatch(/^✓ permissions: this user may do what these do: client, worker, coordinator, viewer, operator$/m);
+    expect(out).toMatch(
+      /^✓ permissions: this user may do what these do: client, worker, coordinator, viewer, operator$/m,
+    );
     expect(out).toMatch(/^✓ storage: each stream stores and removes a message, in \d+ ms or less$/m);
     expect(out).toContain("- durability: one replica, how often the server syncs to disk is not known");
     expect(out).toContain("approval@1, breaking@1, holding@1, parent@1, sum@1");
