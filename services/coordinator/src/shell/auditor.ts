@@ -6,7 +6,7 @@ import { reportEnd } from "./ended.ts";
 import { type History, startOf } from "./history.ts";
 import { lastOfInboxes } from "./inboxes.ts";
 import { type Awaited, historyOf, isEnd, type LiveRuns, type Mailboxes } from "./live-runs.ts";
-import { listStored, type Stored } from "./stored.ts";
+import { listStored, Parsed, type Stored } from "./stored.ts";
 import { reportSwept } from "./swept.ts";
 
 /** What was found of a run in one look. */
@@ -63,6 +63,7 @@ export class Auditor {
   readonly #mailboxes: Mailboxes;
   readonly #wanted: () => boolean;
   #suspects = new Map<string, Suspect>();
+  readonly #parsed = new Parsed();
   /** Losses of streams: how many were reported, and how many of them the last look took into account. */
   readonly #losses = { reported: 0, seen: 0 };
   /** Where the next look at children begins. */
@@ -88,7 +89,7 @@ export class Auditor {
   async look(): Promise<number> {
     const losses = this.#losses.reported;
     const isLossKnown = losses > this.#losses.seen;
-    const stored = await listStored(this.#deps, this.#partition);
+    const stored = await listStored(this.#deps, this.#partition, this.#parsed);
     this.#losses.seen = losses;
     const runs = this.#awaited(stored);
     const children = await this.#children(runs);

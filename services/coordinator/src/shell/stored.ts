@@ -1,4 +1,4 @@
-import { MalformedMessageError } from "@stepstream/contracts";
+import { MalformedMessageError, type SubjectParts } from "@stepstream/contracts";
 import { NOTHING, type StoredOfRun } from "../audit/compare.ts";
 import type { Deps } from "./deps.ts";
 
@@ -69,11 +69,33 @@ export class Stored {
   }
 }
 
+/** Subjects of the last listing and of this one: to parse them all again costs more than all the rest of a look. */
+export class Parsed {
+  #before = new Map<string, SubjectParts | undefined>();
+  #now = new Map<string, SubjectParts | undefined>();
+
+  /** Another listing begins. */
+  next(): void {
+    this.#before = this.#now;
+    this.#now = new Map();
+  }
+
+  of(subject: string, parse: () => SubjectParts | undefined): SubjectParts | undefined {
+    const known = this.#before.get(subject);
+    const parts = known ?? parse();
+    this.#now.set(subject, parts);
+    return parts;
+  }
+}
+
 export async function listStored(
   { log, stranded, warn }: Pick<Deps, "log" | "stranded" | "warn">,
   partition: number,
+  parsed: Parsed = new Parsed(),
 ): Promise<Stored> {
   const { subjects } = log;
+  parsed.next();
+  const parse = (subject: string) => parsed.of(subject, () => subjects.parse(subject));
   const [commands, timers] = await Promise.all([
     log.list("COMMANDS", subjects.all.commandsOfPartition(partition)),
     log.list("TIMERS", subjects.all.timersOfPartition(partition)),
@@ -81,7 +103,7 @@ export async function listStored(
   const stored = new Stored();
   const steps = new Set<string>();
   for (const subject of commands.keys()) {
-    const { run, slot, step } = subjects.parse(subject) ?? {};
+    const { run, slot, step } = parse(subject) ?? {};
     if (run === undefined || slot === undefined || step === undefined) {
       warn("passed over a command in an audit", new MalformedMessageError(subject, "", "its subject is no command's"));
       continue;
@@ -90,7 +112,7 @@ export async function listStored(
     steps.add(step);
   }
   for (const subject of timers.keys()) {
-    const { run, slot } = subjects.parse(subject) ?? {};
+    const { run, slot } = parse(subject) ?? {};
     if (run !== undefined && slot !== undefined) stored.addTimer(run, slot);
   }
   for (const found of await Promise.all([...steps].map((step) => stranded.of(step, partition))))
