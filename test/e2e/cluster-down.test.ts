@@ -53,9 +53,12 @@ describe("a cluster all of whose servers are killed", () => {
     const runs = await Promise.all(Array.from({ length: RUNS }, (_, n) => client.start(four, n, { id: `r-${n}` })));
     // Some wait for their timer, others for a step.
     await expect
-      .poll(async () => (await runs[0]!.history()).some((x) => x.kind === "inbox" && x.message.type === "StepCompleted"), {
-        timeout: 20_000,
-      })
+      .poll(
+        async () => (await runs[0]!.history()).some((x) => x.kind === "inbox" && x.message.type === "StepCompleted"),
+        {
+          timeout: 20_000,
+        },
+      )
       .toBe(true);
     await Promise.all([0, 1, 2].map((index) => cluster!.kill(index)));
     await sleep(1_000);

@@ -41,7 +41,7 @@ Stepstream makes the streams; clients and workers of other languages **must not*
   \`<ns>.inbox.<p>.<run>.client\`, so that permissions of NATS can tell them apart. A run's inbox is
   all of \`<ns>.inbox.<p>.<run>.*\`, by stream sequence; read it subject by subject, since a wildcard costs the server much. A message on a subject that is not its sender's is a dead letter.
 - **B7. Answers of the server.** Publish no message with a header \`Nats-Sequence\`. One that has it, beside those that the server adds
-  when you ask for the message, is an answer of nats-server that somebody has directed there: it cannot be read. Reply to no
+  when you ask for the message, is an answer of nats-server that another process has directed there: it cannot be read. Reply to no
   subject of the namespace, and to none that begins with \`$\`.
 
 ## A worker
