@@ -63,6 +63,18 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    rule: "forgotten-deliveries",
+    seed: 1293,
+    why: "A first delivery soon after a connection may be a second one, if the command was stored before.",
+    patches: [
+      {
+        file: "services/step-worker/src/shell/look-up.ts",
+        from: "return delivery.at <= since &&",
+        to: "return false &&",
+      },
+    ],
+  },
+  {
     rule: "outstanding-then-inbox",
     seed: 206,
     why: "On a takeover the commands that are out are listed first, then the inbox is read.",
