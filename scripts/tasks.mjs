@@ -8,6 +8,7 @@ const bin = {
   biome: join(ROOT, "node_modules", "@biomejs", "biome", "bin", "biome"),
   tsc: join(ROOT, "node_modules", "typescript", "bin", "tsc"),
   vitest: join(ROOT, "node_modules", "vitest", "vitest.mjs"),
+  vitepress: join(ROOT, "docs", "node_modules", "vitepress", "bin", "vitepress.js"),
 };
 
 /**
@@ -20,6 +21,7 @@ const STAGES = [
     ["lint", [bin.biome, "check"]],
     ["types", [bin.tsc, "-p", "tsconfig.json"]],
     ["docs", ["docs/tools/main.ts", "--check"]],
+    ["site", [bin.vitepress, ...siteArguments(["--build"])]],
   ],
   [["tests", [bin.vitest, "run", ...report()]]],
   [["simulation", ["test/simulation/main.ts", "--seeds", "200"]]],
@@ -33,10 +35,14 @@ const TASKS = {
     help: "the same as verify; with arguments: vitest run <arguments>, and nothing else",
     run: (args) => (args.length > 0 ? node([bin.vitest, "run", ...args, ...report()]) : verify()),
   },
-  verify: { help: "lint, types, docs, tests, simulation, planted faults: what CI runs", run: verify },
+  verify: { help: "lint, types, docs, site, tests, simulation, planted faults: what CI runs", run: verify },
   docs: {
     help: "writes docs/reference from the code; --check: says what is stale",
     run: (args) => node(["docs/tools/main.ts", ...args]),
+  },
+  site: {
+    help: "serves docs/ as a site and prints its URL; --build: writes it into docs/.vitepress/dist and checks its links",
+    run: (args) => node([bin.vitepress, ...siteArguments(args)]),
   },
   bench: { help: "runs the benchmarks", run: (args) => node(["bench/main.ts", ...args]) },
   simulate: {
@@ -129,6 +135,11 @@ async function exec(command) {
     env: environment({ firstOnPath }),
     shell: process.platform === "win32",
   });
+}
+
+/** Other arguments are VitePress's, such as `--port <n>` and `--base /docs/`. @param {string[]} args */
+function siteArguments(args) {
+  return [args.includes("--build") ? "build" : "dev", "docs", ...args.filter((arg) => arg !== "--build")];
 }
 
 /** `STEPSTREAM_TEST_REPORT=<file>` has vitest write its counts there, as JSON, beside what it prints. */

@@ -20,6 +20,7 @@ const FOLDERS = [
   "packages/sdk/src",
   "packages/watchdog/src",
   "packages/cli/src/doctor",
+  "docs/.vitepress",
 ];
 /** Files whose promises are named by what they hold. */
 const NAMES: Record<string, string> = { execution: "run", "run-actor": "mailbox" };
