@@ -141,6 +141,8 @@ const OPTIONS = [
   "keepAliveThread",
 ];
 const NATS = "nats://127.0.0.1:4222";
+/** So long commands are not taken because the keep-alive thread has not logged in yet. */
+const KEEP_ALIVE_LOGIN_MS = 2_000;
 /** Where the watchdog does not report what blocks the event loop, so long a stall is. */
 const STALL_MS = 2_500;
 /** So long a handler that was started twice is told of. */
@@ -286,6 +288,14 @@ export function createWorker(options: WorkerOptions): Worker {
     return undefined;
   }
 
+  /** Waits for that, but not for long. */
+  async function loggedIn({ ready }: KeepAlive): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = clock.setTimeout(late.resolve, KEEP_ALIVE_LOGIN_MS);
+    await Promise.race([ready, late.promise]);
+    clock.clearTimeout(timer);
+  }
+
   function suspectAll(stalledMs: number): void {
     if (!watch && !options.clock && stalledMs >= STALL_MS && Number.isFinite(stalledMs))
       warn(
@@ -381,6 +391,8 @@ export function createWorker(options: WorkerOptions): Worker {
     // number of partitions: results would go to inboxes that no coordinator reads.
     const lost = log.onStreamsLost?.(() => {});
     for (const subscription of [connection, denied, lost]) if (subscription) subscriptions.push(subscription);
+    // The first handler may block this thread, which the keep-alive thread needs for its login.
+    if (deps.keepAlive) await loggedIn(deps.keepAlive);
     try {
       const patience = { waitMs: options.waitMs ?? 0, onWaiting, signal: stopping.signal };
       await Promise.all(lanes.map((lane) => untilServed(clock, patience, () => lane.start())));

@@ -27,6 +27,11 @@ import { ACK_WAIT_MS, ALIVE_AT, Block, KEPT_AT, monotonicMs, UNTIL, WAS_LATE } f
 export interface KeepAlive {
   /** @returns undefined if it cannot be kept alive by the thread. */
   hold(ackSubject: string, ackWaitMs: number): Kept | undefined;
+  /**
+   * Fulfilled when the thread does without the main thread: it is logged in, or has failed to. Until then code that blocks the main
+   * thread keeps the functions of the login (K1) from being asked.
+   */
+  readonly ready: Promise<void>;
   stop(): void;
 }
 
@@ -51,7 +56,9 @@ export function startKeepAlive(options: KeepAliveOptions): KeepAlive | string {
   const thread = theThread(clock);
   if (typeof thread === "string") return thread;
   const authenticators = [authenticator ?? []].flat();
-  const id = thread.open({ authenticators, onTrouble });
+  const { promise: ready, resolve: settle } = Promise.withResolvers<void>();
+  if (authenticators.length === 0) settle();
+  const id = thread.open({ authenticators, onTrouble, settle });
   try {
     thread.post({ type: "open", id, options: settings, asksMain: authenticators.length > 0, ackWaitMs });
   } catch (error) {
@@ -62,6 +69,7 @@ export function startKeepAlive(options: KeepAliveOptions): KeepAlive | string {
     (memory) => thread.post({ type: "block", id, memory }),
     () => thread.close(id),
     clock,
+    ready,
   );
 }
 
@@ -71,8 +79,10 @@ class Table implements KeepAlive {
   readonly #share: (memory: SharedArrayBuffer) => void;
   readonly #close: () => void;
   readonly #free: Kept[] = [];
+  readonly ready: Promise<void>;
 
-  constructor(share: (memory: SharedArrayBuffer) => void, close: () => void, clock: Clock) {
+  constructor(share: (memory: SharedArrayBuffer) => void, close: () => void, clock: Clock, ready: Promise<void>) {
+    this.ready = ready;
     this.#share = share;
     this.#close = close;
     this.#clock = clock;
@@ -148,6 +158,8 @@ export class Kept {
 interface User {
   authenticators: readonly Authenticator[];
   onTrouble: (error: Error) => void;
+  /** Called when it has logged in, has failed to, or is not to any more. */
+  settle: () => void;
 }
 
 class Thread {
@@ -180,13 +192,15 @@ class Thread {
   }
 
   close(id: number): void {
+    this.#users.get(id)?.settle();
     if (this.#users.delete(id)) this.post({ type: "close", id });
   }
 
   #told(message: Told): void {
     const user = this.#users.get(message.id);
-    if (message.type === "login") this.#logIn(user?.authenticators ?? [], message.nonce, message.ticket);
-    else if (message.type === "down") user?.onTrouble(new Error(message.why));
+    if (message.type === "login") return this.#logIn(user?.authenticators ?? [], message.nonce, message.ticket);
+    user?.settle();
+    if (message.type === "down") user?.onTrouble(new Error(message.why));
   }
 
   #logIn(authenticators: readonly Authenticator[], nonce: string | undefined, ticket: number): void {
@@ -207,7 +221,10 @@ class Thread {
 
   #ended(error: Error): void {
     if (shared === this) shared = undefined;
-    for (const { onTrouble } of this.#users.values()) onTrouble(error);
+    for (const { onTrouble, settle } of this.#users.values()) {
+      settle();
+      onTrouble(error);
+    }
     this.#users.clear();
   }
 }
