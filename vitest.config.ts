@@ -9,6 +9,15 @@ const maxWorkers = 2 * availableParallelism();
 /** What is waited for comes in milliseconds, on a machine that does nothing else. */
 const expect = { poll: { timeout: 20_000 } };
 
+const ON_SERVERS = {
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  expect,
+  maxWorkers: inDocker ? 1 : maxWorkers,
+  // Together with the others, in whose waiting they work, if as many may run.
+  sequence: { groupOrder: inDocker ? 1 : 0 },
+};
+
 /** What takes long, by what it took, but those that block a processor on purpose not beside each other. */
 const LONG = [
   "test/deploy/image.docker",
@@ -31,6 +40,16 @@ const LONG = [
   "test/e2e/telemetry",
   "packages/testing/src/environment/loops",
   "packages/sdk/src/tell-run",
+];
+
+/**
+ * Faults in real time: servers that go away for many seconds, elections, shutdowns, deaths of processes, thousands of runs. A stage
+ * of its own in CI; `npm test` alone leaves them out, to be done in a few minutes.
+ */
+const SLOW = [
+  "test/cli/doctor/{cluster,full,processes}.test.ts",
+  "test/e2e/{auditor,bulk,crash,denied,elections,given-connection,heals,health,keep-alive,kills,leases,login}.test.ts",
+  "test/e2e/{lost-streams,lost-timers,outage,remade,scale,shutdown,start-order}.test.ts",
 ];
 
 /** Begins with what takes long, also where nothing has run before, so that no processor is idle at the end. */
@@ -65,15 +84,11 @@ export default defineConfig({
           name: "bus",
           // The watchdog's, too: they start processes that block, and wait.
           include: ["test/**/*.test.ts", "examples/**/*.test.ts", "packages/watchdog/**/*.test.ts"],
-          exclude: ["**/node_modules/**", "**/dist/**"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          expect,
-          maxWorkers: inDocker ? 1 : maxWorkers,
-          // Together with the others, in whose waiting they work, if as many may run.
-          sequence: { groupOrder: inDocker ? 1 : 0 },
+          exclude: ["**/node_modules/**", "**/dist/**", ...SLOW],
+          ...ON_SERVERS,
         },
       },
+      { test: { name: "slow", include: SLOW, exclude: ["**/node_modules/**"], ...ON_SERVERS } },
     ],
   },
 });

@@ -23,7 +23,7 @@ const STAGES = [
     ["docs", ["docs/tools/main.ts", "--check"]],
     ["site", [bin.vitepress, ...siteArguments(["--build"])]],
   ],
-  [["tests", [bin.vitest, "run", ...report()]]],
+  [["tests", [bin.vitest, "run", "--project", "unit", "--project", "bus", ...report()]]],
   [["simulation", ["test/simulation/main.ts", "--seeds", "200"]]],
   [["planted faults", ["test/simulation/main.ts", "--rules"]]],
 ];
@@ -35,7 +35,10 @@ const TASKS = {
     help: "the same as verify; with arguments: vitest run <arguments>, and nothing else",
     run: (args) => (args.length > 0 ? node([bin.vitest, "run", ...args, ...report()]) : verify()),
   },
-  verify: { help: "lint, types, docs, site, tests, simulation, planted faults: what CI runs", run: verify },
+  verify: {
+    help: "lint, types, docs, site, tests, simulation, planted faults: what CI runs, but for the slow tests",
+    run: verify,
+  },
   docs: {
     help: "writes docs/reference from the code; --check: says what is stale",
     run: (args) => node(["docs/tools/main.ts", ...args]),
