@@ -48,6 +48,7 @@ export interface FindOptions {
  * @throws {NatsServerNotFoundError} If no source has one. Its message says what to install.
  */
 export async function findNatsServer({
+  // biome-ignore lint/style/noProcessEnv: the default of an option: tests and programs find the same server
   env = process.env,
   log = () => {},
   machine = thisMachine(env),

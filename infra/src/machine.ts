@@ -33,6 +33,7 @@ export interface RunOptions {
   timeoutMs?: number;
 }
 
+// biome-ignore lint/style/noProcessEnv: the default of an argument: says what this machine is
 export function thisMachine(env: Readonly<Record<string, string | undefined>> = process.env): Machine {
   return {
     platform: process.platform,

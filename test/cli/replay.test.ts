@@ -14,7 +14,8 @@ import { createTestEnvironment } from "@stepstream/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 import { noTerminal, openTerminal } from "../support/terminal.ts";
-import { below, places, work } from "./code/places.ts";
+import { work } from "./code/helper.ts";
+import { below, places } from "./code/places.ts";
 import { places as changed } from "./code/places-changed.ts";
 import { cli, type Ran } from "./scene.ts";
 

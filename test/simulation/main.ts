@@ -65,7 +65,7 @@ async function part(): Promise<void> {
   const mutation = mutations.find((m) => m.rule === values.without);
   if (mutation) takeOut(mutation);
   const { simulateWorld } = await import("@stepstream/testing");
-  const { model } = await import("./model.ts");
+  const { model } = await import("./scenario.ts");
   for (let seed = first; seed < first + seeds; seed++) {
     const outcome = await simulateWorld(model, seed, runs, values.trace ? console.error : undefined);
     process.stdout.write(`${JSON.stringify(outcome)}\n`);

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { type SimulatedRun, type SimulatedWorld, simulateWorld } from "@stepstream/testing";
 import { describe, expect, it } from "vitest";
 import { constructs } from "./constructs.ts";
-import { model } from "./model.ts";
+import { model } from "./scenario.ts";
 
 const page = await readFile(new URL("../../docs/features.md", import.meta.url), "utf8");
 const features = [...page.matchAll(/^\| (?!feature |--- )(.+?) \|/gm)].map(([, name]) => name!);

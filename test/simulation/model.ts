@@ -1,9 +1,7 @@
 import { exponential, type WorkflowContext, workflow } from "@stepstream/sdk";
 import { scheduleWorkflow } from "@stepstream/sdk/schedule";
-import type { Chance, Scenario } from "@stepstream/testing";
+import type { Chance } from "@stepstream/testing";
 import { z } from "zod";
-import { checkExpected, type Model } from "./expected.ts";
-import { outside } from "./outside.ts";
 import { type Expected, spellStep } from "./reference.ts";
 import * as s from "./steps.ts";
 import { spellValue, Values, valuesOf } from "./values.ts";
@@ -257,7 +255,7 @@ export const guarded = workflow("guarded", anything, async (input, w) => {
   return { refused, frozen, clock, inUnit };
 });
 /** Here the guards are what is tried: nothing may call it without them. */
-const expectGuarded = (input: Shape): Expected => ({
+export const expectGuarded = (input: Shape): Expected => ({
   ending: {
     how: "completed",
     output: spellValue({
@@ -333,7 +331,7 @@ export const kinds = workflow(
 );
 
 /** The same before and after `w.patched`: see `deploy` in the model. */
-const mended = (isNew: boolean) =>
+export const mended = (isNew: boolean) =>
   workflow("mended", anything, async (input, w) => {
     const one = await w.run(s.work, item(input, 1));
     await w.sleep(Math.floor(w.random() * 20_000));
@@ -343,7 +341,7 @@ const mended = (isNew: boolean) =>
     return { one, checked, two };
   });
 /** When the coordinators get the new code of `mended`. */
-const DEPLOYED_AFTER_MS = 45_000;
+export const DEPLOYED_AFTER_MS = 45_000;
 
 /** A rejection that is awaited later, and work that is not awaited at all. */
 export const loose = workflow("loose", anything, async (input, w) => {
@@ -363,7 +361,7 @@ export const hub = workflow("hub", definition, async (input, w) => {
 });
 
 /** Starts chains by the clock: four times, however long they take and whatever crashes. */
-function schedule(chance: Chance, id: string) {
+export function schedule(chance: Chance, id: string) {
   const overlap = chance.pick([
     "skip",
     "buffer-one",
@@ -408,31 +406,3 @@ export const workflows = [
   greet,
   scheduleWorkflow,
 ];
-
-/** For the judgement: the new code, which has both ways. */
-const judged: Model = {
-  workflows: [...workflows.filter(({ name }) => name !== "mended"), mended(true)],
-  known: { guarded: expectGuarded },
-  patch: { workflow: "mended", step: "beat" },
-};
-
-export const model: Scenario = {
-  workflows,
-  steps: s.handlers,
-  start: (chance, i) => {
-    const workflow = chance.pick(workflows.filter((one) => one !== greet));
-    if (workflow === scheduleWorkflow) return { workflow, input: schedule(chance, `s${i}`) };
-    const input = {
-      width: 1 + chance.int(4),
-      ms: chance.pick([5, 100, 2_000, 8_000]),
-      fails: chance.pick([0, 0.1, 0.4]),
-    };
-    if (workflow !== limited) return { workflow, input };
-    return { workflow, input, options: { delay: chance.int(5_000), timeout: 5_000 + chance.int(20_000) } };
-  },
-  // Not every coordinator knows every workflow: some runs have to be handed on.
-  hosts: (coordinator) => (coordinator === 2 ? workflows.filter((w) => w !== desk && w !== saga) : workflows),
-  deploy: { after: DEPLOYED_AFTER_MS, workflows: [mended(true)] },
-  outside,
-  check: (run, world) => checkExpected(run, world, judged),
-};

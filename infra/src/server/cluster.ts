@@ -42,6 +42,7 @@ export async function startNatsCluster({
   sync = [],
   tags = [],
 }: ClusterOptions = {}): Promise<NatsCluster | undefined> {
+  // biome-ignore lint/style/noProcessEnv: a server of its own, whatever NATS_URL says
   const { NATS_URL: _, ...env } = process.env;
   const found = await findNatsServer({ env });
   if (found.kind !== "binary") return undefined;

@@ -31,8 +31,8 @@ const ONCE_MS = 300;
 /** What has not ended after so long is a command that waits. */
 const WAITS_MS = 300;
 
-/** The real ones. */
-export function processIo(): Io {
+/** The real ones. @param env - The variables of the environment: main.ts alone reads them. */
+export function processIo(env: Io["env"]): Io {
   const ended = new AbortController();
   let since = 0;
   for (const signal of ["SIGINT", "SIGTERM"] as const)
@@ -58,7 +58,7 @@ export function processIo(): Io {
     in: process.stdin,
     out: process.stdout,
     err: process.stderr,
-    env: process.env,
+    env,
     cwd: process.cwd(),
     signal: ended.signal,
     now: Date.now,

@@ -1,7 +1,7 @@
 import { processIo } from "./io.ts";
 import { runCli } from "./program.ts";
 
-const code = await runCli(process.argv.slice(2), processIo());
+const code = await runCli(process.argv.slice(2), processIo(process.env));
 process.exitCode = code;
 // Mostly nothing is left, and the process ends by itself. But a connection to what accepts and never answers stays open in
 // nats.js, after the error was printed.

@@ -16,19 +16,24 @@ import {
 type Text = { readonly type: "string" };
 type Texts = { readonly [F in (typeof CONNECTION_FLAGS)[number]["name"]]: Text };
 
+/** The variables of the environment, as a program's main.ts has them. */
+export type Env = Readonly<Record<string, string | undefined>>;
+
 /** The options that all programs take, for `parseArgs`. A variable of the environment is the default of each. */
-export const OPTIONS = {
-  ...(Object.fromEntries(CONNECTION_FLAGS.map(({ name }) => [name, { type: "string" }])) as Texts),
-  namespace: { type: "string", short: "n", default: process.env.STEPSTREAM_NAMESPACE || "default" },
-  "connect-timeout": { type: "string", default: process.env.STEPSTREAM_CONNECT_TIMEOUT ?? "" },
-  "metrics-port": { type: "string", default: process.env.STEPSTREAM_METRICS_PORT ?? "" },
-  "health-port": { type: "string", default: process.env.STEPSTREAM_HEALTH_PORT ?? "" },
-  "shutdown-timeout": { type: "string", default: process.env.STEPSTREAM_SHUTDOWN_TIMEOUT ?? "" },
-  "log-level": { type: "string", default: process.env.STEPSTREAM_LOG_LEVEL ?? "" },
-  "log-format": { type: "string", default: process.env.STEPSTREAM_LOG_FORMAT ?? "" },
-  quiet: { type: "boolean", default: false },
-  help: { type: "boolean", short: "h", default: false },
-} as const satisfies ParseArgsOptionsConfig;
+export function optionsOf(env: Env) {
+  return {
+    ...(Object.fromEntries(CONNECTION_FLAGS.map(({ name }) => [name, { type: "string" }])) as Texts),
+    namespace: { type: "string", short: "n", default: env.STEPSTREAM_NAMESPACE || "default" },
+    "connect-timeout": { type: "string", default: env.STEPSTREAM_CONNECT_TIMEOUT ?? "" },
+    "metrics-port": { type: "string", default: env.STEPSTREAM_METRICS_PORT ?? "" },
+    "health-port": { type: "string", default: env.STEPSTREAM_HEALTH_PORT ?? "" },
+    "shutdown-timeout": { type: "string", default: env.STEPSTREAM_SHUTDOWN_TIMEOUT ?? "" },
+    "log-level": { type: "string", default: env.STEPSTREAM_LOG_LEVEL ?? "" },
+    "log-format": { type: "string", default: env.STEPSTREAM_LOG_FORMAT ?? "" },
+    quiet: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  } as const satisfies ParseArgsOptionsConfig;
+}
 
 const WIDTH = 120;
 
@@ -45,7 +50,7 @@ export function optionHelp({ name, value, about, variable }: Omit<Flag, "variabl
   return `${option}${lines.join(`\n${" ".repeat(option.length)}`)}`;
 }
 
-/** {@link OPTIONS} for people. */
+/** {@link optionsOf} for people. */
 export const OPTIONS_HELP = [
   ...[...CONNECTION_FLAGS, NAMESPACE_FLAG].map(optionHelp),
   optionHelp({ ...WAIT_FLAG, about: `${WAIT_FLAG.about} (default: as long as it takes)` }),
@@ -65,10 +70,11 @@ export async function connectionOfProgram(
   values: {
     [F in keyof Texts]?: string | undefined;
   },
+  env: Env,
 ): Promise<Connection> {
   const { "tls-cert": tlsCert, "tls-key": tlsKey, "tls-ca": tlsCa, "inbox-prefix": inboxPrefix, ...rest } = values;
   const flags: NatsFlags = { ...rest, tlsCert, tlsKey, tlsCa, inboxPrefix };
-  return connectionOf(flags, process.env, process.cwd()).catch((error) => giveUp(error, 2));
+  return connectionOf(flags, env, process.cwd()).catch((error) => giveUp(error, 2));
 }
 
 /** Ends the program in words if its arguments cannot be read. */

@@ -3,8 +3,8 @@ export {
   connectionOfProgram,
   giveUp,
   help,
-  OPTIONS,
   OPTIONS_HELP,
+  optionsOf,
   orGiveUp,
   WORKER_HELP,
 } from "./arguments.ts";

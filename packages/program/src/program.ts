@@ -1,12 +1,12 @@
 import { type Duration, durationMs, MAX_TIMER_MS } from "@stepstream/contracts";
 import { startTelemetry } from "@stepstream/telemetry";
-import { giveUp, oneOf, orGiveUp, portOf, waitOf } from "./arguments.ts";
+import { type Env, giveUp, oneOf, orGiveUp, portOf, waitOf } from "./arguments.ts";
 import { words } from "./events.ts";
 import { serveHealth } from "./health.ts";
 import { createLog, FORMATS, LEVELS, type Log } from "./log.ts";
 import { type ShutdownPlan, shutdownPlan } from "./shutdown.ts";
 
-/** What {@link OPTIONS} make of the arguments. */
+/** What {@link optionsOf} make of the arguments. */
 export interface Values {
   namespace: string;
   "connect-timeout": string;
@@ -50,12 +50,13 @@ const KILLED = { SIGTERM: 143, SIGINT: 130 } as const;
  * that traces is made or loaded. Ends the program in words if an option makes no sense, or a port is not to be had.
  *
  * @param name - Its service name, and its name in the log.
+ * @param env - Of it, the OTEL_* variables are read.
  * @param drainMs - How long what is under way may finish on shutdown, if that was asked for.
  */
-export async function startProgram(name: string, values: Values, drainMs?: number): Promise<Program> {
+export async function startProgram(name: string, values: Values, env: Env, drainMs?: number): Promise<Program> {
   const { level, format, metricsPort, healthPort, waitMs, patienceMs } = orGiveUp(() => settings(values));
   const log = await createLog({ name, namespace: values.namespace, level, format });
-  const telemetry = await startTelemetry({ serviceName: name, scraped: metricsPort !== undefined });
+  const telemetry = await startTelemetry({ serviceName: name, scraped: metricsPort !== undefined, env });
   const shutdown = shutdownPlan(patienceMs, drainMs);
   let service: Service | undefined;
   let stopping = false;
@@ -98,7 +99,7 @@ export async function startProgram(name: string, values: Values, drainMs?: numbe
   }
 
   const { serveMetrics } = telemetry;
-  const host = process.env.OTEL_EXPORTER_PROMETHEUS_HOST;
+  const host = env.OTEL_EXPORTER_PROMETHEUS_HOST;
   for (const [option, port] of Object.entries({ "--metrics-port": metricsPort, "--health-port": healthPort })) {
     if (port === undefined || (option === "--health-port" && port === metricsPort)) continue;
     const served = { notReady, ...(option === "--metrics-port" && { serveMetrics }) };

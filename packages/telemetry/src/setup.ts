@@ -25,12 +25,14 @@ const off: StartedTelemetry = { stop: async () => {} };
 export async function startTelemetry(options: {
   serviceName: string;
   scraped?: boolean;
-  env?: NodeJS.ProcessEnv;
+  env?: Readonly<Record<string, string | undefined>>;
 }): Promise<StartedTelemetry> {
+  // biome-ignore lint/style/noProcessEnv: programs of users call it with a name only, as they do the SDK of OpenTelemetry
   const { serviceName, scraped = false, env = process.env } = options;
   const { traces, metrics } = wishes(env, scraped);
   if (!traces && !metrics) return off;
   // The SDK reads its exporters from the environment. Prometheus is served by the program instead, beside its health.
+  // biome-ignore lint/style/noProcessEnv: that is where the SDK looks; it has no option for it
   if (scraped) process.env.OTEL_METRICS_EXPORTER = exportersBesides(env, "prometheus").join(",") || "none";
   const { NodeSDK } = await import("@opentelemetry/sdk-node");
   const { envDetector, hostDetector, serviceInstanceIdDetector } = await import("@opentelemetry/resources");

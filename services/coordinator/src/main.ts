@@ -5,8 +5,8 @@ import {
   connectionOfProgram,
   help,
   logEvents,
-  OPTIONS,
   OPTIONS_HELP,
+  optionsOf,
   orGiveUp,
   startProgram,
 } from "@stepstream/program";
@@ -38,15 +38,15 @@ second SIGTERM.`;
 const { values, positionals } = orGiveUp(() =>
   parseArgs({
     allowPositionals: true,
-    options: { ...OPTIONS, archive: { type: "string", default: process.env.STEPSTREAM_ARCHIVE ?? "" } },
+    options: { ...optionsOf(process.env), archive: { type: "string", default: process.env.STEPSTREAM_ARCHIVE ?? "" } },
   }),
 );
 if (values.help || positionals.length === 0) help(HELP, values.help);
 
-const { log, waitMs, ready, fail } = await startProgram("stepstream-coordinator", values);
+const { log, waitMs, ready, fail } = await startProgram("stepstream-coordinator", values, process.env);
 const workflows = await loadWorkflows(positionals);
 const { namespace } = values;
-const { options: nats, where } = await connectionOfProgram(values);
+const { options: nats, where } = await connectionOfProgram(values, process.env);
 const onEvent = logEvents(log, told);
 const archive = values.archive ? { archive: archiveIn(values.archive) } : {};
 const created = orGiveUp(() => createCoordinator({ nats, namespace, waitMs, workflows, onEvent, ...archive }));

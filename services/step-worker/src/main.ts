@@ -6,8 +6,8 @@ import {
   giveUp,
   help,
   logEvents,
-  OPTIONS,
   OPTIONS_HELP,
+  optionsOf,
   orGiveUp,
   startProgram,
   WORKER_HELP,
@@ -42,7 +42,7 @@ const { values, positionals } = orGiveUp(() =>
   parseArgs({
     allowPositionals: true,
     options: {
-      ...OPTIONS,
+      ...optionsOf(process.env),
       name: { type: "string" },
       gates: { type: "boolean", default: false },
       drain: { type: "string" },
@@ -53,8 +53,8 @@ if (values.help || (positionals.length === 0 && !values.gates)) help(HELP, value
 const drainMs = values.drain === undefined ? undefined : Number(values.drain || Number.NaN) * 1_000;
 if (drainMs !== undefined && !(drainMs >= 0)) giveUp(`--drain takes seconds, not "${values.drain}".`, 2);
 
-const { log, waitMs, shutdown, ready, fail } = await startProgram("stepstream-worker", values, drainMs);
-const { options: nats, where } = await connectionOfProgram(values);
+const { log, waitMs, shutdown, ready, fail } = await startProgram("stepstream-worker", values, process.env, drainMs);
+const { options: nats, where } = await connectionOfProgram(values, process.env);
 const tell = logEvents(log, told);
 const worker = orGiveUp(() =>
   createWorker({

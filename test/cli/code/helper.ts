@@ -1,5 +1,7 @@
-import type { WorkflowContext } from "@stepstream/sdk";
-import { work } from "./places.ts";
+import { step, type WorkflowContext } from "@stepstream/sdk";
+import { z } from "zod";
+
+export const work = step("work", { input: z.number(), output: z.number() });
 
 export async function inAnotherFile(w: WorkflowContext, numbers: number[]): Promise<number> {
   let sum = 0;

@@ -1,9 +1,8 @@
 /** A workflow that waits in all ways there are; test/cli/replay.test.ts finds the places by the words at their ends. */
-import { nothing, step, workflow } from "@stepstream/sdk";
+import { nothing, workflow } from "@stepstream/sdk";
 import { z } from "zod";
-import { inAnotherFile } from "./helper.ts";
+import { inAnotherFile, work } from "./helper.ts";
 
-export const work = step("work", { input: z.number(), output: z.number() });
 export const below = workflow("below", { input: z.number(), output: z.number() }, (n, w) => w.run(work, n));
 
 export const places = workflow(

@@ -1,14 +1,15 @@
 import { type Command, Option } from "commander";
 import type { Io } from "../io.ts";
-import { allDefined } from "./defined.ts";
+import type { Load } from "./table.ts";
 
-export function define(command: Command, io: Io): void {
+export function define(command: Command, io: Io, load: Load): void {
   command
     .allowUnknownOption()
     .addOption(new Option("--help").hideHelp())
     .action(async (words: string[]) => {
       const { complete } = await import("../completion.ts");
-      const program = await allDefined(command.parent!, io);
+      const program = command.parent!;
+      await Promise.all(program.commands.map((one) => load(one, io)));
       for (const { value, about } of complete(program, words)) io.out.write(`${value}\t${about}\n`);
     });
 }

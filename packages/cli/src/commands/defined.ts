@@ -10,7 +10,7 @@ export async function defined(command: Command, io: Io): Promise<Command> {
   if (!listed || done.has(command)) return command;
   done.add(command);
   const { define } = await listed.load();
-  define(command, io);
+  define(command, io, defined);
   // commander has looked for them already, when it came to this command: `--no-install` alone means that it is, by default.
   for (const option of command.options) {
     const name = option.attributeName();

@@ -1,9 +1,13 @@
 import type { Command } from "commander";
 import type { Io } from "../io.ts";
 
+/** Gives a command of the list what its file defines, unless it has that already. */
+export type Load = (command: Command, io: Io) => Promise<Command>;
+
 /** What a file of this folder exports: it gives a command its options, its examples and its action. */
-export interface Definition {
-  define(command: Command, io: Io): void;
+interface Definition {
+  /** @param load - For commands that need other commands. */
+  define(command: Command, io: Io, load: Load): void;
 }
 
 /** A command, as far as the list of all commands needs it. */

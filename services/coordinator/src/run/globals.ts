@@ -29,6 +29,7 @@ let guarded = false;
 
 /** In these modes Node warns or throws whether there is a listener or not. */
 const NOT_BY_LISTENERS = /--unhandled-rejections[= ](warn|strict)\b(?!-)/;
+// biome-ignore lint/style/noProcessEnv: it is read by Node, not by us; nothing else says how Node treats rejections
 const options = () => [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ");
 
 /**

@@ -1,6 +1,6 @@
 import { Decision, decode, isOfNewerVersion } from "@stepstream/contracts";
 import type { Stored } from "@stepstream/event-log";
-import { place } from "./history.ts";
+import { place } from "./place.ts";
 
 /**
  * Reads a message of a journal.

@@ -2,7 +2,7 @@ import { DEADLINE, type InboxMessage, MalformedMessageError } from "@stepstream/
 import type { Consumption, Delivery } from "@stepstream/event-log";
 import { deadLetter } from "./dead-letters.ts";
 import type { Deps } from "./deps.ts";
-import { place } from "./history.ts";
+import { place } from "./place.ts";
 import { retrying } from "./retrying.ts";
 
 const IN_FLIGHT = 256;

@@ -16,7 +16,7 @@ import {
 import type { Delivery, Subscription } from "@stepstream/event-log";
 import { z } from "zod";
 import type { Deps } from "./deps.ts";
-import { place } from "./history.ts";
+import { place } from "./place.ts";
 import { type Arrival, RunActor } from "./run-actor.ts";
 
 const Said = z.discriminatedUnion("type", [GuestMessage, GuestDone]);

@@ -14,6 +14,7 @@ import {
 import { type Stored, sleep } from "@stepstream/event-log";
 import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
+import { place } from "./place.ts";
 
 export interface Inbox {
   seq: number;
@@ -155,8 +156,4 @@ function readable(inbox: readonly Stored[]): Inbox[] {
       throw error;
     }
   });
-}
-
-export function place(stored: { subject: string; seq: number }): string {
-  return `${stored.subject} (sequence ${stored.seq})`;
 }

@@ -13,8 +13,9 @@ import { type Need, needsOf, type Recorded } from "../audit/needs.ts";
 import { readDecision } from "./decisions.ts";
 import type { Deps } from "./deps.ts";
 import { eachRun } from "./each-run.ts";
-import { place, type Reading, readHistory, startOf } from "./history.ts";
+import { type Reading, readHistory, startOf } from "./history.ts";
 import { type Inboxes, lastOfInboxes, listInboxes } from "./inboxes.ts";
+import { place } from "./place.ts";
 import { triedAgain } from "./retrying.ts";
 
 /** What a run in memory waits for, and the last message of its inbox that this takes into account. */

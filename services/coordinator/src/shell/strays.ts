@@ -1,9 +1,9 @@
 import { decodeInbox } from "@stepstream/contracts";
 import type { Deps } from "./deps.ts";
 import { eachRun } from "./each-run.ts";
-import { place } from "./history.ts";
 import { type Inboxes, lastOfInboxes } from "./inboxes.ts";
 import type { LiveRuns, Mailboxes } from "./live-runs.ts";
+import { place } from "./place.ts";
 import { reportSwept } from "./swept.ts";
 
 /** Chunks of large contents are looked at once in so many looks, by the coordinator that has partition 0. */

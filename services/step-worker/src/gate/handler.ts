@@ -62,6 +62,7 @@ export function gateHandler(options: GateOptions = {}) {
       const child = spawn(command, {
         shell: true,
         cwd,
+        // biome-ignore lint/style/noProcessEnv: not read, but passed on: a command gets the variables of its worker (Q4)
         env: environmentOf(process.env, names, options.env, input.env, { [MARK]: mark }),
         stdio: ["ignore", "pipe", "pipe"],
         // A process group of its own, so that it can be killed with all its children.
