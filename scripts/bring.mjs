@@ -31,7 +31,7 @@ import { outputOf, runChild, seconds, tell } from "./child.mjs";
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** The one folder outside the checkout. */
-export const CACHE = cacheFolder();
+const CACHE = cacheFolder();
 const TOOLCHAIN = JSON.parse(readFileSync(join(ROOT, "scripts", "toolchain.json"), "utf8"));
 const MODULES = join(ROOT, "node_modules");
 /** Holds the {@link fingerprint} of what was installed. */

@@ -5,16 +5,23 @@ import { bringNode, bringPackages, bringServer, environment, isNodeNewEnough, RO
 import { runChild, seconds, tell } from "./child.mjs";
 
 const bin = {
+  knip: join(ROOT, "node_modules", "knip", "bin", "knip.js"),
   biome: join(ROOT, "node_modules", "@biomejs", "biome", "bin", "biome"),
   tsc: join(ROOT, "node_modules", "typescript", "bin", "tsc"),
   vitest: join(ROOT, "node_modules", "vitest", "vitest.mjs"),
   vitepress: join(ROOT, "docs", "node_modules", "vitepress", "bin", "vitepress.js"),
 };
 
+/** What to do about what knip lists. */
+const UNUSED =
+  "Nothing uses these: remove the file or the dependency, or the word export. List a dependency that is not listed. A file " +
+  "that is started by its path is an entry in knip.jsonc; an exception there needs its reason.";
+
 /**
- * The stages of `verify`: the name of each, and what Node.js runs. Those of one group run side by side.
+ * The stages of `verify`: the name of each, what Node.js runs, and what to do if it fails, if it does not say that. Those
+ * of one group run side by side.
  *
- * @type {[name: string, args: string[]][][]}
+ * @type {[name: string, args: string[], advice?: string][][]}
  */
 const STAGES = [
   [
@@ -22,6 +29,8 @@ const STAGES = [
     ["types", [bin.tsc, "-p", "tsconfig.json"]],
     ["docs", ["docs/tools/main.ts", "--check"]],
     ["site", [bin.vitepress, ...siteArguments(["--build"])]],
+    ["imports", ["scripts/imports.mjs"]],
+    ["unused", [bin.knip], UNUSED],
   ],
   [["tests", [bin.vitest, "run", "--project", "unit", "--project", "bus", ...report()]]],
   [["simulation", ["test/simulation/main.ts", "--seeds", "200"]]],
@@ -36,7 +45,7 @@ const TASKS = {
     run: (args) => (args.length > 0 ? node([bin.vitest, "run", ...args, ...report()]) : verify()),
   },
   verify: {
-    help: "lint, types, docs, site, tests, simulation, planted faults: what CI runs, but for the slow tests",
+    help: "lint, types, docs, site, imports, unused, tests, simulation, planted faults: CI without the slow tests",
     run: verify,
   },
   docs: {
@@ -106,7 +115,7 @@ async function node(args, hear = undefined) {
 async function verify() {
   const results = [];
   for (const group of STAGES) {
-    const ended = await Promise.all(group.map(([name, args]) => stage(name, args, group.length > 1)));
+    const ended = await Promise.all(group.map(([name, args, advice]) => stage(name, args, advice, group.length > 1)));
     for (const { code } of ended) if (code > 128) return code; // ended by a signal: so do we
     results.push(...ended);
   }
@@ -117,15 +126,17 @@ async function verify() {
 /**
  * @param {string} name
  * @param {string[]} args
+ * @param {string | undefined} advice - Printed if it fails.
  * @param {boolean} beside - Others run beside it, so what it writes is shown at its end.
  */
-async function stage(name, args, beside) {
+async function stage(name, args, advice, beside) {
   const begin = Date.now();
   /** @type {string[]} */
   const heard = [];
   tell(`${name}: ${shown(args)}`);
   const code = await node(args, beside ? (text) => heard.push(text) : undefined);
   process.stdout.write(heard.join(""));
+  if (code !== 0 && advice) tell(`${name}: ${advice}`);
   tell(`${name}: ${code === 0 ? "passed" : `FAILED with exit code ${code}`} after ${seconds(begin)}`);
   return { name, code, took: seconds(begin) };
 }

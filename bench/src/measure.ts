@@ -37,7 +37,7 @@ export interface Row {
 }
 
 /** What one run leaves in the log: two sides must not differ. */
-export type Footprint = { messages: number; bytes: number };
+type Footprint = { messages: number; bytes: number };
 
 export interface Report {
   rows: Row[];

@@ -59,7 +59,7 @@ export const SCHEMAS = { flights: Flight, weather: Day, movies: Movie } as const
 const FILES: Record<Dataset, string> = { flights: "flights-20k.json", weather: "weather.csv", movies: "movies.json" };
 
 /** Where a raw file is: the package's own folder, wherever it is installed. */
-export function fileOf(dataset: Dataset): URL {
+function fileOf(dataset: Dataset): URL {
   return new URL(`../data/${FILES[dataset]}`, import.meta.resolve("vega-datasets"));
 }
 

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-export interface Repair {
+interface Repair {
   file: string;
   what: string;
 }

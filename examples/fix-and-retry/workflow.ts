@@ -6,7 +6,7 @@ import { exponential, type GateSpec, runGates, step, ValidationError, workflow }
 import { z } from "zod";
 
 /** One problem repaired. Says what was done, for the report. */
-export const Fix = z.object({ gate: z.string(), file: z.string(), what: z.string() });
+const Fix = z.object({ gate: z.string(), file: z.string(), what: z.string() });
 
 export const fix = step("fix", {
   input: z.object({ folder: z.string(), gate: z.string(), stdout: z.string(), stderr: z.string() }),

@@ -24,7 +24,7 @@ export interface Machine {
   download(url: string): Promise<Uint8Array>;
 }
 
-export interface RunOptions {
+interface RunOptions {
   /** Added to the environment of the command. */
   env?: Readonly<Record<string, string>>;
   /** Default: where this process is. */

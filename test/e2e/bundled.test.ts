@@ -1,17 +1,15 @@
 /** Coordinator, worker and client run from one bundled file, without their packages beside it, and are watched. */
 import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { rolldown } from "rolldown";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startTestServer, type TestServer } from "../support/nats.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/bundled.ts", import.meta.url));
-/** The bundler of the test runner. */
-const require = createRequire(createRequire(import.meta.resolve("vitest/package.json")).resolve("vite/package.json"));
 
 let server: TestServer;
 let folder: string;
@@ -27,7 +25,6 @@ it.each([
   ["an ES module", "esm", { keepNames: true }, [], /program\.mjs:\d+:\d+/],
   ["CommonJS, with its source map", "cjs", { minify: true }, ["--enable-source-maps"], /bundled\.ts:1[1-3]:\d+/],
 ] as const)("as %s", { timeout: 60_000 }, async (_what, format, output, args, place) => {
-  const { rolldown } = await import(pathToFileURL(require.resolve("rolldown")).href);
   const file = join(folder, format === "esm" ? "program.mjs" : "program.cjs");
   const bundle = await rolldown({ input: PROGRAM, platform: "node", logLevel: "silent" });
   await bundle.write({ ...output, format, file, sourcemap: true, codeSplitting: false });

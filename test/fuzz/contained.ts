@@ -7,7 +7,7 @@ import { values } from "./hostile.ts";
 import { small, type Whole, workflowOf } from "./program.ts";
 
 /** What came to the process and is no run's. */
-export const escaped: unknown[] = [];
+const escaped: unknown[] = [];
 export const onEscaped = (error: unknown) => {
   // Listeners hear of all rejections; those of workflow code are the coordinator's business.
   if (!frames.getStore()) escaped.push(error);

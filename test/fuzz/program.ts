@@ -139,8 +139,8 @@ const groups: Record<string, (w: W, parts: (() => Promise<unknown>)[], value: an
 };
 
 /** More than the engine may let pass in one turn; then the program gives up, and the test says so. */
-export const MOST_ROUNDS = 500_000;
-export class Unbounded extends Error {}
+const MOST_ROUNDS = 500_000;
+class Unbounded extends Error {}
 
 class Return {
   readonly value: unknown;

@@ -1,4 +1,4 @@
-import { exponential, type WorkflowContext, workflow } from "@stepstream/sdk";
+import { exponential, workflow } from "@stepstream/sdk";
 import { scheduleWorkflow } from "@stepstream/sdk/schedule";
 import type { Chance } from "@stepstream/testing";
 import { z } from "zod";
@@ -20,7 +20,7 @@ const to = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 export const item = ({ ms, fails }: Shape, n: number): s.Work => ({ n, ms, fails });
 
 /** The codes of an error and its causes, and what kind of time-out it was. */
-export function codes(error: unknown): string {
+function codes(error: unknown): string {
   const {
     code = "ERROR",
     kind,
@@ -40,7 +40,7 @@ export const chain = workflow("chain", definition, async (input, w) => {
   return total;
 });
 
-export const fan = workflow("fan", definition, async (input, w) => {
+const fan = workflow("fan", definition, async (input, w) => {
   const parts = await w.allSettled(to(input.width).map((n) => w.run(s.work, { ...item(input, n), final: n === 2 })));
   const more = await w.map(parts, (_, i) => w.run(s.beat, item(input, 10 + i)), { concurrency: 2 });
   return sum(more) * 10 + parts.filter((part) => part.status === "fulfilled").length;
@@ -58,7 +58,7 @@ export const saga = workflow("saga", definition, async (input, w) => {
   return sum(parts);
 });
 
-export const timers = workflow("timers", anything, async (input, w) => {
+const timers = workflow("timers", anything, async (input, w) => {
   const before = w.now();
   await w.sleep(Math.floor(w.random() * 2_500));
   await w.sleep(Math.floor(w.random() * 20_000));
@@ -67,7 +67,7 @@ export const timers = workflow("timers", anything, async (input, w) => {
   return { first, drawn, later: w.random(), id: w.uuid(), forward: w.now() >= before };
 });
 
-export const loop = workflow("loop", definition, async (input, w) =>
+const loop = workflow("loop", definition, async (input, w) =>
   w.repeatUntil(
     async (n) => {
       const value = await w.run(s.work, item(input, n));
@@ -78,7 +78,7 @@ export const loop = workflow("loop", definition, async (input, w) =>
   ),
 );
 
-export const long = workflow("long", definition, async (input, w) => {
+const long = workflow("long", definition, async (input, w) => {
   const parts = await w.all({
     one: w.run(s.patient, { n: 1, failing: input.width - 1 }),
     two: w.run(s.work, item(input, 2)),
@@ -87,14 +87,14 @@ export const long = workflow("long", definition, async (input, w) => {
 });
 
 /** Every way that a step can fail for good. */
-export const failures = workflow("failures", anything, async (_input, w) => {
+const failures = workflow("failures", anything, async (_input, w) => {
   const failing = [s.orphan, s.doomed, s.declines, s.endless, s.late, s.silent, s.picky, s.liar];
   const settled = await w.allSettled(failing.map((step) => w.run(step as typeof s.doomed, undefined)));
   w.cancelled.throwIfAborted();
   return settled.map((one) => (one.status === "rejected" ? codes(one.reason) : "fulfilled"));
 });
 
-export const any = workflow("any", anything, async (input, w) => {
+const any = workflow("any", anything, async (input, w) => {
   const final = (n: number) => w.run(s.work, { ...item(input, n), final: true });
   const one = await w.any([final(1), w.run(s.work, item(input, 2))]);
   const none = await w.any([final(3), final(4)]).catch((error) => error.errors?.length ?? codes(error));
@@ -154,7 +154,7 @@ export const relay = workflow(
 );
 
 /** Children of each kind, down to the third generation. */
-export const family = workflow("family", definition, async (input, w): Promise<number> => {
+const family = workflow("family", definition, async (input, w): Promise<number> => {
   if (input.width <= 1) return w.run(s.work, item(input, 1));
   const policies = ["cancel", "terminate", "abandon"] as const;
   const children = to(Math.min(input.width, 3)).map((n) =>
@@ -173,7 +173,7 @@ export const family = workflow("family", definition, async (input, w): Promise<n
 });
 
 /** A child's failure, and an id that is taken. */
-export const heirs = workflow("heirs", anything, async (input, w) => {
+const heirs = workflow("heirs", anything, async (input, w) => {
   const id = `${w.runId}-x`;
   const one = await w.child(chain, { ...input, width: 1 }, { id });
   const taken = await w.child(chain, { ...input, width: 2 }, { id }).catch(codes);
@@ -184,7 +184,7 @@ export const heirs = workflow("heirs", anything, async (input, w) => {
 });
 
 /** Starts another run and ends: nobody waits for it, and it must be started all the same. */
-export const baton = workflow("baton", definition, async (input, w) => {
+const baton = workflow("baton", definition, async (input, w) => {
   if (input.width > 2) await w.run(s.work, item({ ...input, fails: 0 }, 1));
   w.cancelled.throwIfAborted();
   w.child(chain, input, { id: `${w.runId}-b`, onParentClose: "abandon" }).catch(() => {});
@@ -192,7 +192,7 @@ export const baton = workflow("baton", definition, async (input, w) => {
 });
 
 /** Clean-up that a cancel does not reach, and branches that are given up. */
-export const careful = workflow("careful", anything, async (input, w) => {
+const careful = workflow("careful", anything, async (input, w) => {
   w.compensate(s.undo, { of: 1 });
   try {
     const given = w.scope(() => w.run(s.beat, item(input, 1)));
@@ -233,10 +233,10 @@ const versioned = (version: number) =>
     await w.sleep("1s");
     return value * 10 + version;
   });
-export const versions = [versioned(1), versioned(2)] as const;
+const versions = [versioned(1), versioned(2)] as const;
 
 /** What the guards refuse, and what they answer. */
-export const guarded = workflow("guarded", anything, async (input, w) => {
+const guarded = workflow("guarded", anything, async (input, w) => {
   await w.run(s.work, item(input, 1));
   const refused = [() => setTimeout(() => {}, 1), () => fetch("http://localhost"), () => setImmediate(() => {})].map(
     (act) => {
@@ -344,7 +344,7 @@ export const mended = (isNew: boolean) =>
 export const DEPLOYED_AFTER_MS = 45_000;
 
 /** A rejection that is awaited later, and work that is not awaited at all. */
-export const loose = workflow("loose", anything, async (input, w) => {
+const loose = workflow("loose", anything, async (input, w) => {
   const late = w.run(s.work, { ...item(input, 1), final: true });
   await w.sleep("300ms");
   const caught = await late.catch(codes);
@@ -378,7 +378,6 @@ export function schedule(chance: Chance, id: string) {
   };
 }
 
-export type W = WorkflowContext<any, any, any>;
 export const workflows = [
   chain,
   fan,

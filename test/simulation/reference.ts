@@ -86,7 +86,7 @@ export async function waysOf(workflow: AnyWorkflow, facts: Facts, answer: Answer
 }
 
 /** The codes of an error and its causes, and what the innermost says: nothing that depends on attempts or slots. */
-export function spellError(error: Failure): string {
+function spellError(error: Failure): string {
   let last = error;
   let text = error.code;
   while (last.cause) {

@@ -75,23 +75,6 @@ export const misses = step("misses", {
   output: z.void(),
   errors: { TOO_LATE: z.object({ at: z.date(), by: z.bigint() }) },
 });
-export const steps = [
-  work,
-  beat,
-  patient,
-  book,
-  undo,
-  spoil,
-  doomed,
-  declines,
-  endless,
-  late,
-  silent,
-  picky,
-  liar,
-  carry,
-  misses,
-];
 
 export const price = (n: number) => n * 7 + 1;
 

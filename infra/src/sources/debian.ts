@@ -63,7 +63,7 @@ function checkSum(path: string, bytes: Uint8Array, wanted: string): void {
 }
 
 /** Finds the SHA-256 of an index in InRelease. @throws {Error} If it is not named. */
-export function indexSum(inRelease: string, path: string): string {
+function indexSum(inRelease: string, path: string): string {
   for (const line of inRelease.split("\n")) {
     const [sum, , file] = line.trim().split(/\s+/);
     if (file === path && sum?.length === 64) return sum;
@@ -77,7 +77,7 @@ export function indexSum(inRelease: string, path: string): string {
  * @returns `version` without Debian's revision, e.g. "2.15.1"; `path` from the root of the mirror.
  * @throws {Error} If it is not there.
  */
-export function packageEntry(index: string, name: string): { version: string; path: string; sha256: string } {
+function packageEntry(index: string, name: string): { version: string; path: string; sha256: string } {
   const begin = `\n${index}`.indexOf(`\nPackage: ${name}\n`);
   if (begin < 0) throw new Error(`no ${name} in the index`);
   const entry = index.slice(begin).split("\n\n", 1)[0]!;

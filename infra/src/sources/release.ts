@@ -38,7 +38,7 @@ export const release: Source = {
 };
 
 /** @throws {Error} If there is no archive for this system and processor. */
-export function archiveName({ platform, arch }: Pick<Machine, "platform" | "arch">): string {
+function archiveName({ platform, arch }: Pick<Machine, "platform" | "arch">): string {
   const system = SYSTEMS[platform];
   const processor = ARCHITECTURES[arch];
   if (!system || !processor) throw new Error(`no archive for ${platform} on ${arch}`);

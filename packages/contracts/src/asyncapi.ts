@@ -5,7 +5,7 @@ import { type JsonSchema, jsonSchemas } from "./json-schema.ts";
 import { SENDERS } from "./subjects.ts";
 
 /** The version of the protocol, not of a package: grows when a message is added or changed. */
-export const PROTOCOL_VERSION = "1.0.0";
+const PROTOCOL_VERSION = "1.0.0";
 
 const PARAMETERS: Record<string, { description: string; enum?: string[]; examples: string[] }> = {
   namespace: { description: "Isolates tenants, environments and tests. 1 to 32 of A-Z a-z 0-9 _ -", examples: ["dev"] },

@@ -3,9 +3,7 @@
  * used here, but not in their types.
  */
 
-import type { Rule, SourceCode } from "eslint";
-
-export type { Rule };
+import type { SourceCode } from "eslint";
 
 /** A node of any of the parsers. */
 export interface Node {
@@ -14,7 +12,7 @@ export interface Node {
   readonly [field: string]: any;
 }
 
-export interface Reference {
+interface Reference {
   readonly identifier: Node;
 }
 export interface Definition {

@@ -38,7 +38,7 @@ export function optionsOf(env: Env) {
 const WIDTH = 120;
 
 /** An option for people: what it takes, what it means, and which variable says the same. */
-export function optionHelp({ name, value, about, variable }: Omit<Flag, "variable"> & { variable?: string }): string {
+function optionHelp({ name, value, about, variable }: Omit<Flag, "variable"> & { variable?: string }): string {
   const option = `  --${name} ${value}`.padEnd(32);
   const words = `${about}${variable ? ` (${variable})` : ""}`.split(" ");
   const lines = [""];

@@ -19,7 +19,7 @@ export interface Values {
 }
 
 /** What a program runs. */
-export interface Service {
+interface Service {
   /** Finishes what is under way. */
   stop(): Promise<void>;
   /** Why it cannot take work now; undefined: it can. */
@@ -125,7 +125,7 @@ export async function startProgram(name: string, values: Values, env: Env, drain
 }
 
 /** @throws {RangeError} An option makes no sense. */
-export function settings(values: Values) {
+function settings(values: Values) {
   const patience = values["shutdown-timeout"];
   return {
     level: oneOf("--log-level", LEVELS, values["log-level"] || (values.quiet ? "warn" : "info")),

@@ -21,7 +21,7 @@ export interface Start {
 }
 
 /** So long a call waits for an answer of the log, where its caller sets no other limit. */
-export const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 30_000;
 /** So often what is left of a deleted run is removed before it is given up. */
 const TRIES = 5;
 const BACKOFF = exponential({ initial: "100ms", max: "2s", jitter: "equal" });

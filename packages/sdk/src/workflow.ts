@@ -104,14 +104,14 @@ export interface ChildOptions {
 /** What several things at once are given as: a promise or a value, or a function that begins it in a scope of its own. */
 export type Branch<T> = T extends (...args: any[]) => infer R ? Awaited<R> : Awaited<T>;
 /** Named branches: which of them came first, and with what. Narrow by `name`. */
-export type Winner<T extends Branches> = {
+type Winner<T extends Branches> = {
   [K in keyof T & string]: { readonly name: K; readonly value: Branch<T[K]> };
 }[keyof T & string];
 /** Branches by name. */
 export type Branches = Readonly<Record<string, unknown>>;
 
 /** What a callback that must be synchronous may return: anything but a promise. */
-export type NotAPromise = undefined | null | boolean | number | string | bigint | symbol | { readonly then?: never };
+type NotAPromise = undefined | null | boolean | number | string | bigint | symbol | { readonly then?: never };
 /** `T`, unless it is a promise: then a sentence that says so, which no function fits. */
 type Synchronous<T> = T extends PromiseLike<unknown> ? "This callback must not be async. Use a step instead." : T;
 
@@ -121,7 +121,7 @@ export interface ScopedPromise<T> extends Promise<T> {
   cancel(reason?: string): void;
 }
 
-export interface UpdateOptions<D extends UpdateSchemas[string]> {
+interface UpdateOptions<D extends UpdateSchemas[string]> {
   /** Throws to refuse the update, before anything is changed. It is not async, and must not change anything. */
   validate?: (input: z.output<D["input"]>) => void | NotAPromise;
 }

@@ -27,7 +27,7 @@ export interface Telemetry {
   attempt(command: RunStep, attempt: number, more: AttemptBegun): AttemptSpan;
 }
 
-export interface AttemptBegun {
+interface AttemptBegun {
   deliveries: number;
   backoffMs?: number | undefined;
   now?: number;

@@ -88,7 +88,7 @@ export type Handler<S> = (
 ) => Promise<HandlerOutput<S>> | HandlerOutput<S>;
 
 /** The form that makes the compiler take `async () => "a"` for the literal that it is. */
-export type AsyncHandler<S> = (input: HandlerInput<S>, context: StepContext<S>) => Literally<HandlerOutput<S>>;
+type AsyncHandler<S> = (input: HandlerInput<S>, context: StepContext<S>) => Literally<HandlerOutput<S>>;
 
 export interface Worker {
   readonly name: string;

@@ -10,7 +10,7 @@ import { type GuardedServer, startGuardedServer } from "../../support/guarded.ts
 export const NS = "shop";
 /** Its name begins as that of the other does. */
 export const OTHER = "shop_EVENTS";
-export const PASSWORD = "secret";
+const PASSWORD = "secret";
 
 export const USERS = {
   client: roleUser(NS, "client"),

@@ -19,7 +19,7 @@ export interface PackageSource {
 }
 
 /** Those that projects depend on by name; links to the checkout are made for no others. */
-export const PACKAGES = ["sdk", "coordinator", "step-worker", "testing"] as const;
+const PACKAGES = ["sdk", "coordinator", "step-worker", "testing"] as const;
 
 const CLI = fileURLToPath(new URL("../../", import.meta.url));
 

@@ -20,7 +20,7 @@ export interface RoleUser {
 }
 
 /** As nats-server takes them, also in the JWT of a user. */
-export interface Permissions {
+interface Permissions {
   readonly publish: { readonly allow: readonly string[] };
   readonly subscribe: { readonly allow: readonly string[] };
 }

@@ -13,7 +13,7 @@ const ASCII = /^[\x20-\x7e]*$/;
 const require = createRequire(import.meta.url);
 
 /** How many columns of a terminal a text takes. */
-export function widthOf(text: string): number {
+function widthOf(text: string): number {
   if (ASCII.test(text)) return text.length;
   const { default: width } = require("string-width") as { default: typeof stringWidth };
   return width(text);

@@ -40,7 +40,7 @@ function breaker({ breakers, workers }: StepQueue, paint: Paint): string {
 }
 
 /** What is wrong with a queue, and what to do. */
-export function remarks(queue: StepQueue): string[] {
+function remarks(queue: StepQueue): string[] {
   const { step, waiting, taken, workers, breakers, stranded, paused } = queue;
   const found: string[] = [];
   const out = waiting + taken;

@@ -59,12 +59,12 @@ export function fold(row: RunRow | undefined, seen: Seen, onUnreadable: () => vo
 }
 
 /** Most messages of an inbox are no start, and looking is cheaper than reading. */
-export function mayStart(text: string): boolean {
+function mayStart(text: string): boolean {
   return text.includes('"RunStarted"');
 }
 
 /** Does this journal message matter to the row? */
-export function mayEnd(text: string): boolean {
+function mayEnd(text: string): boolean {
   return /"Run(Completed|Failed|Cancelled|Terminated)"/.test(text);
 }
 

@@ -71,7 +71,7 @@ function placeOf({ file, line, column }: Position, cwd: string): string {
 const sources = new Map<string, string[]>();
 
 /** The line of code, as it is now. */
-export function sourceLine({ file, line }: Position): string | undefined {
+function sourceLine({ file, line }: Position): string | undefined {
   let lines = sources.get(file);
   if (!lines) {
     try {

@@ -2,7 +2,7 @@ import type { Failure, InboxMessage, Progress, RunEvent } from "@stepstream/cont
 import type { HistoryEntry, RunState } from "@stepstream/sdk";
 
 /** One attempt that failed. */
-export interface FailedAttempt {
+interface FailedAttempt {
   attempt: number;
   at: number;
   code: string;
@@ -67,7 +67,7 @@ export interface RunView {
 }
 
 /** A message that cannot be read. */
-export interface Unreadable {
+interface Unreadable {
   seq: number;
   subject: string;
   why: string;

@@ -47,14 +47,14 @@ export interface Blobs {
   resolve(subject: string, text: string, headers: () => string): string | Promise<string>;
 }
 
-export interface Offloaded {
+interface Offloaded {
   text: string;
   /** The header, as a line, that tells a reference from a message that only looks like one. */
   lines: string;
 }
 
 /** UTF-8 bytes that still travel on the bus. */
-export const INLINE_BYTES_MAX = 256 * 1024;
+const INLINE_BYTES_MAX = 256 * 1024;
 /** One chunk. Well under the server's default `max_payload` of 1 MiB. */
 const CHUNK_BYTES = 512 * 1024;
 /** Chunks on their way at a time. */

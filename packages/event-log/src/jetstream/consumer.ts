@@ -34,7 +34,7 @@ const FIXED = { ack_policy: "explicit", deliver_policy: "all", replay_policy: "i
  * - `max_waiting`: idle holders leave a pull or two each; 8,192 serve thousands of processes.
  * - `max_deliver` -1: the server only raises an advisory at the limit and leaves the message where it is.
  */
-export function consumerConfig({ consumer, filter, ackWaitMs }: Wished): ConsumerConfig {
+function consumerConfig({ consumer, filter, ackWaitMs }: Wished): ConsumerConfig {
   return {
     durable_name: consumer,
     name: consumer,

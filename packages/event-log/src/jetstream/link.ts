@@ -67,7 +67,7 @@ export interface Link {
   abandon(): void;
 }
 
-export const TICK_MS = 100;
+const TICK_MS = 100;
 
 export type NatsTarget = string | readonly string[] | ConnectionOptions | NatsConnection;
 

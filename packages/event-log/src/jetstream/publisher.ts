@@ -32,7 +32,7 @@ export interface Publisher {
 }
 
 /** What has to be looked up of an answer before it counts. */
-export interface Checks {
+interface Checks {
   /** What the append comes to if the server takes it for a repeat. Default: that it was stored, as a duplicate. */
   onDuplicate?(appended: Appended): Promise<Appended>;
   /**

@@ -50,8 +50,8 @@ import type { LastingSubscription } from "./subscriptions.ts";
  *   U7  test/conformance/jetstream.test.ts: keep their place among small ones
  *   U8  test/e2e/keep-alive.test.ts: runs once, and so do all that are in hand beside it, and those that the process finds
  */
-export const EXPIRES_MS = 2_000;
-export const HEARTBEAT_MS = 500;
+const EXPIRES_MS = 2_000;
+const HEARTBEAT_MS = 500;
 const SILENCE_MS = HEARTBEAT_MS * 2.5;
 /** So long after a pull has expired at the server, it is forgotten. */
 const FORGET_MS = 1_000;

@@ -30,7 +30,7 @@ export interface Requests {
   stop(): void;
 }
 
-export interface AskOptions {
+interface AskOptions {
   headers?: MsgHdrs;
   /** Longest silence. Default: that of the connection, 5 s. */
   timeoutMs?: number;
@@ -40,7 +40,7 @@ export interface AskOptions {
   asIs?: boolean;
 }
 
-export interface ManyOptions extends AskOptions {
+interface ManyOptions extends AskOptions {
   /** It may be asked twice; of what is asked under the same name, the server answers one after the other. */
   again?: string;
   /** Something is to be changed: without an answer it is unknown whether it is. Default false. */

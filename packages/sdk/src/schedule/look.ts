@@ -20,7 +20,7 @@ export interface Look {
 /** Times listed at a time. */
 const MOST_LISTED = 2_000;
 /** Times that are only counted: no further than this. */
-export const MOST_COUNTED = 10_000;
+const MOST_COUNTED = 10_000;
 
 /**
  * The times in (after, now], and the next.

@@ -70,7 +70,7 @@ export function isPatient(overlap: Overlap): boolean {
 }
 
 /** Stops whatever is on. */
-export function isPushy(overlap: Overlap): boolean {
+function isPushy(overlap: Overlap): boolean {
   return overlap === "cancel-other" || overlap === "terminate-other";
 }
 

@@ -53,6 +53,6 @@ export const updates = {
   delete: { input: z.strictObject({}), output: z.object({ deleted: z.literal(true) }) },
 };
 
-export type Updates = typeof updates;
+type Updates = typeof updates;
 export type Triggered = z.infer<Updates["trigger"]["output"]>;
 export type Backfilled = z.infer<Updates["backfill"]["output"]>;

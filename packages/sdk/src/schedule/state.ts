@@ -10,7 +10,7 @@ const Cause = z.enum(["time", "trigger", "backfill"]);
 const Due = z.object({ at: EpochMs, run: RunId, cause: Cause, overlap: Overlap });
 
 /** How a run that was started stands, as far as the schedule knows. */
-export const StartOutcome = z.enum([
+const StartOutcome = z.enum([
   "running",
   "completed",
   "failed",
@@ -21,7 +21,7 @@ export const StartOutcome = z.enum([
   /** The schedule went on without waiting for it ("allow-all"). Its own status says. */
   "unknown",
 ]);
-export type StartOutcome = z.infer<typeof StartOutcome>;
+type StartOutcome = z.infer<typeof StartOutcome>;
 
 /** How it ended, as its schedule was told. */
 export type RunOutcome = Exclude<StartOutcome, "running" | "unknown">;

@@ -48,7 +48,7 @@ export function timesOf(spec: ScheduleTimes): Times {
   };
 }
 
-export function patternsOf(spec: ScheduleTimes): readonly string[] {
+function patternsOf(spec: ScheduleTimes): readonly string[] {
   return spec.cron === undefined ? [] : typeof spec.cron === "string" ? [spec.cron] : spec.cron;
 }
 

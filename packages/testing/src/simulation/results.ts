@@ -191,7 +191,7 @@ function compensations(run: string, events: readonly RunEvent[], inbox: readonly
   return faults;
 }
 
-export function all<T extends RunEvent["type"]>(events: readonly RunEvent[], type: T): Of<T>[] {
+function all<T extends RunEvent["type"]>(events: readonly RunEvent[], type: T): Of<T>[] {
   return events.filter((event): event is Of<T> => event.type === type);
 }
 

@@ -11,7 +11,7 @@ export interface Asked {
 }
 
 /** A durable wait of a run. */
-export interface Waited {
+interface Waited {
   readonly ms: number;
   readonly fired: boolean;
 }

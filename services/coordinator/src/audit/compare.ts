@@ -9,7 +9,7 @@ export interface StoredOfRun {
 }
 
 /** A set, or a map by these. */
-export interface Numbers {
+interface Numbers {
   readonly size: number;
   has(number: number): boolean;
   keys(): Iterable<number>;

@@ -21,7 +21,7 @@ export function invalid(what: string, value: unknown, use: string): RangeError {
 const MOST_SHOWN = 100;
 
 /** A value for a message: short, and without calling anything of its own. */
-export function shown(value: unknown): string {
+function shown(value: unknown): string {
   if (typeof value === "string") return cut(JSON.stringify(value.slice(0, MOST_SHOWN + 1)));
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null) return cut(String(value) + (typeof value === "bigint" ? "n" : ""));
@@ -103,7 +103,7 @@ export function optionalDuration(what: string, value: unknown): number | undefin
 }
 
 /** A time-out that is over at once is a mistake in the arithmetic of whoever set it. */
-export function optionalTimeout(what: string, value: unknown): number | undefined {
+function optionalTimeout(what: string, value: unknown): number | undefined {
   const ms = optionalDuration(what, value);
   if (ms === 0) throw invalid(what, value, "more than 0 ms");
   return ms;

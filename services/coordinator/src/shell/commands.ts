@@ -13,7 +13,7 @@ import { retrying } from "./retrying.ts";
  *
  * @param republished - It may have been published before.
  */
-export function commandText(
+function commandText(
   run: RunExecution,
   slot: Slot,
   step: StepSlot,

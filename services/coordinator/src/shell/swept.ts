@@ -1,7 +1,7 @@
 import type { Deps } from "./deps.ts";
 
 /** What can be left over of a run. */
-export type Leftover = "command" | "timer" | "message" | "chunk";
+type Leftover = "command" | "timer" | "message" | "chunk";
 export type Removed = Readonly<Partial<Record<Leftover, number>>>;
 
 /** Counts and reports what was removed of a run that had no use for it. */

@@ -41,7 +41,7 @@ export interface Standing {
   alone: number;
 }
 
-export type FailedRecord = Extract<AttemptRecord, { type: "AttemptFailed" }>;
+type FailedRecord = Extract<AttemptRecord, { type: "AttemptFailed" }>;
 
 /** A record and when it was stored. What could not be read has a place, but nothing to say. */
 export interface Recorded {
@@ -53,7 +53,7 @@ export interface Recorded {
 /** So many deliveries in a row without a record are an accident each. */
 const SILENT_MAX = 2;
 /** So many starts alone may end their process. */
-export const ALONE_MAX = 3;
+const ALONE_MAX = 3;
 
 /** Where a command stands that comes for the first time. */
 export function firstStanding(command: RunStep): Standing {

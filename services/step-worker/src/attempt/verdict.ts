@@ -80,7 +80,7 @@ function decide(failed: FailedAttempt, policy: Policy): Verdict {
 }
 
 /** Can no attempt ever help? */
-export function isFinal(error: unknown): boolean {
+function isFinal(error: unknown): boolean {
   try {
     if (error instanceof InvalidOutputError) return false;
     if (error instanceof TimeoutError) return error.kind === "total" || error.kind === "queue";

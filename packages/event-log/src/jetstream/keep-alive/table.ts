@@ -9,7 +9,7 @@
  */
 const NUMBERS_AT = 8;
 const SUBJECT_AT = 48;
-export const ROW_BYTES = 512;
+const ROW_BYTES = 512;
 const SUBJECT_MAX = ROW_BYTES - SUBJECT_AT;
 
 /** When the main thread kept it alive the last time. All times are the main thread's clock, in milliseconds. */

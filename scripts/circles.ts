@@ -1,12 +1,18 @@
+/** What each file imports. */
+type Imports = ReadonlyMap<string, readonly string[]>;
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
 /**
  * Circles among imports.
  *
- * @param {ReadonlyMap<string, readonly string[]>} imports - What each file imports.
- * @param {readonly { from: string, to: string }[]} known - Imports that may close a circle.
- * @returns {string[]} What is wrong: circles that need none of the known imports, and known imports that close none.
+ * @param known - Imports that may close a circle.
+ * @returns What is wrong: circles that need none of the known imports, and known imports that close none.
  */
-export function circlesIn(imports, known) {
-  const without = (/** @type {readonly { from: string, to: string }[]} */ cut) =>
+export function circlesIn(imports: Imports, known: readonly Import[]): string[] {
+  const without = (cut: readonly Import[]): Imports =>
     new Map(
       [...imports].map(([from, all]) => [
         from,
@@ -31,56 +37,43 @@ export function circlesIn(imports, known) {
   return [...circles, ...gone];
 }
 
-/**
- * The strongly connected components of more than one file, and the files that import themselves (R. Tarjan, 1972).
- *
- * @param {ReadonlyMap<string, readonly string[]>} imports
- */
-function componentsOf(imports) {
-  /** @type {Map<string, { index: number, low: number, open: boolean }>} */
-  const found = new Map();
-  /** @type {string[]} */
-  const stack = [];
-  /** @type {Set<string>[]} */
-  const components = [];
+/** The strongly connected components of more than one file, and the files that import themselves (R. Tarjan, 1972). */
+function componentsOf(imports: Imports): Set<string>[] {
+  const found = new Map<string, { index: number; low: number; open: boolean }>();
+  const stack: string[] = [];
+  const components: Set<string>[] = [];
 
-  /** @param {string} file */
-  const visit = (file) => {
+  function visit(file: string): number {
     const state = { index: found.size, low: found.size, open: true };
     found.set(file, state);
     stack.push(file);
     for (const next of imports.get(file) ?? []) {
       const there = found.get(next);
-      if (!there) state.low = Math.min(state.low, visit(next).low);
+      if (!there) state.low = Math.min(state.low, visit(next));
       else if (there.open) state.low = Math.min(state.low, there.index);
     }
     if (state.low === state.index) {
       const files = stack.splice(stack.indexOf(file));
-      for (const one of files) /** @type {{ open: boolean }} */ (found.get(one)).open = false;
+      for (const one of files) found.get(one)!.open = false;
       if (files.length > 1 || imports.get(file)?.includes(file)) components.push(new Set(files));
     }
-    return state;
-  };
+    return state.low;
+  }
   for (const file of imports.keys()) if (!found.has(file)) visit(file);
   return components;
 }
 
-/**
- * The shortest way from a file of the component back to itself.
- *
- * @param {ReadonlyMap<string, readonly string[]>} imports
- * @param {ReadonlySet<string>} files
- */
-function circleIn(imports, files) {
-  const [start = ""] = files;
+/** The shortest way from a file of the component back to itself. */
+function circleIn(imports: Imports, files: ReadonlySet<string>): string[] {
+  const [start] = [...files] as [string];
   const ways = [[start]];
-  const been = new Set();
+  const been = new Set<string>();
   for (const way of ways)
-    for (const next of imports.get(/** @type {string} */ (way.at(-1))) ?? []) {
+    for (const next of imports.get(way.at(-1)!) ?? []) {
       if (next === start) return [...way, start];
       if (!files.has(next) || been.has(next)) continue;
       been.add(next);
       ways.push([...way, next]);
     }
-  return [...files];
+  throw new Error("A component has a circle.");
 }
