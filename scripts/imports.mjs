@@ -22,7 +22,7 @@ const KNOWN = [
   },
 ];
 
-const FOLDERS = ["packages", "services", "infra", "examples", "bench", "test", "docs/tools", "scripts"];
+const FOLDERS = ["packages", "services", "infra", "examples", "bench", "test", "docs", "scripts"];
 
 const { output } = await cruise(FOLDERS, { ...rules.options, ruleSet: { forbidden: rules.forbidden }, validate: true });
 if (typeof output === "string") throw new Error("dependency-cruiser has returned text, not a result.");

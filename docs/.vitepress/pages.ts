@@ -17,7 +17,7 @@ export const DOCS = dirname(dirname(fileURLToPath(import.meta.url)));
 /** The page that GitHub shows for docs/, and the site as its home. */
 export const HOME = "README.md";
 
-export interface Page {
+interface Page {
   /** Below docs/, with slashes. */
   readonly path: string;
   /** Its first heading, without what follows a colon. */
