@@ -70,7 +70,7 @@ function navigationItem({ title, pages }: Group): DefaultTheme.NavItemWithLink {
 function sidebarGroup({ title, pages }: Group): DefaultTheme.SidebarItem {
   return {
     text: title,
-    collapsed: title === "Decisions",
+    collapsed: true, // but for the group of the page that is shown
     items: pages.map(({ path, title }) => ({ text: title, link: link(path) })),
   };
 }
