@@ -7,7 +7,8 @@
  * L4. A link to what does not exist fails the build.
  *
  * Checked elsewhere:
- *   L1 L2 L3  test/docs/site.test.ts: turns %s %s into %s
+ *   L1 L2  test/docs/site.test.ts: links pages and copied files, and names the file of a snippet
+ *   L3  test/docs/site.test.ts: has plain text where a link leaves docs/, or a link to the repository if its URL is known
  *   L4  test/docs/site.test.ts: to nothing fails the build, with the page and the link
  */
 import { existsSync, statSync } from "node:fs";

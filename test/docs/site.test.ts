@@ -1,11 +1,13 @@
 /** The site of docs/: its navigation, its links, and the check of its anchors. `npm run site -- --build` builds it. */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { brokenAnchors } from "../../docs/.vitepress/anchors.ts";
-import { targetOf } from "../../docs/.vitepress/links.ts";
-import { groups, HOME, markdownFiles, ungrouped } from "../../docs/.vitepress/pages.ts";
+import { rewriteLinks, targetOf } from "../../docs/.vitepress/links.ts";
+import { DOCS, groups, HOME, markdownFiles, ungrouped } from "../../docs/.vitepress/pages.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -77,6 +79,38 @@ describe("a link", () => {
       "docs/guides/values.md: the link ../nowhere.md",
     );
     expect(() => targetOf("features.md", "../test/nowhere.ts")).toThrow("../test/nowhere.ts");
+  });
+});
+
+describe("a page as VitePress renders it", () => {
+  const PAGE =
+    "[a](retries.md#b) [c](../asyncapi.yaml) [d](../../README.md) [e](#e)\n\n<!-- examples/x.ts -->\n```ts\n1;\n```\n";
+
+  async function rendered(repository: string | undefined): Promise<{ html: string; copied: string[] }> {
+    const vitepress = createRequire(join(DOCS, "package.json")).resolve("vitepress");
+    const { createMarkdownRenderer, disposeMdItInstance } = await import(pathToFileURL(vitepress).href);
+    disposeMdItInstance(); // it keeps one, with the settings that it was made with
+    const copied = new Set<string>();
+    const md = await createMarkdownRenderer(DOCS, {
+      config: (md: Parameters<typeof rewriteLinks>[0]) => rewriteLinks(md, repository, copied),
+    });
+    const html: string = md.render(PAGE, { path: join(DOCS, "guides/values.md"), relativePath: "guides/values.md" });
+    return { html, copied: [...copied] };
+  }
+
+  it("links pages and copied files, and names the file of a snippet", async () => {
+    const { html, copied } = await rendered(undefined);
+    expect(html).toContain('<a href="/guides/retries.html#b">a</a> <a href="/asyncapi.yaml">c</a>');
+    expect(html).toContain('<a href="#e">e</a>');
+    expect(html).toContain('<p class="snippet-source"><code>examples/x.ts</code></p>');
+    expect(copied).toEqual(["asyncapi.yaml"]);
+  });
+
+  it("has plain text where a link leaves docs/, or a link to the repository if its URL is known", async () => {
+    const plain = await rendered(undefined);
+    expect(plain.html).toContain('<span class="in-repository" title="README.md in the repository">d</span>');
+    const linked = await rendered("https://example.com/o/r/blob/main");
+    expect(linked.html).toMatch(/<a href="https:\/\/example\.com\/o\/r\/blob\/main\/README\.md"[^>]*>d<\/a>/);
   });
 });
 
