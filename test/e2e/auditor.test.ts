@@ -2,7 +2,7 @@
  * What runs live by goes missing: by purges, by deletions by hand, all of it or single messages. Two coordinators find it and
  * store it again, and every run ends. And what no run has use for is removed.
  */
-import { connect as connectNats, headers, type NatsConnection } from "@nats-io/transport-node";
+import { connect as connectNats, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { type Coordinator, type CoordinatorEvent, createCoordinator } from "@stepstream/coordinator";
 import type { EventLog } from "@stepstream/event-log";
 import { connectEventLog } from "@stepstream/event-log/jetstream";
@@ -266,28 +266,20 @@ function idBeside(run: string): string {
     if (log.subjects.partition(`beside-${i}`) === log.subjects.partition(run)) return `beside-${i}`;
 }
 
+/** Takes messages of a consumer, which is named with its stream. */
+async function take(consumer: string, count: number): Promise<Msg[]> {
+  const reply = `_take.${consumer}`;
+  const taken: Msg[] = [];
+  const sub = bus.subscribe(reply);
+  bus.publish(`$JS.API.CONSUMER.MSG.NEXT.${consumer}`, JSON.stringify({ batch: count, expires: 5e9 }), { reply });
+  for await (const msg of sub) if (msg.reply && taken.push(msg) === count) break;
+  return taken;
+}
+
 /** Takes all that a consumer has, and acknowledges it: as a consumer does whose ack floor was moved. */
 async function takeAndAck(consumer: string, count: number): Promise<void> {
-  const inbox = `_take.${consumer}`;
-  const taken = Promise.withResolvers<void>();
-  let left = count;
-  const sub = bus.subscribe(inbox, {
-    callback: (_error, msg) => {
-      if (!msg.reply) return;
-      msg.respond("+ACK");
-      if (--left === 0) taken.resolve();
-    },
-  });
-  bus.publish(
-    `$JS.API.CONSUMER.MSG.NEXT.${namespace}_EVENTS.${consumer}`,
-    JSON.stringify({ batch: count, expires: 5e9 }),
-    {
-      reply: inbox,
-    },
-  );
-  await taken.promise;
+  for (const msg of await take(`${namespace}_EVENTS.${consumer}`, count)) msg.respond("+ACK");
   await bus.flush();
-  sub.unsubscribe();
 }
 
 describe("what no run has use for", { timeout: 90_000 }, () => {
@@ -313,6 +305,26 @@ describe("what no run has use for", { timeout: 90_000 }, () => {
     ).toEqual(["ended", "gone", "live", "never"]);
     await allEnd([live], [1]);
     await nothingIsLeft();
+  });
+
+  it("is removed where a timer has fired that will never be taken, and nothing else of that consumer's", async () => {
+    await work();
+    await allEnd([await client.start(chain, 1, { id: "ended" })], [4]);
+    await Promise.all(coordinators.splice(0).map((coordinator) => coordinator.stop()));
+    const { subjects } = log;
+    const left = subjects.due("ended", 7);
+    const due = [left, subjects.due("gone", 1), subjects.due("gone", 2), subjects.due("ended", 8)];
+    for (const subject of due) await bus.request(subject, "{}", { timeout: 5_000 });
+    const taken = await take(`${namespace}_TIMERS.due`, 4);
+    // The ack floor passes the first, which is neither acknowledged nor delivered again: see test/conformance/purge.test.ts.
+    await purge("TIMERS", subjects.due("gone", 1).replace(/1$/, "*"));
+    taken[3]!.respond("+ACK");
+    const last = Number(taken[3]!.reply!.split(".")[5]);
+    await expect.poll(async () => (await log.progress("TIMERS", "due")).ackFloor).toBe(last);
+    expect([...(await listed("TIMERS")).keys()]).toEqual([left]);
+    coordinators.push(await coordinate({ auditMs: 300 }));
+    await expect.poll(async () => (await listed("TIMERS")).size, { timeout: 20_000 }).toBe(0);
+    expect(swept()).toMatchObject([{ run: "ended", removed: { timer: 1 } }]);
   });
 
   it("is removed from histories: what deleted runs have left there, and what came later; a start that cannot be read stays", async () => {

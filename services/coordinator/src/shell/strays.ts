@@ -1,4 +1,5 @@
 import { decodeInbox } from "@stepstream/contracts";
+import type { Glimpse } from "@stepstream/event-log";
 import type { Deps } from "./deps.ts";
 import { eachRun } from "./each-run.ts";
 import { type Inboxes, lastOfInboxes } from "./inboxes.ts";
@@ -18,14 +19,17 @@ const AT_A_TIME = 8;
 /**
  * Removes what deleted runs have left in EVENTS, and what came for them later: the result of a step that was still running, the end
  * of a child whose parent is gone, a decision of a coordinator that was cut off, the journal of a deletion that was interrupted; and
- * large contents that no message refers to any more. (Commands and timers are the auditor's.)
+ * large contents that no message refers to any more; and timers that have fired and will never be taken. (Commands and other timers
+ * are the auditor's.)
  *
  * S1. A run that has an inbox which begins with its start, or with something that cannot be read, keeps all it has.
  * S2. What is removed was there in two looks, and is removed up to what was seen then: a run that is started under the id
  *     meanwhile loses nothing.
+ * S3. A timer that has fired is removed only where its consumer's ack floor has passed it.
  *
  * Checked elsewhere:
  *   S1 S2  ../../../../test/e2e/auditor.test.ts: is removed from histories
+ *   S3     ../../../../test/e2e/auditor.test.ts: is removed where a timer has fired that will never be taken
  */
 export class Strays {
   readonly #deps: Deps;
@@ -49,7 +53,29 @@ export class Strays {
   async look({ inboxes, journals }: Inboxes): Promise<void> {
     await this.#sweepGone(inboxes, journals);
     await this.#sweepInboxes(inboxes, journals);
+    if (this.#partition === 0) await this.#sweepDue();
     if (this.#partition === 0 && ++this.#looks % CHUNKS_EVERY === 0) await this.#sweepContents();
+  }
+
+  /**
+   * Timers that have fired and will never be taken: they lie below the ack floor of the consumer that takes them. A server that is
+   * killed brings back some that were acknowledged. (A run that waits for one is the auditor's.)
+   */
+  async #sweepDue(): Promise<void> {
+    const { log } = this.#deps;
+    const lasts = await log.lasts([...(await log.list("TIMERS", log.subjects.all.due())).keys()]);
+    if (lasts.size === 0) return;
+    const { ackFloor } = await log.progress("TIMERS", "due");
+    const left = new Map<string, Glimpse[]>();
+    for (const last of lasts.values()) {
+      const run = log.subjects.parse(last.subject)?.run;
+      if (run !== undefined && last.seq <= ackFloor) left.set(run, [...(left.get(run) ?? []), last]);
+    }
+    await this.#each(left.keys(), new Set(left.keys()), async (run) => {
+      let timer = 0;
+      for (const { subject, seq } of left.get(run)!) timer += await log.remove(subject, { upTo: seq });
+      reportSwept(this.#deps, run, { timer });
+    });
   }
 
   /** Runs of which there is something, but no inbox. */
