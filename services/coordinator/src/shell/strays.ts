@@ -29,7 +29,7 @@ const AT_A_TIME = 8;
  *
  * Checked elsewhere:
  *   S1 S2  ../../../../test/e2e/auditor.test.ts: is removed from histories
- *   S3     ../../../../test/e2e/auditor.test.ts: is removed where a timer has fired that will never be taken
+ *   S3  ../../../../test/e2e/auditor.test.ts: is removed where a timer has fired that will never be taken
  */
 export class Strays {
   readonly #deps: Deps;
@@ -63,8 +63,9 @@ export class Strays {
    */
   async #sweepDue(): Promise<void> {
     const { log } = this.#deps;
-    const lasts = await log.lasts([...(await log.list("TIMERS", log.subjects.all.due())).keys()]);
-    if (lasts.size === 0) return;
+    const due = await log.list("TIMERS", log.subjects.all.due());
+    if (due.size === 0) return;
+    const lasts = await log.lasts([...due.keys()]);
     const { ackFloor } = await log.progress("TIMERS", "due");
     const left = new Map<string, Glimpse[]>();
     for (const last of lasts.values()) {
