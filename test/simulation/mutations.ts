@@ -64,7 +64,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "forgotten-deliveries",
-    seed: 1293,
+    seed: 1526,
     why: "A first delivery soon after a connection may be a second one, if the command was stored before.",
     patches: [
       {
@@ -200,7 +200,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     rule: "started-before-stopped",
-    seed: 10,
+    seed: 49,
     why: "A child is started before it is asked to stop: it may never have been.",
     patches: [
       {
