@@ -123,8 +123,9 @@ export class Partition {
       const listed = await listInboxes(deps, number);
       this.#runs.listed(listed.journals);
       await passedOver.look(listed);
-      if (wanted()) await strays.look(listed);
-      const ms = (listed.inboxes.size + listed.journals.size) * (isBehind ? INBOXES_MS_BEHIND : INBOXES_MS_PER_SUBJECT);
+      const others = wanted() ? await strays.look(listed) : 0;
+      const ms =
+        (listed.inboxes.size + listed.journals.size + others) * (isBehind ? INBOXES_MS_BEHIND : INBOXES_MS_PER_SUBJECT);
       return Math.min(INBOXES_EVERY * auditMs, Math.max(INBOXES_MS, ms));
     });
     this.#polls = [

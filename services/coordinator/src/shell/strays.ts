@@ -50,11 +50,13 @@ export class Strays {
     this.#wanted = wanted;
   }
 
-  async look({ inboxes, journals }: Inboxes): Promise<void> {
-    await this.#sweepGone(inboxes, journals);
+  /** @returns How many subjects it has listed: of attempts and parked records. */
+  async look({ inboxes, journals }: Inboxes): Promise<number> {
+    const listed = await this.#sweepGone(inboxes, journals);
     await this.#sweepInboxes(inboxes, journals);
     if (this.#partition === 0) await this.#sweepDue();
     if (this.#partition === 0 && ++this.#looks % CHUNKS_EVERY === 0) await this.#sweepContents();
+    return listed;
   }
 
   /**
@@ -80,7 +82,7 @@ export class Strays {
   }
 
   /** Runs of which there is something, but no inbox. */
-  async #sweepGone(inboxes: ReadonlyMap<string, number>, journals: ReadonlyMap<string, number>): Promise<void> {
+  async #sweepGone(inboxes: ReadonlyMap<string, number>, journals: ReadonlyMap<string, number>): Promise<number> {
     const { log } = this.#deps;
     const { subjects } = log;
     const attempts = await log.list("EVENTS", subjects.all.attemptsOfPartition(this.#partition));
@@ -100,6 +102,7 @@ export class Strays {
       for (const last of lasts) if (last) message += await log.remove(last.subject, { upTo: last.seq });
       reportSwept(this.#deps, run, { message });
     });
+    return attempts.size + parked.size;
   }
 
   /** Inboxes that hold messages, and no start. */
