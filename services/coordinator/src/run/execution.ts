@@ -388,6 +388,7 @@ export class RunExecution {
       return;
     }
     if (!life) return;
+    if ("after" in message && isForEarlierRun(message, this.#startedBy)) return;
     switch (message.type) {
       case "StepCompleted": {
         const slot = this.#stepOf(message);
@@ -428,21 +429,16 @@ export class RunExecution {
         return;
       }
       case "SignalReceived":
-        return this.#isToldTo(life, message) ? life.signals.receive(message) : undefined;
+        return life.takes ? life.signals.receive(message) : undefined;
       case "UpdateRequested":
-        return this.#isToldTo(life, message) ? life.updates.receive(message) : undefined;
+        return life.takes ? life.updates.receive(message) : undefined;
       case "CancelRequested":
-        if (isForEarlierRun(message, this.#startedBy)) return;
         return life.cancel(message.id, { ...message, graceMs: message.graceMs, cleanupMs: message.cleanupMs });
       case "TerminateRequested":
-        return isForEarlierRun(message, this.#startedBy) ? undefined : this.#terminate(message.reason);
+        return this.#terminate(message.reason);
       default:
         return message satisfies never;
     }
-  }
-
-  #isToldTo(life: Life, message: { after?: number | undefined }): boolean {
-    return life.takes && !isForEarlierRun(message, this.#startedBy);
   }
 
   #retryLater(slot: Slot, { attempt, delayMs }: Extract<InboxMessage, { type: "RetryLater" }>): void {
