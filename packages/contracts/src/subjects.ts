@@ -184,9 +184,9 @@ export class Subjects {
     const kind = t[1] ?? "";
     switch (kind) {
       case "inbox": {
-        const sender = SENDERS.find((one) => one === t[4]);
-        const parts = t.length === 5 && sender ? this.#parts(kind, t[2]!, t[3]!) : undefined;
-        return parts && { ...parts, sender: sender! };
+        const sender = t.length === 5 ? senderOf(subject) : undefined;
+        const parts = sender && this.#parts(kind, t[2]!, t[3]!);
+        return parts && { ...parts, sender };
       }
       case "journal":
       case "parked":

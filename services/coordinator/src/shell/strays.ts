@@ -74,11 +74,12 @@ export class Strays {
       const run = log.subjects.parse(last.subject)?.run;
       if (run !== undefined && last.seq <= ackFloor) left.set(run, [...(left.get(run) ?? []), last]);
     }
-    await this.#each(left.keys(), new Set(left.keys()), async (run) => {
+    const sweep = async (run: string) => {
       let timer = 0;
       for (const { subject, seq } of left.get(run)!) timer += await log.remove(subject, { upTo: seq });
       reportSwept(this.#deps, run, { timer });
-    });
+    };
+    await eachRun(this.#deps, "remove a timer that will never be taken", left.keys(), AT_A_TIME, sweep, this.#wanted);
   }
 
   /** Runs of which there is something, but no inbox. */
